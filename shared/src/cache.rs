@@ -1,0 +1,117 @@
+//! The Redis hashes of users and products: their names, and how to reach and read them.
+//!
+//! Only the cache-worker writes them; the producer samples and the consumer looks up.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use redis::{
+    AsyncCommands, Client, RedisResult,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+/// How to reach the cache.
+#[derive(Clone, Debug, Args)]
+pub struct CacheSettings {
+    /// Redis: redis://HOST:PORT, rediss:// for TLS, user and password as in any URL.
+    #[arg(
+        long,
+        env = "REDIS_URL",
+        default_value = "redis://127.0.0.1:16379",
+        hide_env_values = true,
+        help_heading = "Redis"
+    )]
+    pub redis_url: Url,
+    /// Put before every key, so that several pipelines can share one Redis.
+    #[arg(long, env = "REDIS_PREFIX", default_value = "", help_heading = "Redis")]
+    pub redis_prefix: String,
+}
+
+impl CacheSettings {
+    /// Host and port, for messages: never the password.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.redis_url.host_str().unwrap_or("?"), self.redis_url.port().unwrap_or(6379))
+    }
+
+    /// The names of the keys.
+    pub fn keys(&self) -> CacheKeys {
+        let key = |name: &str| format!("{}cache:{name}", self.redis_prefix);
+        CacheKeys {
+            users: key("users"),
+            products: key("products"),
+            refreshed_at: key("refreshed_at"),
+            epoch: key("epoch"),
+            staging_users: key("staging:users"),
+            staging_products: key("staging:products"),
+        }
+    }
+
+    /// A connection that comes back by itself; each call fails after a second without an answer (invariant 12).
+    ///
+    /// # Errors
+    /// When Redis doesn't answer within `patience`, or refuses.
+    pub async fn connect(&self, patience: Duration) -> anyhow::Result<ConnectionManager> {
+        let client = Client::open(self.redis_url.clone()).context("REDIS_URL is not a Redis URL")?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(2)))
+            .set_response_timeout(Some(Duration::from_secs(1)))
+            .set_number_of_retries(2)
+            .set_max_delay(Duration::from_secs(1));
+        let connecting = tokio::time::timeout(patience, client.get_connection_manager_with_config(config));
+        let unreachable = || {
+            format!(
+                "Redis at {} can't be reached: is it running (deploy/stack up), is REDIS_URL right?",
+                self.address()
+            )
+        };
+        connecting.await.with_context(unreachable)?.with_context(unreachable)
+    }
+}
+
+/// The names of the keys, prefix included.
+#[derive(Clone, Debug)]
+pub struct CacheKeys {
+    /// Hash: user id → JSON of the user.
+    pub users: String,
+    /// Hash: product id → JSON of the product.
+    pub products: String,
+    /// When the hashes were last swapped, RFC 3339.
+    pub refreshed_at: String,
+    /// The number of the last round that was swapped in.
+    pub epoch: String,
+    /// Where the next users are written before the swap.
+    pub staging_users: String,
+    /// Where the next products are written before the swap.
+    pub staging_products: String,
+}
+
+/// Draws `count` rows of hash `key` at random, with repetition. Empty when the hash is.
+///
+/// # Errors
+/// When Redis fails. A row that is not what the cache-worker writes is left out.
+pub async fn sample<Row: DeserializeOwned>(
+    connection: &mut ConnectionManager,
+    key: &str,
+    count: usize,
+) -> RedisResult<Vec<Row>> {
+    let mut command = redis::cmd("HRANDFIELD");
+    command.arg(key).arg(-(count as i64)).arg("WITHVALUES");
+    let rows: Vec<(String, String)> = command.query_async(connection).await?;
+    Ok(rows.iter().filter_map(|(_, json)| serde_json::from_str(json).ok()).collect())
+}
+
+/// Looks up `ids` in hash `key`; the answer has one place an id, empty where the hash doesn't have it.
+///
+/// # Errors
+/// When Redis fails.
+pub async fn lookup<Row: DeserializeOwned>(
+    connection: &mut ConnectionManager,
+    key: &str,
+    ids: &[&str],
+) -> RedisResult<Vec<Option<Row>>> {
+    let rows: Vec<Option<String>> = connection.hmget(key, ids).await?;
+    Ok(rows.into_iter().map(|json| json.and_then(|json| serde_json::from_str(&json).ok())).collect())
+}

@@ -1,0 +1,110 @@
+//! Users and products: who can order, and what. Their JSON form is what the Redis hashes hold.
+
+use std::{fmt, sync::Arc};
+
+use chrono::NaiveDate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Written where a user's region or age group is not known; never null, never a reason to refuse an order.
+pub const UNKNOWN: &str = "미상";
+/// Written where a user's gender is not known.
+pub const UNKNOWN_GENDER: &str = "U";
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        pub struct $name(#[schemars(length(min = 1, max = 50))] Arc<str>);
+
+        impl $name {
+            /// The id as it stands in the table.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(id: &str) -> Self {
+                Self(id.into())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(id: String) -> Self {
+                Self(id.into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// Names a user: 1 to 50 characters.
+    UserId
+}
+id! {
+    /// Names a product: 1 to 50 characters.
+    ProductId
+}
+
+/// A user as the cache holds one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    /// Primary key.
+    pub user_id: UserId,
+    /// Full name, at most 100 characters.
+    pub name: String,
+    /// `M`, `F` or [`UNKNOWN_GENDER`].
+    pub gender: String,
+    /// Years, 0 to 150.
+    pub age: i32,
+    /// `10대`, `20대`, … or [`UNKNOWN`].
+    pub age_group: String,
+    /// Province or metropolitan city, or [`UNKNOWN`].
+    pub region: String,
+    /// When the user signed up.
+    pub join_date: NaiveDate,
+}
+
+/// A product as the cache holds one. Prices are whole won.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Product {
+    /// Primary key.
+    pub product_id: ProductId,
+    /// Name in the shop, at most 200 characters.
+    pub name: String,
+    /// Category, at most 50 characters.
+    pub category: String,
+    /// Brand, at most 100 characters.
+    pub brand: String,
+    /// What a piece costs now, at least 0.
+    pub price: i32,
+    /// What a piece cost before the discount, at least `price`.
+    pub org_price: i32,
+    /// Fraction taken off `org_price`, 0 to 1.
+    pub discount_rate: f64,
+    /// Pieces left.
+    pub stock: i32,
+}
+
+/// The decade that `age` falls in: `0대` (below 10), `10대`, `20대` and so on.
+pub fn age_group(age: i32) -> String {
+    format!("{}대", age / 10 * 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_group_is_the_decade() {
+        assert_eq!([9, 10, 19, 20, 64, 100].map(age_group), ["0대", "10대", "10대", "20대", "60대", "100대"]);
+    }
+}

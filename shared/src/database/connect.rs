@@ -1,0 +1,56 @@
+use std::sync::Arc;
+
+use anyhow::Context;
+use diesel_async::AsyncPgConnection;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use tokio_postgres::{Client, NoTls, config::SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::settings::DatabaseSettings;
+
+/// Opens a connection, with TLS and a verified certificate where the settings ask for it. The task that drives it ends
+/// with the client.
+///
+/// # Errors
+/// When the server doesn't answer within 5 s, or refuses.
+pub async fn connect(settings: &DatabaseSettings) -> anyhow::Result<Client> {
+    let failed = || {
+        format!("the database {settings} can't be reached: is it running (deploy/stack up), are its settings right?")
+    };
+    if settings.config.get_ssl_mode() == SslMode::Disable {
+        let (client, connection) = settings.config.connect(NoTls).await.with_context(failed)?;
+        tokio::spawn(connection);
+        return Ok(client);
+    }
+    let (client, connection) = settings.config.connect(tls(settings)?).await.with_context(failed)?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// The same for Diesel's own queries.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_diesel(settings: &DatabaseSettings) -> anyhow::Result<AsyncPgConnection> {
+    let client = connect(settings).await?;
+    AsyncPgConnection::try_from(client)
+        .await
+        .with_context(|| format!("the database {settings} refuses our session's settings"))
+}
+
+fn tls(settings: &DatabaseSettings) -> anyhow::Result<MakeRustlsConnect> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(file) = &settings.authority {
+        let context = || format!("the certificate authority {} can't be read", file.display());
+        for certificate in CertificateDer::pem_file_iter(file).with_context(context)? {
+            roots.add(certificate.with_context(context)?).with_context(context)?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(MakeRustlsConnect::new(config.with_root_certificates(roots).with_no_client_auth()))
+}

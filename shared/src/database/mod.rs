@@ -1,0 +1,11 @@
+//! PostgreSQL as all programs reach it: settings, connections, the schema and its migrations.
+
+mod connect;
+pub mod migrations;
+pub mod schema;
+mod settings;
+mod statement;
+
+pub use connect::{connect, connect_diesel};
+pub use settings::{DatabaseArgs, DatabaseSettings, DatabaseType};
+pub use statement::{SqlError, StatementClient};

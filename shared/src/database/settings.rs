@@ -1,0 +1,245 @@
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::{Config, config::SslMode};
+
+/// Where the database is hosted, which decides the settings that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DatabaseType {
+    /// `POSTGRES_*`, without TLS.
+    Local,
+    /// `SUPABASE_*`, with TLS.
+    Supabase,
+    /// `RDS_*`, with TLS.
+    Rds,
+}
+
+/// How to reach the database, as given; [`DatabaseArgs::settings`] makes sense of it.
+#[derive(Clone, Debug, Args)]
+pub struct DatabaseArgs {
+    /// postgres://USER:PASSWORD@HOST:PORT/DB; wins over all that follows.
+    #[arg(long, env, hide_env_values = true, help_heading = "Database")]
+    database_url: Option<SecretString>,
+    /// Which of the settings that follow are read.
+    #[arg(long, env, value_enum, default_value = "local", help_heading = "Database")]
+    db_type: DatabaseType,
+    #[command(flatten)]
+    local: LocalArgs,
+    #[command(flatten)]
+    supabase: SupabaseArgs,
+    #[command(flatten)]
+    rds: RdsArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+struct LocalArgs {
+    /// User (local).
+    #[arg(long, env, default_value = "orderflow", help_heading = "Database")]
+    postgres_user: String,
+    /// Password (local); give it in the environment or in .env.
+    #[arg(
+        long,
+        env,
+        default_value = "orderflow",
+        hide_env_values = true,
+        hide_default_value = true,
+        help_heading = "Database"
+    )]
+    postgres_password: SecretString,
+    /// Host (local).
+    #[arg(long, env, default_value = "127.0.0.1", help_heading = "Database")]
+    postgres_host: String,
+    /// Port (local).
+    #[arg(long, env, default_value_t = 15432, help_heading = "Database")]
+    postgres_port: u16,
+    /// Database (local).
+    #[arg(long, env, default_value = "orderflow", help_heading = "Database")]
+    postgres_db: String,
+}
+
+#[derive(Clone, Debug, Args)]
+struct SupabaseArgs {
+    /// Connection string (supabase); its [YOUR-PASSWORD] is replaced by SUPABASE_PASSWORD.
+    #[arg(long, env, hide_env_values = true, help_heading = "Database")]
+    supabase_direct_url: Option<SecretString>,
+    /// Password (supabase); give it in the environment or in .env.
+    #[arg(long, env, hide_env_values = true, help_heading = "Database")]
+    supabase_password: Option<SecretString>,
+    /// File with the certificate authority's certificate, PEM (supabase).
+    #[arg(long, env, help_heading = "Database")]
+    supabase_ca_cert: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+struct RdsArgs {
+    /// User (rds).
+    #[arg(long, env, help_heading = "Database")]
+    rds_user: Option<String>,
+    /// Password (rds); give it in the environment or in .env.
+    #[arg(long, env, hide_env_values = true, help_heading = "Database")]
+    rds_password: Option<SecretString>,
+    /// Host (rds).
+    #[arg(long, env, help_heading = "Database")]
+    rds_host: Option<String>,
+    /// Port (rds).
+    #[arg(long, env, default_value_t = 5432, help_heading = "Database")]
+    rds_port: u16,
+    /// Database (rds).
+    #[arg(long, env, help_heading = "Database")]
+    rds_db: Option<String>,
+}
+
+/// Where the database is and how to get in. Its `Display` never shows the password.
+#[derive(Clone)]
+pub struct DatabaseSettings {
+    pub(super) config: Config,
+    pub(super) authority: Option<PathBuf>,
+}
+
+impl DatabaseArgs {
+    /// The settings of the database that is meant.
+    ///
+    /// # Errors
+    /// When a setting that `DB_TYPE` needs is missing, or a URL isn't one.
+    pub fn settings(&self) -> anyhow::Result<DatabaseSettings> {
+        let (mut config, authority) = match (&self.database_url, self.db_type) {
+            (Some(url), _) => (parse_url(url.expose_secret(), "DATABASE_URL")?, None),
+            (None, DatabaseType::Local) => (self.local.config(), None),
+            (None, DatabaseType::Supabase) => (self.supabase.config()?, self.supabase.supabase_ca_cert.clone()),
+            (None, DatabaseType::Rds) => (self.rds.config()?, None),
+        };
+        config.connect_timeout(Duration::from_secs(5)).keepalives_idle(Duration::from_secs(15));
+        // A peer that went silent is noticed by the kernel too (invariant 12); deadlines of our own stand above this.
+        config.tcp_user_timeout(Duration::from_secs(15));
+        Ok(DatabaseSettings { config, authority })
+    }
+}
+
+impl LocalArgs {
+    fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.user(&self.postgres_user).password(self.postgres_password.expose_secret());
+        config.host(&self.postgres_host).port(self.postgres_port).dbname(&self.postgres_db).ssl_mode(SslMode::Disable);
+        config
+    }
+}
+
+impl SupabaseArgs {
+    fn config(&self) -> anyhow::Result<Config> {
+        let Some(url) = &self.supabase_direct_url else {
+            bail!("DB_TYPE is supabase, but SUPABASE_DIRECT_URL is not set")
+        };
+        let mut config = parse_url(&url.expose_secret().replace(":[YOUR-PASSWORD]@", "@"), "SUPABASE_DIRECT_URL")?;
+        match &self.supabase_password {
+            Some(password) => drop(config.password(password.expose_secret())),
+            None if config.get_password().is_none() => {
+                bail!("SUPABASE_DIRECT_URL has no password and SUPABASE_PASSWORD is not set")
+            }
+            None => {}
+        }
+        config.ssl_mode(SslMode::Require);
+        Ok(config)
+    }
+}
+
+impl RdsArgs {
+    fn config(&self) -> anyhow::Result<Config> {
+        let (Some(user), Some(password), Some(host), Some(database)) =
+            (&self.rds_user, &self.rds_password, &self.rds_host, &self.rds_db)
+        else {
+            bail!("DB_TYPE is rds, which needs RDS_USER, RDS_PASSWORD, RDS_HOST and RDS_DB")
+        };
+        let mut config = Config::new();
+        config
+            .user(user)
+            .password(password.expose_secret())
+            .host(host)
+            .port(self.rds_port)
+            .dbname(database)
+            .ssl_mode(SslMode::Require);
+        Ok(config)
+    }
+}
+
+fn parse_url(url: &str, name: &str) -> anyhow::Result<Config> {
+    let mut config = Config::from_str(url).with_context(|| format!("{name} is not a PostgreSQL URL"))?;
+    // `prefer`, the library's default, would fail at a server with a certificate of its own making: ask for TLS by name.
+    if config.get_ssl_mode() == SslMode::Prefer {
+        config.ssl_mode(SslMode::Disable);
+    }
+    Ok(config)
+}
+
+impl DatabaseSettings {
+    /// The same server, another database.
+    pub fn with_database(&self, name: &str) -> Self {
+        let mut other = self.clone();
+        other.config.dbname(name);
+        other
+    }
+
+    /// The database's name.
+    pub fn database(&self) -> &str {
+        self.config.get_dbname().unwrap_or("postgres")
+    }
+}
+
+impl fmt::Display for DatabaseSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = match self.config.get_hosts().first() {
+            Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
+            Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
+            None => "?".to_owned(),
+        };
+        let port = self.config.get_ports().first().copied().unwrap_or(5432);
+        write!(f, "{} at {host}:{port}", self.database())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        database: DatabaseArgs,
+    }
+
+    fn settings(arguments: &[&str]) -> anyhow::Result<DatabaseSettings> {
+        Program::parse_from(["program"].iter().chain(arguments)).database.settings()
+    }
+
+    #[test]
+    fn unset_it_is_the_local_stack() {
+        assert_eq!(settings(&["--db-type", "local"]).unwrap().to_string(), "orderflow at 127.0.0.1:15432");
+    }
+
+    #[test]
+    fn supabase_takes_its_password_from_its_own_setting_whatever_characters_it_has() {
+        let url = "postgresql://postgres:[YOUR-PASSWORD]@db.example.com:5432/postgres";
+        let found =
+            settings(&["--db-type", "supabase", "--supabase-direct-url", url, "--supabase-password", "p@s/s:word"])
+                .unwrap();
+        assert_eq!(found.config.get_password(), Some("p@s/s:word".as_bytes()));
+        assert_eq!(found.config.get_ssl_mode(), SslMode::Require);
+        assert_eq!(found.to_string(), "postgres at db.example.com:5432");
+        assert!(settings(&["--db-type", "supabase", "--supabase-direct-url", url]).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = settings(&["--db-type", "rds", "--rds-user", "me"]).err().unwrap();
+        assert!(error.to_string().contains("RDS_HOST"), "{error}");
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        let program = Program::parse_from(["program", "--postgres-password", "hunter2"]);
+        assert!(!format!("{:?}", program.database).contains("hunter2"));
+    }
+}

@@ -1,0 +1,8 @@
+//! What a producer run leaves behind in `runs/<run-id>/`, so that the run can be audited later, even one that was killed:
+//! `run.json` (who, when, how), `acknowledged.journal` (which orders), `summary.json` (how it ended), latency logs.
+
+mod journal;
+mod run;
+
+pub use journal::{Journal, JournalContents, JournalError, read_journal};
+pub use run::{Counts, Run, RunId, RunSummary, RunsDirectory, Verdict};

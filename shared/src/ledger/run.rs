@@ -1,0 +1,213 @@
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use anyhow::{Context, ensure};
+use chrono::{DateTime, Utc};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::journal::{Journal, JournalContents, read_journal};
+use crate::{latency::LatencySummary, order_id::RunTag};
+
+/// Where run ledgers are kept.
+#[derive(Clone, Debug, Args)]
+pub struct RunsDirectory {
+    /// Folder of the run ledgers, one folder a run.
+    #[arg(long, env = "RUNS_DIR", default_value = "runs", value_name = "FOLDER", help_heading = "Run ledger")]
+    pub runs_dir: PathBuf,
+}
+
+/// Names a run, and its folder: the time it began and its tag, such as `20261121-093000-a1b2c3`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RunId(String);
+
+/// The text can't name a run's folder.
+#[derive(Debug, thiserror::Error)]
+#[error("a run id has 1 to 64 letters, digits, '-', '_' or '.', and does not begin with '.'")]
+pub struct InvalidRunId;
+
+impl RunId {
+    /// The id of a run that begins at `started_at` under `tag`.
+    pub fn new(started_at: DateTime<Utc>, tag: RunTag) -> Self {
+        Self(format!("{}-{tag}", started_at.format("%Y%m%d-%H%M%S")))
+    }
+}
+
+impl FromStr for RunId {
+    type Err = InvalidRunId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRunId> {
+        let usable = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let valid = (1..=64).contains(&text.len()) && text.chars().all(usable) && !text.starts_with('.');
+        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidRunId) }
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = InvalidRunId;
+
+    fn try_from(text: String) -> Result<Self, InvalidRunId> {
+        text.parse()
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who, when and how: written before the first order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Run {
+    /// The run's name.
+    pub run_id: RunId,
+    /// Marks the run's orders.
+    pub tag: RunTag,
+    /// When its first order is due.
+    pub started_at: DateTime<Utc>,
+    /// The topic that it writes to.
+    pub topic: String,
+    /// What it was asked for, as given; no secrets.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// How many orders a run scheduled and what became of each: `enqueued = acknowledged + failed + unknown`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Orders that the schedule made due.
+    pub scheduled: u64,
+    /// Handed to the client library.
+    pub enqueued: u64,
+    /// Acknowledged by the brokers.
+    pub acknowledged: u64,
+    /// Surely not in the log.
+    pub failed: u64,
+    /// May be in the log or not.
+    pub unknown: u64,
+}
+
+/// What a run's figures are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// All that was scheduled was acknowledged, at the rate asked.
+    Valid,
+    /// The rate was missed.
+    RateMissed,
+    /// Orders failed, or nobody knows what became of them.
+    Lossy,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Valid => "valid",
+            Self::RateMissed => "rate-missed",
+            Self::Lossy => "lossy",
+        })
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// The run's name.
+    pub run_id: RunId,
+    /// Orders a second that were asked for.
+    pub rate_asked: f64,
+    /// Orders a second that were enqueued, over the time from the first due to the last one enqueued plus one gap.
+    pub rate_achieved: f64,
+    /// Seconds from the first due time to the last acknowledgement.
+    pub seconds: f64,
+    /// What became of the orders.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Failed orders by the client library's name for the error.
+    pub errors: BTreeMap<String, u64>,
+    /// Times that the client's queue was full; the orders waited and are late, not lost.
+    pub queue_full: u64,
+    /// Enqueued − due, in milliseconds.
+    pub lateness_ms: LatencySummary,
+    /// Acknowledged − due, in milliseconds.
+    pub acknowledgement_ms: LatencySummary,
+    /// What the figures are worth.
+    pub verdict: Verdict,
+}
+
+impl RunsDirectory {
+    /// The folder of one run.
+    pub fn folder(&self, id: &RunId) -> PathBuf {
+        self.runs_dir.join(&id.0)
+    }
+
+    /// Makes the run's folder with `run.json` and an empty journal in it.
+    ///
+    /// # Errors
+    /// When the run exists already, or the folder can't be written.
+    pub fn create(&self, run: &Run) -> anyhow::Result<Journal> {
+        let folder = self.folder(&run.run_id);
+        ensure!(!folder.join("run.json").exists(), "run {} exists already in {}", run.run_id, self.runs_dir.display());
+        let refused = || {
+            format!(
+                "the run ledger can't be kept in {}: free some space there or choose another --runs-dir",
+                folder.display()
+            )
+        };
+        std::fs::create_dir_all(&folder).with_context(refused)?;
+        let mut journal = Journal::create(&folder.join("acknowledged.journal")).with_context(refused)?;
+        // An empty append would not notice a full disk, so the room for `run.json` is what is tried first.
+        write_whole(&folder.join("run.json"), &serde_json::to_vec_pretty(run)?).with_context(refused)?;
+        journal.append(&Default::default(), &Default::default())?;
+        Ok(journal)
+    }
+
+    /// Writes `summary.json`.
+    ///
+    /// # Errors
+    /// When the disk takes no more.
+    pub fn finish(&self, summary: &RunSummary) -> anyhow::Result<()> {
+        let path = self.folder(&summary.run_id).join("summary.json");
+        write_whole(&path, &serde_json::to_vec_pretty(summary)?)
+            .with_context(|| format!("the run's summary can't be written to {}", path.display()))
+    }
+
+    /// Reads what is known of a run: a killed one has no summary.
+    ///
+    /// # Errors
+    /// When there is no such run here, or its ledger is damaged.
+    pub fn read(&self, id: &RunId) -> anyhow::Result<(Run, JournalContents, Option<RunSummary>)> {
+        let folder = self.folder(id);
+        let run = std::fs::read(folder.join("run.json"))
+            .with_context(|| format!("no run {id} in {}: is --runs-dir right?", self.runs_dir.display()))?;
+        let run = serde_json::from_slice(&run).with_context(|| format!("the ledger of run {id} is damaged"))?;
+        let journal = read_journal(&folder.join("acknowledged.journal"))?;
+        let summary = match std::fs::read(folder.join("summary.json")) {
+            Ok(bytes) => {
+                Some(serde_json::from_slice(&bytes).with_context(|| format!("the summary of run {id} is damaged"))?)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).context("the run's summary can't be read"),
+        };
+        Ok((run, journal, summary))
+    }
+}
+
+/// Readers see the old file or the whole new one.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    std::fs::write(&temporary, bytes)?;
+    std::fs::File::open(&temporary)?.sync_all()?;
+    std::fs::rename(&temporary, path)
+}

@@ -1,0 +1,63 @@
+//! How a program starts and exits: `.env`, logging, one message for a failure, one meaning for each exit code.
+
+use std::{future::Future, process::ExitCode};
+
+use clap::{Parser, ValueEnum};
+
+use crate::telemetry;
+
+/// How a finished run exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, and the figures hold: exit code 0.
+    Valid,
+    /// Done, but the figures don't hold (a missed rate, a lost order): exit code 3.
+    Invalid,
+}
+
+/// What goes to stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For a person.
+    #[default]
+    Text,
+    /// One JSON object and nothing else.
+    Json,
+}
+
+/// Runs a program: reads `.env`, parses the command line (exit code 2 when it is wrong), starts logging, runs `body` and
+/// turns its end into an exit code. A failure is printed in one line, its causes after it, and exits with 1.
+pub fn run<Args, Body, Run>(body: Body) -> ExitCode
+where
+    Args: Parser,
+    Body: FnOnce(Args) -> Run,
+    Run: Future<Output = anyhow::Result<Outcome>>,
+{
+    // A `.env` that isn't there is fine; one that can't be read is not.
+    if let Err(error) = dotenvy::dotenv()
+        && !error.not_found()
+    {
+        eprintln!("error: .env can't be read: {error}");
+        return ExitCode::from(2);
+    }
+    let args = Args::parse();
+    telemetry::start_logging();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no runtime can be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(body(args));
+    // A blocking call that is stuck (a client library closing) must not keep the program from ending.
+    runtime.shutdown_background();
+    match ended {
+        Ok(Outcome::Valid) => ExitCode::SUCCESS,
+        Ok(Outcome::Invalid) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! How an order looks in Kafka: key, value, header. Everything that arrives is parsed here once and trusted afterwards.
+
+use crate::order::OrderPlaced;
+
+/// The one header of an order's record.
+pub const EVENT_TYPE_HEADER: &str = "event-type";
+/// The header's value on every order that we emit.
+pub const ORDER_PLACED_V1: &str = "order.placed.v1";
+/// Longest order id that the table takes, in characters.
+pub const MAX_ID_CHARS: usize = 50;
+
+/// An order as it arrived: its id (any producer's) and its event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceivedOrder {
+    /// 1 to [`MAX_ID_CHARS`] characters, no NUL.
+    pub order_id: String,
+    /// What was ordered.
+    pub event: OrderPlaced,
+}
+
+/// Why a record is not an order.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The key is absent or empty.
+    #[error("the record has no key: an order's key is its id")]
+    MissingId,
+    /// The key is no usable id.
+    #[error("the key is not an order id: it must be UTF-8 text of at most {MAX_ID_CHARS} characters without NUL")]
+    InvalidId,
+    /// The event type is another one, or a newer version of ours.
+    #[error("event type {0:?} is not known here: expected {ORDER_PLACED_V1:?}")]
+    UnknownType(String),
+    /// There is no value (a tombstone).
+    #[error("the record has no value")]
+    MissingValue,
+    /// The value is not the JSON that the schema asks for.
+    #[error("the value is not an order: {0}")]
+    Malformed(#[source] serde_json::Error),
+    /// A text has a NUL character, which PostgreSQL does not store.
+    #[error("an id has a NUL character")]
+    NulCharacter,
+}
+
+impl DecodeError {
+    /// The kind under which the order is dead-lettered.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::MissingId | Self::InvalidId => "invalid_id",
+            Self::UnknownType(_) => "unknown_type",
+            Self::MissingValue | Self::Malformed(_) | Self::NulCharacter => "malformed",
+        }
+    }
+}
+
+/// Appends the event's JSON to `buffer`.
+pub fn encode_value(event: &OrderPlaced, buffer: &mut Vec<u8>) {
+    serde_json::to_writer(buffer, event)
+        .expect("an order has no map with keys that are not text, and a Vec takes any write");
+}
+
+/// Reads a record. A record without the header is taken as an order: other producers may not set it.
+///
+/// # Errors
+/// [`DecodeError`] says why the record can't be an order; trying again would not help.
+pub fn decode(
+    event_type: Option<&[u8]>,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+) -> Result<ReceivedOrder, DecodeError> {
+    if let Some(event_type) = event_type.filter(|t| *t != ORDER_PLACED_V1.as_bytes()) {
+        return Err(DecodeError::UnknownType(String::from_utf8_lossy(event_type).into_owned()));
+    }
+    let key = key.filter(|k| !k.is_empty()).ok_or(DecodeError::MissingId)?;
+    let order_id = std::str::from_utf8(key).map_err(|_| DecodeError::InvalidId)?;
+    if order_id.contains('\0') || order_id.chars().count() > MAX_ID_CHARS {
+        return Err(DecodeError::InvalidId);
+    }
+    let value = value.ok_or(DecodeError::MissingValue)?;
+    let event: OrderPlaced = serde_json::from_slice(value).map_err(DecodeError::Malformed)?;
+    if event.user_id.as_str().contains('\0') || event.product_id.as_str().contains('\0') {
+        return Err(DecodeError::NulCharacter);
+    }
+    Ok(ReceivedOrder { order_id: order_id.to_owned(), event })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::order::{OrderStatus, PaymentMethod};
+
+    fn order() -> OrderPlaced {
+        OrderPlaced {
+            user_id: "U00000001".into(),
+            product_id: "P000001".into(),
+            quantity: 2,
+            total_amount: 12_500,
+            shipping_cost: 3_000,
+            discount_amount: 500,
+            payment_method: PaymentMethod::EasyPay,
+            status: OrderStatus::Paid,
+            created_at: DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap(),
+        }
+    }
+
+    fn value() -> Vec<u8> {
+        let mut buffer = Vec::new();
+        encode_value(&order(), &mut buffer);
+        buffer
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        let received = decode(Some(ORDER_PLACED_V1.as_bytes()), Some(b"any-id"), Some(&value())).unwrap();
+        assert_eq!(received, ReceivedOrder { order_id: "any-id".into(), event: order() });
+    }
+
+    #[test]
+    fn an_order_without_the_header_is_taken() {
+        assert!(decode(None, Some(b"any-id"), Some(&value())).is_ok());
+    }
+
+    #[test]
+    fn each_defect_has_its_kind() {
+        let kind = |t: Option<&[u8]>, k: Option<&[u8]>, v: Option<&[u8]>| decode(t, k, v).unwrap_err().kind();
+        let good = value();
+        assert_eq!(kind(Some(b"order.placed.v2"), Some(b"a"), Some(&good)), "unknown_type");
+        assert_eq!(kind(None, None, Some(&good)), "invalid_id");
+        assert_eq!(kind(None, Some(b"\xff"), Some(&good)), "invalid_id");
+        assert_eq!(kind(None, Some(b"a\0b"), Some(&good)), "invalid_id");
+        assert_eq!(kind(None, Some("가".repeat(51).as_bytes()), Some(&good)), "invalid_id");
+        assert_eq!(kind(None, Some(b"a"), None), "malformed");
+        assert_eq!(kind(None, Some(b"a"), Some(b"{}")), "malformed");
+        let nul = String::from_utf8(good.clone()).unwrap().replace("P000001", "P\\u0000");
+        assert_eq!(kind(None, Some(b"a"), Some(nul.as_bytes())), "malformed");
+        assert!(decode(None, Some("가".repeat(50).as_bytes()), Some(&good)).is_ok());
+    }
+
+    #[test]
+    fn the_names_of_the_enums_are_those_on_the_wire() {
+        let text = String::from_utf8(value()).unwrap();
+        assert!(text.contains(&format!("{:?}", PaymentMethod::EasyPay.as_str())), "{text}");
+        assert!(text.contains(&format!("{:?}", OrderStatus::Paid.as_str())), "{text}");
+    }
+
+    #[test]
+    fn the_published_schema_is_that_of_the_code_and_accepts_an_order() {
+        let schema = serde_json::to_value(schemars::schema_for!(OrderPlaced)).unwrap();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/order.placed.v1.json");
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(path, serde_json::to_string_pretty(&schema).unwrap() + "\n").unwrap();
+        }
+        let published: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!(published, schema, "run with UPDATE_SCHEMA=1 to publish the change");
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        assert!(validator.is_valid(&serde_json::from_slice(&value()).unwrap()));
+        assert!(!validator.is_valid(&serde_json::json!({"user_id": "", "quantity": 0})));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(t: Option<Vec<u8>>, k: Option<Vec<u8>>, v: Option<Vec<u8>>) {
+            let _ = decode(t.as_deref(), k.as_deref(), v.as_deref());
+        }
+    }
+}
