@@ -1,0 +1,133 @@
+# shellcheck shell=bash
+# Kafka: three brokers that are controllers too (KRaft), straight from the jars; and Kafka's own command line tools.
+
+readonly BROKERS=(1 2 3)
+
+kafka_bootstrap() {
+  echo "127.0.0.1:${KAFKA_PORTS[0]},127.0.0.1:${KAFKA_PORTS[1]},127.0.0.1:${KAFKA_PORTS[2]}"
+}
+
+# Written anew at each start, so that a change of kafka/server.properties counts.
+kafka_configure() { # N
+  local folder=$STATE/kafka-$1 voters='' n
+  for n in "${BROKERS[@]}"; do voters+=${voters:+,}$n@127.0.0.1:${CONTROLLER_PORTS[n - 1]}; done
+  # A further client listener is one more entry in the first three lines.
+  cat - "$DEPLOY/kafka/server.properties" > "$folder/server.properties" <<- END
+	listeners=PLAINTEXT://127.0.0.1:${KAFKA_PORTS[$1 - 1]},CONTROLLER://127.0.0.1:${CONTROLLER_PORTS[$1 - 1]}
+	advertised.listeners=PLAINTEXT://127.0.0.1:${KAFKA_PORTS[$1 - 1]}
+	listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+	inter.broker.listener.name=PLAINTEXT
+	controller.listener.names=CONTROLLER
+	controller.quorum.voters=$voters
+	node.id=$1
+	log.dirs=$folder/data
+
+	END
+}
+
+kafka_prepare() { # N
+  local folder=$STATE/kafka-$1
+  mkdir -p "$folder"
+  kafka_configure "$1"
+  [[ ! -e $folder/formatted ]] || return 0
+  rm -rf "$folder/data" # half formatted
+  kafka_java "$KAFKA_QUICK" kafka.tools.StorageTool
+  "${KAFKA_JAVA[@]}" format --cluster-id "$CLUSTER_ID" --config "$folder/server.properties" \
+    >> "$STATE/logs/kafka-$1.out" 2>&1
+  touch "$folder/formatted"
+}
+
+readonly KAFKA_QUICK='-Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC' # a short life is not worth an optimiser
+
+kafka_java() { # OPTIONS CLASS → array KAFKA_JAVA, to put in front of arguments
+  read -ra KAFKA_JAVA <<< "$1"
+  KAFKA_JAVA=("$JAVA" "${KAFKA_JAVA[@]}" -Dlog4j2.configurationFile="$DEPLOY/kafka/log4j2-tools.xml" -cp "$JARS/*" "$2")
+}
+
+kafka_launch() { # N
+  # The collector's settings are those of Kafka's own start script.
+  daemon "kafka-$1" "$STATE/kafka-$1" "$JAVA" -Xms384m -Xmx384m \
+    -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent \
+    -Djava.awt.headless=true -Dlog4j2.configurationFile="$DEPLOY/kafka/log4j2.xml" -Dorderflow.log="$STATE/logs/kafka-$1.log" \
+    -cp "$JARS/*" kafka.Kafka "$STATE/kafka-$1/server.properties"
+}
+
+# One request over a plain socket, where one of Kafka's tools would cost a second of CPU for its virtual machine.
+# A request: length (4 bytes), its kind and version (2 each), correlation id (4), client id (2: none), and what is asked.
+kafka_ask() { # PORT REQUEST → array ANSWER, the bytes after the length: correlation id (4), and what was answered
+  local fd length
+  ANSWER=()
+  { exec {fd}<> "/dev/tcp/127.0.0.1/$1"; } 2> /dev/null || return 1
+  # shellcheck disable=SC2059 # the request is written in printf's escapes
+  printf "$2" >&"$fd"
+  length=$(timeout 2 head -c 4 <&"$fd" | od -An -tu4 --endian=big)
+  mapfile -t ANSWER < <(timeout 2 head -c $(( ${length:-0} )) <&"$fd" | od -An -v -w1 -tu1)
+  exec {fd}>&-
+  (( ${#ANSWER[@]} > 9 ))
+}
+
+# Which brokers are in service, as the broker at PORT sees it (Metadata, version 1, for no topic). The answer: how many (4),
+# and for each its id (4), host (2, and the 9 of "127.0.0.1"), port (4) and rack (2: none).
+kafka_sees() { # PORT → "1 2 3"
+  local i at seen=''
+  kafka_ask "$1" '\0\0\0\016\0\003\0\001\0\0\0\001\377\377\0\0\0\0' || return 1
+  for (( i = 0, at = 8; i < ANSWER[7]; i++, at += 21 )); do seen+="${seen:+ }$(( ANSWER[at + 3] ))"; done
+  echo "$seen"
+}
+
+# A broker that has just started refuses the first idempotent producers until it has got a block of producer ids, which it only
+# fetches when asked: so we ask (InitProducerId, version 0, no transaction). The answer: throttling (4), error (2).
+kafka_has_producer_ids() { # PORT
+  kafka_ask "$1" '\0\0\0\020\0\026\0\0\0\0\0\001\377\377\377\377\0\0\165\060' && (( ANSWER[8] == 0 && ANSWER[9] == 0 ))
+}
+
+# A broker is in service when it and every other running broker say so. The first needs the controllers' word for it.
+kafka_ready() { # N
+  local n
+  for n in "$1" "${BROKERS[@]}"; do
+    is_state "kafka-$n" running || continue
+    [[ " $(kafka_sees "${KAFKA_PORTS[n - 1]}") " == *" $1 "* ]] || return 1
+  done
+  kafka_has_producer_ids "${KAFKA_PORTS[$1 - 1]}"
+}
+
+# With one controller out of three no broker can come into service, so there is nothing to wait for.
+kafka_can_have_quorum() { # SERVICE...: those being started
+  local n count=0
+  for n in "${BROKERS[@]}"; do
+    if [[ " $* " == *" kafka-$n "* ]] || is_state "kafka-$n" running; then count=$(( count + 1 )); fi
+  done
+  (( count >= 2 ))
+}
+
+readonly KAFKA_TOOLS="
+  kafka-broker-api-versions    org.apache.kafka.tools.BrokerApiVersionsCommand
+  kafka-configs                kafka.admin.ConfigCommand
+  kafka-console-consumer       org.apache.kafka.tools.consumer.ConsoleConsumer
+  kafka-console-producer       org.apache.kafka.tools.ConsoleProducer
+  kafka-consumer-groups        org.apache.kafka.tools.consumer.group.ConsumerGroupCommand
+  kafka-consumer-perf-test     org.apache.kafka.tools.ConsumerPerformance
+  kafka-delete-records         org.apache.kafka.tools.DeleteRecordsCommand
+  kafka-get-offsets            org.apache.kafka.tools.GetOffsetShell
+  kafka-groups                 org.apache.kafka.tools.GroupsCommand
+  kafka-leader-election        org.apache.kafka.tools.LeaderElectionCommand
+  kafka-log-dirs               org.apache.kafka.tools.LogDirsCommand
+  kafka-metadata-quorum        org.apache.kafka.tools.MetadataQuorumCommand
+  kafka-producer-perf-test     org.apache.kafka.tools.ProducerPerformance
+  kafka-reassign-partitions    org.apache.kafka.tools.reassign.ReassignPartitionsCommand
+  kafka-topics                 org.apache.kafka.tools.TopicCommand
+  kafka-transactions           org.apache.kafka.tools.TransactionsCommand
+"
+
+kafka_tool() { # NAME ARGS...
+  local name=${1-} tool class options='-Xmx512m'
+  while read -r tool class; do
+    [[ -z $tool || $tool != "$name" ]] || break
+  done <<< "$KAFKA_TOOLS"
+  [[ -n ${class:-} ]] || usage_error "kafka-tool runs one of: $(awk 'NF { printf "%s ", $1 }' <<< "$KAFKA_TOOLS")"
+  shift
+  [[ $name == *-perf-test ]] || options=$KAFKA_QUICK
+  if [[ " $* " != *" --bootstrap-server"[\ =]* ]]; then set -- --bootstrap-server "$(kafka_bootstrap)" "$@"; fi
+  kafka_java "$options" "$class"
+  exec "${KAFKA_JAVA[@]}" "$@"
+}
