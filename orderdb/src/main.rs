@@ -1,1 +1,24 @@
-fn main() {}
+//! Makes, fills and audits the orderflow database.
+
+use std::process::ExitCode;
+
+use orderdb::{
+    audit::audit,
+    migrate::migrate,
+    seed::seed,
+    settings::{Action, Command},
+};
+use shared::program::{self, Outcome};
+
+fn main() -> ExitCode {
+    program::run(run)
+}
+
+async fn run(command: Command) -> anyhow::Result<Outcome> {
+    let database = command.database.settings()?;
+    match command.action {
+        Action::Migrate(action) => migrate(action, &database).await,
+        Action::Seed(settings) => seed(&settings, &database).await.map(|()| Outcome::Valid),
+        Action::Audit(settings) => audit(*settings, &database).await,
+    }
+}

@@ -19,6 +19,9 @@ use hdrhistogram::{
 };
 use serde::{Deserialize, Serialize};
 
+/// The stage of the consumers' latency logs that ends with the commit.
+pub const DUE_TO_COMMIT: &str = "due_to_commit";
+
 /// Longest latency that is told apart; longer ones are recorded as this.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
 

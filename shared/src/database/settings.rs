@@ -20,10 +20,10 @@ pub enum DatabaseType {
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseArgs {
     /// postgres://USER:PASSWORD@HOST:PORT/DB; wins over all that follows.
-    #[arg(long, env, hide_env_values = true, help_heading = "Database")]
+    #[arg(long, env, hide_env_values = true, global = true, help_heading = "Database")]
     database_url: Option<SecretString>,
     /// Which of the settings that follow are read.
-    #[arg(long, env, value_enum, default_value = "local", help_heading = "Database")]
+    #[arg(long, env, value_enum, default_value = "local", global = true, help_heading = "Database")]
     db_type: DatabaseType,
     #[command(flatten)]
     local: LocalArgs,
@@ -36,7 +36,7 @@ pub struct DatabaseArgs {
 #[derive(Clone, Debug, Args)]
 struct LocalArgs {
     /// User (local).
-    #[arg(long, env, default_value = "orderflow", help_heading = "Database")]
+    #[arg(long, env, default_value = "orderflow", global = true, help_heading = "Database")]
     postgres_user: String,
     /// Password (local); give it in the environment or in .env.
     #[arg(
@@ -49,45 +49,45 @@ struct LocalArgs {
     )]
     postgres_password: SecretString,
     /// Host (local).
-    #[arg(long, env, default_value = "127.0.0.1", help_heading = "Database")]
+    #[arg(long, env, default_value = "127.0.0.1", global = true, help_heading = "Database")]
     postgres_host: String,
     /// Port (local).
-    #[arg(long, env, default_value_t = 15432, help_heading = "Database")]
+    #[arg(long, env, default_value_t = 15432, global = true, help_heading = "Database")]
     postgres_port: u16,
     /// Database (local).
-    #[arg(long, env, default_value = "orderflow", help_heading = "Database")]
+    #[arg(long, env, default_value = "orderflow", global = true, help_heading = "Database")]
     postgres_db: String,
 }
 
 #[derive(Clone, Debug, Args)]
 struct SupabaseArgs {
     /// Connection string (supabase); its [YOUR-PASSWORD] is replaced by SUPABASE_PASSWORD.
-    #[arg(long, env, hide_env_values = true, help_heading = "Database")]
+    #[arg(long, env, hide_env_values = true, global = true, help_heading = "Database")]
     supabase_direct_url: Option<SecretString>,
     /// Password (supabase); give it in the environment or in .env.
-    #[arg(long, env, hide_env_values = true, help_heading = "Database")]
+    #[arg(long, env, hide_env_values = true, global = true, help_heading = "Database")]
     supabase_password: Option<SecretString>,
     /// File with the certificate authority's certificate, PEM (supabase).
-    #[arg(long, env, help_heading = "Database")]
+    #[arg(long, global = true, help_heading = "Database")]
     supabase_ca_cert: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
 struct RdsArgs {
     /// User (rds).
-    #[arg(long, env, help_heading = "Database")]
+    #[arg(long, global = true, help_heading = "Database")]
     rds_user: Option<String>,
     /// Password (rds); give it in the environment or in .env.
-    #[arg(long, env, hide_env_values = true, help_heading = "Database")]
+    #[arg(long, env, hide_env_values = true, global = true, help_heading = "Database")]
     rds_password: Option<SecretString>,
     /// Host (rds).
-    #[arg(long, env, help_heading = "Database")]
+    #[arg(long, global = true, help_heading = "Database")]
     rds_host: Option<String>,
     /// Port (rds).
-    #[arg(long, env, default_value_t = 5432, help_heading = "Database")]
+    #[arg(long, env, default_value_t = 5432, global = true, help_heading = "Database")]
     rds_port: u16,
     /// Database (rds).
-    #[arg(long, env, help_heading = "Database")]
+    #[arg(long, global = true, help_heading = "Database")]
     rds_db: Option<String>,
 }
 

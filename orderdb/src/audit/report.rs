@@ -1,0 +1,208 @@
+//! What the three counts say when they are held against each other.
+
+use roaring::RoaringTreemap;
+use serde::Serialize;
+use shared::{
+    latency::LatencySummary,
+    ledger::{JournalContents, RunId, RunSummary},
+    report::Report,
+};
+
+use super::log::InTopic;
+
+/// What was found of a run.
+pub struct Evidence {
+    /// The run.
+    pub run_id: RunId,
+    /// What the producer knows.
+    pub journal: JournalContents,
+    /// How the run ended; a killed one has none.
+    pub summary: Option<RunSummary>,
+    /// What the topic has.
+    pub in_topic: InTopic,
+    /// What the dead-letter topic has.
+    pub dead_lettered: InTopic,
+    /// What the table has.
+    pub stored: RoaringTreemap,
+    /// Due to commit, when the consumers' logs were given.
+    pub latency: Option<LatencySummary>,
+}
+
+/// The audit's result; every number counts orders, not records.
+#[derive(Clone, Debug, Serialize)]
+pub struct AuditReport {
+    /// The run.
+    pub run_id: RunId,
+    /// Whether the producer lived to write its summary.
+    pub finished: bool,
+    /// Acknowledged by the brokers.
+    pub acknowledged: u64,
+    /// Reported by the client library as surely not in the log.
+    pub failed: u64,
+    /// In the topic.
+    pub in_topic: u64,
+    /// Records of the topic beyond the first of their order.
+    pub topic_repeats: u64,
+    /// In the table.
+    pub stored: u64,
+    /// In the dead-letter topic.
+    pub dead_lettered: u64,
+    /// Acknowledged, but not in the topic: lost by the brokers.
+    pub missing_from_topic: u64,
+    /// Acknowledged or in the topic, but neither stored nor dead-lettered: lost by the consumers, or not read yet.
+    pub missing: u64,
+    /// Stored, but not acknowledged.
+    pub unexpected: u64,
+    /// Those of `unexpected` that nothing explains: the producer knows every order's fate, and this was not to be there.
+    pub unexplained: u64,
+    /// Due to commit in milliseconds, when the consumers' logs were given.
+    pub latency_ms: Option<LatencySummary>,
+}
+
+impl AuditReport {
+    /// Holds the counts against each other.
+    pub fn compare(evidence: Evidence) -> Self {
+        let Evidence { run_id, journal, summary, in_topic, dead_lettered, stored, latency } = evidence;
+        let ended = &stored | &dead_lettered.sequences;
+        let owed = &journal.acknowledged | &in_topic.sequences;
+        let unexpected = &stored - &journal.acknowledged;
+        // An order whose fate the producer does not know may be there. A killed producer knows nothing of its last second.
+        let unknown = summary.as_ref().map(|summary| summary.counts.unknown);
+        let unexplained = match unknown {
+            Some(0) => unexpected.len(),
+            Some(_) | None => unexpected.intersection_len(&journal.failed),
+        };
+        Self {
+            run_id,
+            finished: summary.is_some(),
+            acknowledged: journal.acknowledged.len(),
+            failed: journal.failed.len(),
+            in_topic: in_topic.sequences.len(),
+            topic_repeats: in_topic.repeats,
+            stored: stored.len(),
+            dead_lettered: dead_lettered.sequences.len(),
+            missing_from_topic: (&journal.acknowledged - &in_topic.sequences).len(),
+            missing: (owed - ended).len(),
+            unexpected: unexpected.len(),
+            unexplained,
+            latency_ms: latency,
+        }
+    }
+
+    /// Whether nothing was lost and nothing is there that was not to be.
+    pub fn is_balanced(&self) -> bool {
+        self.missing == 0 && self.missing_from_topic == 0 && self.unexplained == 0
+    }
+
+    /// The report for a person.
+    pub fn for_person(&self) -> Report {
+        let mut report = Report::about("audit of run", &self.run_id.to_string());
+        report.line("acknowledged", self.acknowledged, "by the brokers, as the producer's ledger has it");
+        report.line("in the topic", self.in_topic, "");
+        report.line("stored", self.stored, "in the table");
+        report.line("dead-lettered", self.dead_lettered, "");
+        report.line("repeats", self.topic_repeats, "records of the topic beyond the first of their order");
+        report.line("missing from topic", self.missing_from_topic, "acknowledged, but the brokers don't have it");
+        report.line("missing", self.missing, "neither stored nor dead-lettered");
+        report.line("unexpected", self.unexpected, "stored, but not acknowledged");
+        report.line("unexplained", self.unexplained, "unexpected, although the producer knew its fate");
+        if let Some(latency) = self.latency_ms {
+            let figures = format!("p50 {} · p99 {} · max {} ms", latency.p50, latency.p99, latency.max);
+            report.line("due to stored", latency.count, figures);
+        }
+        let verdict = match (self.is_balanced(), self.finished) {
+            (true, true) => "balanced",
+            (true, false) => "balanced so far",
+            (false, _) => "NOT BALANCED",
+        };
+        report.line("verdict", verdict, if self.finished { "" } else { "the producer did not finish" });
+        report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use shared::ledger::{Counts, Verdict};
+
+    use super::*;
+
+    fn summary(unknown: u64) -> RunSummary {
+        RunSummary {
+            run_id: "r".parse().unwrap(),
+            rate_asked: 1.0,
+            rate_achieved: 1.0,
+            seconds: 1.0,
+            counts: Counts { unknown, ..Counts::default() },
+            errors: BTreeMap::new(),
+            queue_full: 0,
+            lateness_ms: LatencySummary::default(),
+            acknowledgement_ms: LatencySummary::default(),
+            verdict: Verdict::Valid,
+        }
+    }
+
+    struct Orders {
+        acknowledged: std::ops::Range<u64>,
+        failed: std::ops::Range<u64>,
+        in_topic: std::ops::Range<u64>,
+        dead_lettered: std::ops::Range<u64>,
+        stored: std::ops::Range<u64>,
+        unknown: Option<u64>,
+    }
+
+    fn compare(orders: Orders) -> AuditReport {
+        let in_topic = |range: std::ops::Range<u64>| InTopic { sequences: range.collect(), repeats: 0 };
+        AuditReport::compare(Evidence {
+            run_id: "r".parse().unwrap(),
+            journal: JournalContents { acknowledged: orders.acknowledged.collect(), failed: orders.failed.collect() },
+            summary: orders.unknown.map(summary),
+            in_topic: in_topic(orders.in_topic),
+            dead_lettered: in_topic(orders.dead_lettered),
+            stored: orders.stored.collect(),
+            latency: None,
+        })
+    }
+
+    const WHOLE: Orders = Orders {
+        acknowledged: 0..100,
+        failed: 0..0,
+        in_topic: 0..100,
+        dead_lettered: 0..0,
+        stored: 0..100,
+        unknown: Some(0),
+    };
+
+    #[test]
+    fn a_whole_run_is_balanced_and_dead_letters_count_as_kept() {
+        assert!(compare(WHOLE).is_balanced());
+        assert!(compare(Orders { stored: 10..100, dead_lettered: 0..10, ..WHOLE }).is_balanced());
+    }
+
+    #[test]
+    fn a_loss_names_its_side() {
+        let by_consumers = compare(Orders { stored: 1..100, ..WHOLE });
+        assert_eq!((by_consumers.missing, by_consumers.missing_from_topic), (1, 0));
+        let by_brokers = compare(Orders { stored: 1..100, in_topic: 1..100, ..WHOLE });
+        assert_eq!((by_brokers.missing, by_brokers.missing_from_topic), (1, 1));
+        assert!(!by_consumers.is_balanced() && !by_brokers.is_balanced());
+    }
+
+    #[test]
+    fn an_order_in_the_topic_is_owed_even_if_its_acknowledgement_was_lost() {
+        assert_eq!(compare(Orders { acknowledged: 0..90, stored: 0..90, unknown: Some(10), ..WHOLE }).missing, 10);
+    }
+
+    #[test]
+    fn what_is_stored_without_an_acknowledgement_is_explained_only_by_an_unknown_fate() {
+        let more = Orders { acknowledged: 0..90, ..WHOLE };
+        assert_eq!(compare(Orders { unknown: Some(10), ..more }).unexplained, 0);
+        let more = Orders { acknowledged: 0..90, ..WHOLE };
+        assert_eq!(compare(Orders { unknown: None, ..more }).unexplained, 0);
+        let more = Orders { acknowledged: 0..90, ..WHOLE };
+        assert_eq!(compare(Orders { unknown: Some(0), ..more }).unexplained, 10);
+        let failed = Orders { acknowledged: 0..90, failed: 95..100, unknown: Some(5), ..WHOLE };
+        assert_eq!(compare(failed).unexplained, 5);
+    }
+}

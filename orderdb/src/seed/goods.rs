@@ -1,0 +1,179 @@
+//! Makes up products, as a Korean online shop would list them.
+
+use std::sync::LazyLock;
+
+use rand::{Rng, RngExt};
+use shared::catalog::{Product, ProductId};
+
+use super::{
+    draw::{Weighted, pick},
+    shelves::{SHELVES, Shelf},
+};
+
+static SHELF: LazyLock<Weighted<Shelf>> = LazyLock::new(|| Weighted::new(&SHELVES));
+
+/// Shares in percent, then the percent taken off: most things sell at their price, the others by round discounts.
+const DISCOUNTS: [(u32, i32); 11] =
+    [(60, 0), (8, 5), (10, 10), (4, 15), (7, 20), (2, 25), (4, 30), (1, 35), (2, 40), (1, 45), (1, 50)];
+static DISCOUNT: LazyLock<Weighted<i32>> = LazyLock::new(|| Weighted::new(&DISCOUNTS));
+
+/// The most pieces of one product in stock.
+const MOST_IN_STOCK: i32 = 1_000;
+
+/// Product `number`: id `P000001` and so on, everything else drawn from `random`, the same from the same state.
+///
+/// Prices are whole won below 5,000,000, so that the total of an order of many pieces fits an `i32`; `price` is `org_price` less
+/// `discount_rate` (0 to 0.5 in steps of 0.05), rounded to 10 won; `stock` is 0 to 1,000.
+pub fn product(random: &mut impl Rng, number: u64) -> Product {
+    let shelf = SHELF.draw(random);
+    let brand = pick(random, shelf.brands);
+    let adjective = pick(random, shelf.adjectives);
+    let noun = pick(random, shelf.nouns);
+    let variant = pick(random, shelf.variants);
+    let org_price = list_price(random, shelf);
+    let percent_off = *DISCOUNT.draw(random);
+    Product {
+        product_id: ProductId::from(format!("P{number:06}")),
+        name: format!("{brand} {adjective} {noun} {variant}"),
+        category: shelf.category.to_owned(),
+        brand: brand.to_owned(),
+        price: discounted(org_price, percent_off),
+        org_price,
+        discount_rate: f64::from(percent_off) / 100.0,
+        stock: random.random_range(0..=MOST_IN_STOCK),
+    }
+}
+
+/// Log-uniform over the prices of the shelf: as many things between 1,000 and 2,000 won as between 10,000 and 20,000. Whole tens
+/// of won below 10,000, whole hundreds from there on, as shops price.
+fn list_price(random: &mut impl Rng, shelf: &Shelf) -> i32 {
+    let (cheapest, dearest) = (f64::from(shelf.cheapest), f64::from(shelf.dearest));
+    let price = random.random_range(cheapest.ln()..=dearest.ln()).exp();
+    let step = if price < 10_000.0 { 10.0 } else { 100.0 };
+    (((price / step).round() * step) as i32).clamp(shelf.cheapest, shelf.dearest)
+}
+
+/// `org_price` less `percent_off`, rounded to 10 won. In integers: no sum of tenths can be off by a won.
+fn discounted(org_price: i32, percent_off: i32) -> i32 {
+    (org_price * (100 - percent_off) + 500) / 1_000 * 10
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::*;
+    use crate::seed::draw::assert_share;
+
+    const DRAWS: usize = 20_000;
+
+    fn products() -> Vec<Product> {
+        let mut random = StdRng::seed_from_u64(7);
+        (1..=DRAWS as u64).map(|number| product(&mut random, number)).collect()
+    }
+
+    #[test]
+    fn categories_come_by_their_shares() {
+        let mut counts = HashMap::new();
+        for product in products() {
+            *counts.entry(product.category).or_default() += 1;
+        }
+        assert_eq!(counts.len(), SHELVES.len());
+        let total: u32 = SHELVES.iter().map(|(share, _)| share).sum();
+        for (share, shelf) in &SHELVES {
+            assert_share(shelf.category, counts[shelf.category], DRAWS, f64::from(*share) / f64::from(total));
+        }
+    }
+
+    #[test]
+    fn discounts_come_by_their_shares() {
+        let products = products();
+        assert_eq!(DISCOUNTS.iter().map(|(share, _)| share).sum::<u32>(), 100);
+        for (share, percent) in DISCOUNTS {
+            let rate = f64::from(percent) / 100.0;
+            let count = products.iter().filter(|product| product.discount_rate == rate).count();
+            assert_share(&format!("{percent} % off"), count, DRAWS, f64::from(share) / 100.0);
+        }
+    }
+
+    #[test]
+    fn a_price_is_the_list_price_less_the_discount() {
+        for product in products() {
+            let exact = f64::from(product.org_price) * (1.0 - product.discount_rate);
+            assert!((f64::from(product.price) - exact).abs() < 5.0 + 1e-6, "{product:?}");
+            assert_eq!(product.price % 10, 0, "{product:?}");
+            assert!(product.price > 0 && product.price <= product.org_price, "{product:?}");
+            assert_eq!(product.price == product.org_price, product.discount_rate == 0.0, "{product:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_price_is_round_and_of_its_category() {
+        let shelves: HashMap<_, _> = SHELVES.iter().map(|(_, shelf)| (shelf.category, shelf)).collect();
+        for product in products() {
+            let shelf = shelves[product.category.as_str()];
+            assert!((shelf.cheapest..=shelf.dearest).contains(&product.org_price), "{product:?}");
+            assert_eq!(product.org_price % if product.org_price < 10_000 { 10 } else { 100 }, 0, "{product:?}");
+        }
+    }
+
+    #[test]
+    fn ten_pieces_of_the_dearest_fit_an_order() {
+        for (_, shelf) in &SHELVES {
+            assert!(
+                0 < shelf.cheapest && shelf.cheapest < shelf.dearest && shelf.dearest < 5_000_000,
+                "{}",
+                shelf.category
+            );
+            assert!(shelf.dearest.checked_mul(10).is_some(), "{}", shelf.category);
+            // What `discounted` multiplies by before it divides.
+            assert!(shelf.dearest.checked_mul(101).is_some(), "{}", shelf.category);
+        }
+    }
+
+    #[test]
+    fn cheap_things_are_as_many_as_dear_ones_on_a_logarithmic_scale() {
+        let shelf = &SHELVES[0].1;
+        let middle = (f64::from(shelf.cheapest) * f64::from(shelf.dearest)).sqrt();
+        let mut random = StdRng::seed_from_u64(7);
+        let below = (0..DRAWS).filter(|_| f64::from(list_price(&mut random, shelf)) < middle).count();
+        assert_share("below the middle", below, DRAWS, 0.5);
+    }
+
+    #[test]
+    fn every_product_fits_the_table() {
+        for product in products() {
+            assert!((1..=50).contains(&product.product_id.as_str().len()), "{product:?}");
+            assert!((1..=200).contains(&product.name.chars().count()), "{product:?}");
+            assert!((1..=50).contains(&product.category.chars().count()), "{product:?}");
+            assert!((1..=100).contains(&product.brand.chars().count()), "{product:?}");
+            assert!((0..=MOST_IN_STOCK).contains(&product.stock), "{product:?}");
+        }
+    }
+
+    #[test]
+    fn a_thousand_products_hardly_share_a_name() {
+        let names: HashSet<_> = products().into_iter().take(1_000).map(|product| product.name).collect();
+        assert!(names.len() > 950, "{} names", names.len());
+    }
+
+    #[test]
+    fn no_two_categories_share_a_brand() {
+        let brands: Vec<_> = SHELVES.iter().flat_map(|(_, shelf)| shelf.brands).collect();
+        assert_eq!(brands.iter().collect::<HashSet<_>>().len(), brands.len());
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_products() {
+        assert_eq!(products(), products());
+    }
+
+    #[test]
+    fn an_id_has_six_digits_or_more() {
+        let mut random = StdRng::seed_from_u64(7);
+        let id = |number| product(&mut random, number).product_id.to_string();
+        assert_eq!([1, 123_456, 1_234_567].map(id), ["P000001", "P123456", "P1234567"]);
+    }
+}
