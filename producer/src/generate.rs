@@ -1,0 +1,130 @@
+//! Makes an order of a user and a product: figures by weight, and a total that adds up.
+
+use chrono::{DateTime, Utc};
+use rand::{
+    Rng, RngExt,
+    distr::{Distribution, weighted::WeightedIndex},
+};
+use shared::{
+    catalog::UserId,
+    order::{OrderPlaced, OrderStatus, PaymentMethod},
+};
+
+use crate::sample::SampledProduct;
+
+const QUANTITIES: [(i32, u32); 5] = [(1, 60), (2, 22), (3, 10), (4, 5), (5, 3)];
+/// Percent taken off; most orders have none.
+const DISCOUNTS: [(i32, u32); 5] = [(0, 70), (5, 12), (10, 10), (15, 5), (20, 3)];
+const PAYMENTS: [(PaymentMethod, u32); 5] = [
+    (PaymentMethod::Card, 52),
+    (PaymentMethod::EasyPay, 33),
+    (PaymentMethod::BankTransfer, 7),
+    (PaymentMethod::VirtualAccount, 5),
+    (PaymentMethod::MobilePhone, 3),
+];
+const STATUSES: [(OrderStatus, u32); 3] =
+    [(OrderStatus::Paid, 90), (OrderStatus::PaymentPending, 7), (OrderStatus::Cancelled, 3)];
+
+/// Whole won of shipping below [`FREE_SHIPPING_FROM`].
+pub const SHIPPING: i32 = 3_000;
+/// Whole won of goods, discount taken off, from which shipping is free.
+pub const FREE_SHIPPING_FROM: i32 = 50_000;
+
+/// Draws values by weight.
+struct Weighted<T: 'static> {
+    table: &'static [(T, u32)],
+    index: WeightedIndex<u32>,
+}
+
+impl<T: Copy> Weighted<T> {
+    fn new(table: &'static [(T, u32)]) -> Self {
+        let index = WeightedIndex::new(table.iter().map(|(_, weight)| *weight)).expect("the weights are positive");
+        Self { table, index }
+    }
+
+    fn draw(&self, random: &mut impl Rng) -> T {
+        self.table[self.index.sample(random)].0
+    }
+}
+
+/// Makes orders.
+pub struct Generator<R> {
+    random: R,
+    quantities: Weighted<i32>,
+    discounts: Weighted<i32>,
+    payments: Weighted<PaymentMethod>,
+    statuses: Weighted<OrderStatus>,
+}
+
+impl<R: Rng> Generator<R> {
+    /// A generator that draws from `random`.
+    pub fn new(random: R) -> Self {
+        Self {
+            random,
+            quantities: Weighted::new(&QUANTITIES),
+            discounts: Weighted::new(&DISCOUNTS),
+            payments: Weighted::new(&PAYMENTS),
+            statuses: Weighted::new(&STATUSES),
+        }
+    }
+
+    /// The order that `user` places for `product` at `created_at`.
+    pub fn order(&mut self, user: &UserId, product: &SampledProduct, created_at: DateTime<Utc>) -> OrderPlaced {
+        let quantity = self.quantities.draw(&mut self.random);
+        let goods = product.price.saturating_mul(quantity);
+        let percent = self.discounts.draw(&mut self.random);
+        let discount_amount = (i64::from(goods) * i64::from(percent) / 1_000 * 10) as i32;
+        let to_pay = goods - discount_amount;
+        let shipping_cost = if to_pay >= FREE_SHIPPING_FROM { 0 } else { SHIPPING };
+        OrderPlaced {
+            user_id: user.clone(),
+            product_id: product.product_id.clone(),
+            quantity,
+            total_amount: to_pay.saturating_add(shipping_cost),
+            shipping_cost,
+            discount_amount,
+            payment_method: self.payments.draw(&mut self.random),
+            status: self.statuses.draw(&mut self.random),
+            created_at,
+        }
+    }
+
+    /// A number below `bound`, which is at least 1.
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.random.random_range(0..bound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_total_adds_up_and_no_amount_is_negative(seed: u64, price in 0..5_000_000i32) {
+            let mut generator = Generator::new(StdRng::seed_from_u64(seed));
+            let product = SampledProduct { product_id: "P1".into(), price };
+            let order = generator.order(&"U1".into(), &product, DateTime::UNIX_EPOCH);
+            prop_assert_eq!(order.total_amount, price * order.quantity - order.discount_amount + order.shipping_cost);
+            prop_assert!(order.quantity > 0 && order.total_amount >= 0 && order.discount_amount >= 0);
+            prop_assert_eq!(order.shipping_cost == 0, price * order.quantity - order.discount_amount >= FREE_SHIPPING_FROM);
+        }
+    }
+
+    #[test]
+    fn the_shares_are_those_of_the_weights() {
+        let mut generator = Generator::new(StdRng::seed_from_u64(1));
+        let product = SampledProduct { product_id: "P1".into(), price: 1_000 };
+        let orders: Vec<_> =
+            (0..20_000).map(|_| generator.order(&"U1".into(), &product, DateTime::UNIX_EPOCH)).collect();
+        let share = |matches: &dyn Fn(&OrderPlaced) -> bool| {
+            orders.iter().filter(|order| matches(order)).count() as f64 / 20_000.0
+        };
+        assert!((share(&|order| order.payment_method == PaymentMethod::Card) - 0.52).abs() < 0.02);
+        assert!((share(&|order| order.status == OrderStatus::Paid) - 0.90).abs() < 0.02);
+        assert!((share(&|order| order.quantity == 1) - 0.60).abs() < 0.02);
+    }
+}

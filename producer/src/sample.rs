@@ -1,0 +1,152 @@
+//! Users and products, drawn from Redis in bulk and ahead of need, so that the sending thread never waits (invariant 3).
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use redis::{RedisResult, aio::ConnectionManager};
+use serde::Deserialize;
+use shared::{
+    cache::{self, CacheKeys},
+    catalog::{ProductId, UserId},
+    retry::Backoff,
+};
+use tokio::sync::Notify;
+
+use crate::metrics;
+
+/// A batch is drawn anew after this, used or not, so that what is sampled follows the cache.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// What an order needs to know of a user.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SampledUser {
+    /// Who orders.
+    pub user_id: UserId,
+}
+
+/// What an order needs to know of a product.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SampledProduct {
+    /// What is ordered.
+    pub product_id: ProductId,
+    /// Whole won a piece.
+    pub price: i32,
+}
+
+/// As many users as products, each drawn at random with repetition.
+#[derive(Clone, Debug)]
+struct Batch {
+    users: Vec<SampledUser>,
+    products: Vec<SampledProduct>,
+    drawn_at: Instant,
+}
+
+impl Batch {
+    async fn draw(connection: &mut ConnectionManager, keys: &CacheKeys, size: usize) -> RedisResult<Option<Self>> {
+        let users = cache::sample(connection, &keys.users, size).await?;
+        let products = cache::sample(connection, &keys.products, size).await?;
+        let filled = !users.is_empty() && !products.is_empty();
+        Ok(filled.then(|| Self { users, products, drawn_at: Instant::now() }))
+    }
+}
+
+/// Where the drawing task leaves the next batch for the sending thread.
+#[derive(Default)]
+struct Slot {
+    next: Mutex<Option<Batch>>,
+    taken: Notify,
+}
+
+/// The sending thread's end: gives pairs without ever waiting.
+pub struct Samples {
+    slot: Arc<Slot>,
+    batch: Batch,
+    position: usize,
+}
+
+/// The drawing task's end.
+pub struct Sampler {
+    connection: ConnectionManager,
+    keys: CacheKeys,
+    size: usize,
+    slot: Arc<Slot>,
+}
+
+/// Draws a first batch of `size` and gives both ends.
+///
+/// # Errors
+/// When Redis fails or the cache is empty.
+pub async fn open(
+    mut connection: ConnectionManager,
+    keys: CacheKeys,
+    size: usize,
+) -> anyhow::Result<(Sampler, Samples)> {
+    let batch =
+        Batch::draw(&mut connection, &keys, size).await.context("users and products can't be drawn from Redis")?;
+    ensure!(
+        batch.is_some(),
+        "the cache is empty ({} and {} have no rows): seed the database (orderdb seed) and run the cache-worker first",
+        keys.users,
+        keys.products
+    );
+    let batch = batch.context("the cache is empty")?;
+    let slot = Arc::new(Slot::default());
+    Ok((Sampler { connection, keys, size, slot: slot.clone() }, Samples { slot, batch, position: 0 }))
+}
+
+impl Sampler {
+    /// Draws batches for as long as it is polled. When Redis is lost it says so once, keeps trying, and says once that it
+    /// is back; the sending thread goes on with what it holds.
+    pub async fn run(mut self) {
+        let mut backoff = Backoff::start();
+        let mut lost = false;
+        loop {
+            let missing = match Batch::draw(&mut self.connection, &self.keys, self.size).await {
+                Ok(Some(batch)) => {
+                    if std::mem::take(&mut lost) {
+                        tracing::info!("samples are drawn from Redis again");
+                    }
+                    backoff = Backoff::start();
+                    *self.slot.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(batch);
+                    let _ = tokio::time::timeout(FRESH_FOR, self.slot.taken.notified()).await;
+                    continue;
+                }
+                Ok(None) => "the cache is empty".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            if !std::mem::replace(&mut lost, true) {
+                tracing::warn!("no samples from Redis, the run goes on with those it holds: {missing}");
+            }
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+}
+
+impl Samples {
+    /// The next user and product. When the batch is used up, or older than a second or two, the next one is taken if it
+    /// is there; else this one is used again.
+    pub fn next(&mut self, now: Instant) -> (&UserId, &SampledProduct) {
+        let length = self.batch.users.len().min(self.batch.products.len());
+        let used_up = self.position >= length;
+        if used_up || now.duration_since(self.batch.drawn_at) > FRESH_FOR {
+            match self.slot.next.try_lock().ok().and_then(|mut slot| slot.take()) {
+                Some(batch) => {
+                    self.batch = batch;
+                    self.position = 0;
+                    self.slot.taken.notify_one();
+                }
+                None if used_up => {
+                    self.position = 0;
+                    ::metrics::counter!(metrics::SAMPLES_REUSED).increment(1);
+                }
+                None => {}
+            }
+        }
+        let at = self.position;
+        self.position += 1;
+        (&self.batch.users[at].user_id, &self.batch.products[at])
+    }
+}
