@@ -1,1 +1,19 @@
+//! A sink from Kafka to PostgreSQL that stores each order exactly once.
+//!
+//! One thread polls ([`read`]) and hands each record, with the lease of its partition ([`assignment`]), to the partition's
+//! writer ([`write`]). A writer takes all that is waiting, decodes it ([`decode`]), fills in what the order leaves open
+//! ([`enrich`]) and inserts it ([`store`]); what can't become a row goes to the dead-letter topic ([`dead_letter`]). Then
+//! the offsets are stored, never before (invariant 4). [`account`] keeps count, so that nothing is lost unnoticed.
 
+pub mod account;
+pub mod assignment;
+pub mod dead_letter;
+pub mod decode;
+pub mod enrich;
+pub mod health;
+pub mod metrics;
+pub mod read;
+pub mod settings;
+pub mod statistics;
+pub mod store;
+pub mod write;

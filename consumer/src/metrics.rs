@@ -1,0 +1,20 @@
+//! The names of what the consumer counts.
+
+/// Records read.
+pub const CONSUMED: &str = "orderflow_consumer_consumed_total";
+/// Rows inserted.
+pub const STORED: &str = "orderflow_consumer_stored_total";
+/// Records whose order was in the table already.
+pub const DUPLICATES: &str = "orderflow_consumer_duplicates_total";
+/// Records that the dead-letter topic acknowledged, by `kind`.
+pub const DEAD_LETTERED: &str = "orderflow_consumer_dead_lettered_total";
+/// Records read but left to the partition's next owner.
+pub const HANDED_BACK: &str = "orderflow_consumer_handed_back_total";
+/// Partitions that this instance has now.
+pub const ASSIGNED: &str = "orderflow_consumer_assigned_partitions";
+/// Bytes of records read and not yet stored.
+pub const QUEUED_BYTES: &str = "orderflow_consumer_queued_bytes";
+/// Rows a batch.
+pub const BATCH_ROWS: &str = "orderflow_consumer_batch_rows";
+/// Lookups, by `what` (`user`, `product`) and `step` (`process`, `redis`, `database`, `unknown`).
+pub const LOOKUPS: &str = "orderflow_consumer_lookups_total";

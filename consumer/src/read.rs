@@ -1,0 +1,290 @@
+//! The polling thread: it hands records to the writers and never waits for the database, so that the instance stays a
+//! member of its group whatever happens behind it (invariant 8).
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use rdkafka::{
+    ClientContext, Message, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::OwnedMessage,
+};
+use shared::kafka::KafkaSettings;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    account::Account,
+    assignment::{Assignment, Lease},
+    health::Health,
+    metrics,
+    settings::{GroupProtocol, GroupSettings},
+};
+
+const POLL: Duration = Duration::from_millis(100);
+/// How long a full queue may hold the poll before the partitions are paused: a pause throws away what was prefetched and
+/// costs up to a second, so it is for outages that last.
+const HOLD: Duration = Duration::from_secs(2);
+/// What a record costs beside its key and value.
+const OVERHEAD_BYTES: usize = 256;
+
+/// A record on its way to a writer. Its share of the queue's memory is given back when it is dropped.
+pub struct Delivered {
+    /// The assignment that it was read under.
+    pub lease: Arc<Lease>,
+    /// The record.
+    pub record: OwnedMessage,
+    /// Its share of the queue's memory.
+    pub memory: OwnedSemaphorePermit,
+}
+
+/// Follows the group's rebalances.
+pub struct GroupContext {
+    assignment: Arc<Assignment>,
+    drain: Duration,
+}
+
+/// The group's client.
+pub type GroupConsumer = BaseConsumer<GroupContext>;
+
+impl ClientContext for GroupContext {}
+
+impl ConsumerContext for GroupContext {
+    /// Runs within `poll`. What is under way of the partitions is stored first, then its offsets are committed, so that
+    /// the next owner does nothing twice. If they were lost already, it may have begun: everything is dropped.
+    fn pre_rebalance(&self, consumer: &GroupConsumer, rebalance: &Rebalance<'_>) {
+        let Rebalance::Revoke(list) = rebalance else { return };
+        let partitions = partitions_of(list);
+        if consumer.assignment_lost() {
+            tracing::warn!(?partitions, "partitions lost: what was under way is left to their next owner");
+            self.assignment.revoke(&partitions);
+            return;
+        }
+        let drained = self.assignment.drain(&partitions, Instant::now() + self.drain);
+        self.assignment.revoke(&partitions);
+        commit(consumer);
+        tracing::info!(?partitions, drained, "partitions revoked");
+    }
+
+    fn post_rebalance(&self, consumer: &GroupConsumer, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => {
+                let partitions = partitions_of(list);
+                self.assignment.grant(partitions.iter().copied());
+                // A pause survives an assignment; a partition that comes back paused would stall silently.
+                if let Err(error) = consumer.resume(list) {
+                    tracing::warn!(%error, "new partitions can't be resumed");
+                }
+                match self.assignment.partitions().len() {
+                    0 => tracing::info!("standing by: the group has more members than the topic has partitions"),
+                    all => tracing::info!(?partitions, all, "partitions assigned"),
+                }
+            }
+            Rebalance::Revoke(_) => {}
+            Rebalance::Error(error) => tracing::warn!(%error, "the group's rebalance failed"),
+        }
+    }
+}
+
+fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
+    list.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect()
+}
+
+fn commit(consumer: &GroupConsumer) {
+    match consumer.commit_consumer_state(CommitMode::Sync) {
+        // Nothing new to commit is success.
+        Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+        Err(error) => {
+            tracing::warn!(%error, "offsets are not committed; the orders will be read again and change nothing");
+        }
+    }
+}
+
+/// Joins the group.
+///
+/// # Errors
+/// When a setting is wrong.
+pub fn join(
+    kafka: &KafkaSettings,
+    group: &GroupSettings,
+    topic: &str,
+    assignment: Arc<Assignment>,
+) -> anyhow::Result<GroupConsumer> {
+    let mut role = vec![
+        ("group.id", group.group.as_str()),
+        // A group without offsets begins at the beginning; the library's default would skip orders silently.
+        ("auto.offset.reset", "earliest"),
+        ("enable.auto.commit", "true"),
+        ("auto.commit.interval.ms", "1000"),
+        ("enable.auto.offset.store", "false"),
+        // The library's own queue is bounded to megabytes as ours is; its defaults are 64 MiB, and a second of backoff
+        // when it is full.
+        ("queued.max.messages.kbytes", "16384"),
+        ("fetch.max.bytes", "8388608"),
+        ("fetch.queue.backoff.ms", "20"),
+    ];
+    match group.group_protocol {
+        // Under this protocol the session's length is the brokers' to say; setting it here is refused.
+        GroupProtocol::Consumer => role.push(("group.protocol", "consumer")),
+        GroupProtocol::Classic => role.extend([
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("session.timeout.ms", "6000"),
+            ("heartbeat.interval.ms", "1000"),
+        ]),
+    }
+    let context = GroupContext { assignment, drain: group.drain };
+    let consumer: GroupConsumer =
+        kafka.client(&role).create_with_context(context).context("the Kafka settings are not usable")?;
+    consumer.subscribe(&[topic]).context("the topic can't be subscribed to")?;
+    Ok(consumer)
+}
+
+/// Reads, and hands over to the writers.
+pub struct Reader {
+    /// The group's client.
+    pub consumer: Arc<GroupConsumer>,
+    /// Which partitions there are.
+    pub assignment: Arc<Assignment>,
+    /// One channel a writer; partition p goes to writer p modulo their number.
+    pub writers: Vec<mpsc::UnboundedSender<Delivered>>,
+    /// Bounds the bytes that are in the channels and with the writers.
+    pub memory: Arc<Semaphore>,
+    /// Permits that `memory` began with.
+    pub capacity: usize,
+    /// The count of records.
+    pub account: Arc<Account>,
+    /// Whether the brokers are there.
+    pub health: Arc<Health>,
+    /// The topic's name.
+    pub topic: String,
+}
+
+/// Records that were read and find the queue full.
+#[derive(Default)]
+struct Held {
+    records: VecDeque<(Arc<Lease>, OwnedMessage)>,
+    since: Option<Instant>,
+    paused: bool,
+}
+
+impl Reader {
+    /// Reads until `stop`, then waits until the writers are done or `stop_deadline` is over, and commits. Blocks; runs on
+    /// a thread of its own.
+    ///
+    /// # Errors
+    /// When the client library ends with a fatal error.
+    pub fn run(&self, stop: &CancellationToken, stop_deadline: Duration) -> anyhow::Result<()> {
+        let mut held = Held::default();
+        let mut read = Ok(());
+        while !stop.is_cancelled() && read.is_ok() {
+            read = self.step(&mut held);
+        }
+        self.account.handed_back(held.records.len() as u64);
+        held.records.clear();
+        read.and_then(|()| self.drain(Instant::now() + stop_deadline))
+    }
+
+    fn step(&self, held: &mut Held) -> anyhow::Result<()> {
+        self.hand_over(held);
+        ::metrics::gauge!(metrics::QUEUED_BYTES).set((self.capacity - self.memory.available_permits()) as f64);
+        if held.records.is_empty() {
+            held.since = None;
+            if std::mem::take(&mut held.paused) {
+                self.consumer.resume(&self.all_partitions()).context("the partitions can't be resumed")?;
+                tracing::info!("reading again");
+            }
+            return self.poll(POLL, held);
+        }
+        let since = *held.since.get_or_insert_with(Instant::now);
+        if held.paused || since.elapsed() > HOLD {
+            // Pausing what is paused already costs nothing, and a partition that came meanwhile is paused too.
+            self.consumer.pause(&self.all_partitions()).context("the partitions can't be paused")?;
+            if !std::mem::replace(&mut held.paused, true) {
+                tracing::warn!(
+                    "the queue is full and stays so: partitions paused until the database takes orders again"
+                );
+            }
+            return self.poll(POLL, held);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        Ok(())
+    }
+
+    fn poll(&self, timeout: Duration, held: &mut Held) -> anyhow::Result<()> {
+        match self.consumer.poll(timeout) {
+            None => Ok(()),
+            Some(Ok(record)) => {
+                self.account.consumed();
+                match self.assignment.lease(record.partition()) {
+                    Some(lease) => held.records.push_back((lease, record.detach())),
+                    None => self.account.handed_back(1),
+                }
+                Ok(())
+            }
+            Some(Err(error)) => self.survive(&error),
+        }
+    }
+
+    /// Everything but a fatal error passes by itself.
+    fn survive(&self, error: &KafkaError) -> anyhow::Result<()> {
+        if let Some((code, reason)) = self.consumer.client().fatal_error() {
+            bail!("the Kafka client ended with a fatal error: {reason} ({code})");
+        }
+        tracing::warn!(%error, "reading goes on");
+        Ok(())
+    }
+
+    fn hand_over(&self, held: &mut Held) {
+        while let Some((lease, record)) = held.records.front() {
+            let bytes = OVERHEAD_BYTES + record.key().map_or(0, <[u8]>::len) + record.payload().map_or(0, <[u8]>::len);
+            // A record larger than the whole queue is let in alone.
+            let permits = bytes.min(self.capacity) as u32;
+            if lease.is_revoked() {
+                held.records.pop_front();
+                self.account.handed_back(1);
+                continue;
+            }
+            let Ok(memory) = self.memory.clone().try_acquire_many_owned(permits) else { return };
+            let Some((lease, record)) = held.records.pop_front() else { return };
+            let writer = &self.writers[lease.partition() as usize % self.writers.len()];
+            // A lease is revoked on this very thread, so it still holds.
+            lease.begin();
+            if writer.send(Delivered { lease, record, memory }).is_err() {
+                // The writer ended with an error, which ends the program.
+                self.account.handed_back(1);
+            }
+        }
+    }
+
+    /// Keeps polling, so that the group holds, until all that was read is stored.
+    fn drain(&self, deadline: Instant) -> anyhow::Result<()> {
+        let mut late = Held::default();
+        let mut drained = false;
+        while !drained && Instant::now() < deadline {
+            self.consumer.pause(&self.all_partitions()).context("the partitions can't be paused")?;
+            self.poll(Duration::from_millis(10), &mut late)?;
+            drained = self.assignment.drain(&self.assignment.partitions(), Instant::now() + Duration::from_millis(20));
+        }
+        self.account.handed_back(late.records.len() as u64);
+        if !drained {
+            tracing::warn!("the deadline of the stop is over: what is not stored yet is left to the next owner");
+        }
+        let partitions = self.assignment.partitions();
+        self.assignment.revoke(&partitions);
+        commit(&self.consumer);
+        Ok(())
+    }
+
+    fn all_partitions(&self) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for partition in self.assignment.partitions() {
+            list.add_partition(&self.topic, partition);
+        }
+        list
+    }
+}

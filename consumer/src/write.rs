@@ -1,0 +1,218 @@
+//! A writer: takes all that is waiting for it, prepares it, stores it, and only then stores the offsets (invariant 4).
+//! While one batch is in the database, the next is being decoded and enriched.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use rdkafka::{Message, Offset, TopicPartitionList, consumer::Consumer};
+use shared::wire::{DecodeError, ReceivedOrder};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    account::Account,
+    assignment::Lease,
+    dead_letter::{DeadLetters, Defect},
+    decode::{decode, due_nanos},
+    enrich::Enricher,
+    metrics,
+    read::{Delivered, GroupConsumer},
+    statistics::Statistics,
+    store::{Database, GivenUp, OrderRow, Outage},
+};
+
+/// What all writers share.
+pub struct Writing {
+    /// For the offsets.
+    pub consumer: Arc<GroupConsumer>,
+    /// The topic that the offsets are of.
+    pub topic: String,
+    /// Region, gender, age group and category.
+    pub enricher: Enricher,
+    /// For what can't become a row.
+    pub dead_letters: DeadLetters,
+    /// The count of records.
+    pub account: Arc<Account>,
+    /// How long it took.
+    pub statistics: Arc<Statistics>,
+    /// Cancelled when a stop's deadline is over: what isn't stored yet is handed back.
+    pub abandon: CancellationToken,
+}
+
+/// A record and what it is to become.
+struct Prepared {
+    delivered: Delivered,
+    becomes: Result<OrderRow, Defect>,
+}
+
+/// Works until `records` is closed and empty.
+pub async fn write(
+    shared: Arc<Writing>,
+    records: mpsc::UnboundedReceiver<Delivered>,
+    max_batch: usize,
+    lookups: Database,
+    inserts: Database,
+) {
+    let (ready, next) = mpsc::channel(1);
+    let preparing = tokio::spawn(prepare(shared.clone(), records, max_batch, lookups, ready));
+    store(shared, next, inserts).await;
+    if let Err(error) = preparing.await {
+        tracing::error!(%error, "a writer's preparation ended badly");
+    }
+}
+
+async fn prepare(
+    shared: Arc<Writing>,
+    mut records: mpsc::UnboundedReceiver<Delivered>,
+    max_batch: usize,
+    mut database: Database,
+    ready: mpsc::Sender<Vec<Prepared>>,
+) {
+    let mut waiting = Vec::with_capacity(max_batch);
+    while records.recv_many(&mut waiting, max_batch).await > 0 {
+        let batch = shared.keep_ours(std::mem::take(&mut waiting), |delivered| &delivered.lease);
+        match shared.prepare(batch, &mut database).await {
+            Ok(prepared) => {
+                if ready.send(prepared).await.is_err() {
+                    return;
+                }
+            }
+            Err(batch) => shared.hand_back(batch.iter().map(|delivered| &delivered.lease)),
+        }
+    }
+}
+
+async fn store(shared: Arc<Writing>, mut next: mpsc::Receiver<Vec<Prepared>>, mut database: Database) {
+    while let Some(prepared) = next.recv().await {
+        let batch = shared.keep_ours(prepared, |prepared| &prepared.delivered.lease);
+        if let Err(batch) = shared.store(batch, &mut database).await {
+            shared.hand_back(batch.iter().map(|prepared| &prepared.delivered.lease));
+        }
+    }
+}
+
+impl Writing {
+    /// Drops what belongs to a partition that went away (invariant 9).
+    fn keep_ours<T>(&self, batch: Vec<T>, lease: impl Fn(&T) -> &Arc<Lease>) -> Vec<T> {
+        let (ours, gone): (Vec<T>, Vec<T>) = batch.into_iter().partition(|item| !lease(item).is_revoked());
+        self.hand_back(gone.iter().map(lease));
+        ours
+    }
+
+    fn hand_back<'a>(&self, leases: impl Iterator<Item = &'a Arc<Lease>>) {
+        let mut records = 0;
+        for lease in leases {
+            lease.end(1);
+            records += 1;
+        }
+        self.account.handed_back(records);
+    }
+
+    /// Decodes and enriches; gives the batch back when it was given up.
+    async fn prepare(&self, batch: Vec<Delivered>, database: &mut Database) -> Result<Vec<Prepared>, Vec<Delivered>> {
+        let decoded: Vec<_> = batch.iter().map(|delivered| decode(&delivered.record)).collect();
+        let gone = || batch.iter().all(|delivered| delivered.lease.is_revoked());
+        let learned = self.learn(&decoded, database, &mut Outage::until(&self.abandon, &gone)).await;
+        if learned.is_err() {
+            return Err(batch);
+        }
+        let prepared = batch.into_iter().zip(decoded);
+        Ok(prepared
+            .map(|(delivered, order)| Prepared {
+                becomes: order.map_err(Defect::from).and_then(|order| self.enrich(order)),
+                delivered,
+            })
+            .collect())
+    }
+
+    /// Makes sure that the users and products of the orders are known, or known not to be there.
+    async fn learn(
+        &self,
+        orders: &[Result<ReceivedOrder, DecodeError>],
+        database: &mut Database,
+        outage: &mut Outage<'_>,
+    ) -> Result<(), GivenUp> {
+        let events = || orders.iter().filter_map(|order| Some(&order.as_ref().ok()?.event));
+        loop {
+            let users: HashSet<&str> = events().map(|event| event.user_id.as_str()).collect();
+            let products: HashSet<&str> = events().map(|event| event.product_id.as_str()).collect();
+            let result = self.enricher.learn(users, products, database, outage).await?;
+            match result {
+                Ok(()) => return Ok(()),
+                // Whatever it is, it is not the orders' fault: an order is never dead-lettered for a lookup that failed.
+                Err(error) => database.lost(error.to_string(), outage).await,
+            }
+        }
+    }
+
+    fn enrich(&self, order: ReceivedOrder) -> Result<OrderRow, Defect> {
+        let (user, product) = (order.event.user_id.as_str(), order.event.product_id.as_str());
+        let user = self.enricher.user(user).ok_or_else(|| Defect::UnknownUser(user.to_owned()))?;
+        let product = self.enricher.product(product).ok_or_else(|| Defect::UnknownProduct(product.to_owned()))?;
+        Ok(OrderRow { order, user, product })
+    }
+
+    /// Rows to the table, the rest to the dead-letter topic, then the offsets; gives the batch back when it was given up.
+    async fn store(&self, batch: Vec<Prepared>, database: &mut Database) -> Result<(), Vec<Prepared>> {
+        // Sorted by key, so that two writers that insert the same orders never wait for each other in a circle.
+        let mut rows: Vec<(usize, &OrderRow)> =
+            batch.iter().enumerate().filter_map(|(at, prepared)| Some((at, prepared.becomes.as_ref().ok()?))).collect();
+        rows.sort_unstable_by(|(_, a), (_, b)| a.order.order_id.cmp(&b.order.order_id));
+        let (places, rows): (Vec<usize>, Vec<&OrderRow>) = rows.into_iter().unzip();
+        let gone = || batch.iter().all(|prepared| prepared.delivered.lease.is_revoked());
+        let Ok(stored) = database.store(&rows, &mut Outage::until(&self.abandon, &gone)).await else {
+            return Err(batch);
+        };
+        let accepted = rows.len() - stored.refused.len();
+        ::metrics::histogram!(metrics::BATCH_ROWS).record(accepted as f64);
+
+        let refused: HashMap<usize, Defect> =
+            stored.refused.into_iter().map(|(row, error)| (places[row], error.into())).collect();
+        self.statistics.committed(batch.iter().enumerate().filter(|(at, _)| !refused.contains_key(at)).filter_map(
+            |(_, prepared)| {
+                let row = prepared.becomes.as_ref().ok()?;
+                due_nanos(&prepared.delivered.record, &row.order.order_id)
+            },
+        ));
+        let mut dead = Vec::new();
+        for (at, prepared) in batch.iter().enumerate() {
+            let Some(defect) = prepared.becomes.as_ref().err().or_else(|| refused.get(&at)) else { continue };
+            if self.dead_letters.send(&prepared.delivered.record, defect, &self.abandon).await.is_err() {
+                return Err(batch);
+            }
+            dead.push(defect.kind());
+        }
+        // Counted only now: a batch that is given up is handed back whole.
+        self.account.inserted(accepted as u64, stored.inserted);
+        dead.into_iter().for_each(|kind| self.account.dead_lettered(kind));
+        self.done(&batch);
+        Ok(())
+    }
+
+    /// Stores the offsets of a batch whose orders are all in the table or acknowledged as dead letters.
+    fn done(&self, batch: &[Prepared]) {
+        let mut ends: HashMap<*const Lease, (&Arc<Lease>, i64, usize)> = HashMap::new();
+        for prepared in batch {
+            let (lease, offset) = (&prepared.delivered.lease, prepared.delivered.record.offset());
+            let end = ends.entry(Arc::as_ptr(lease)).or_insert((lease, offset, 0));
+            end.1 = end.1.max(offset);
+            end.2 += 1;
+        }
+        let mut offsets = TopicPartitionList::new();
+        for (lease, offset, _) in ends.values().filter(|(lease, ..)| !lease.is_revoked()) {
+            if let Err(error) = offsets.add_partition_offset(&self.topic, lease.partition(), Offset::Offset(offset + 1))
+            {
+                tracing::warn!(%error, "an offset can't be stored");
+            }
+        }
+        // Refused when the partition went away this moment; its next owner then reads the orders again, to no effect.
+        if let Err(error) = self.consumer.store_offsets(&offsets) {
+            tracing::debug!(%error, "offsets are not stored");
+        }
+        for (lease, _, records) in ends.values() {
+            lease.end(*records);
+        }
+    }
+}
