@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Only one round at a time works on a database, whichever instance runs it.
-const ADVISORY_LOCK: i64 = 0x6f72_6466_6c6f_7701;
+pub const ADVISORY_LOCK: i64 = 0x6f72_6466_6c6f_7701;
 
 /// Longest time that a swap may take while rows are locked.
 const SWAP_DEADLINE: Duration = Duration::from_secs(5);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Parser};
-use shared::{cache::CacheSettings, database::DatabaseArgs, telemetry::TelemetryArgs};
+use shared::{cache::CacheSettings, database::DatabaseArgs, program::positive_duration, telemetry::TelemetryArgs};
 
 /// Keeps the Redis cache of users and products fresh: every interval it replaces the whole cache by rows that were never
 /// cached and by those cached longest ago.
@@ -36,12 +36,4 @@ pub struct AgingSettings {
     /// Rows in the cache, of users and of products each; half of them are for rows never cached before.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=1_000_000), value_name = "ROWS")]
     pub size: u32,
-}
-
-fn positive_duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        Ok(_) => Err("must be more than 0".to_owned()),
-        Err(error) => Err(format!("{error}; write it as 50s, 1m30s or 500ms")),
-    }
 }

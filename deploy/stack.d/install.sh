@@ -32,6 +32,20 @@ find_jars() {
   [[ -d $JARS ]]
 }
 
+# What the programs are built with beside Rust itself: librdkafka is C and C++, built by CMake against OpenSSL.
+install_tools() { # [--build | --check]
+  local -a packages=()
+  [[ -n ${1-} ]] || return 0
+  command -v cc > /dev/null || packages+=(gcc libc6-dev)
+  command -v c++ > /dev/null || packages+=(g++)
+  command -v cmake > /dev/null || packages+=(cmake)
+  command -v make > /dev/null || packages+=(make)
+  command -v pkg-config > /dev/null || packages+=(pkg-config)
+  pkg-config --exists openssl 2> /dev/null || packages+=(libssl-dev)
+  [[ $1 != --check ]] || command -v shellcheck > /dev/null || packages+=(shellcheck)
+  if (( ${#packages[@]} > 0 )); then install_packages "${packages[@]}"; fi
+}
+
 install_parts() {
   local -a packages=()
   command -v redis-server > /dev/null && command -v redis-cli > /dev/null || packages+=(redis-server)

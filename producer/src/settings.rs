@@ -8,7 +8,7 @@ use shared::{
     kafka::{KafkaSettings, TopicSettings},
     ledger::{RunId, RunsDirectory},
     order_id::Sequence,
-    program::OutputFormat,
+    program::{OutputFormat, positive_duration},
     telemetry::TelemetryArgs,
 };
 
@@ -112,14 +112,6 @@ impl Command {
             record.insert(format!("kafka.{key}"), value);
         }
         record
-    }
-}
-
-fn positive_duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        Ok(_) => Err("must be more than 0".to_owned()),
-        Err(error) => Err(format!("{error}; write it as 30s, 5m or 500ms")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a program starts and exits: `.env`, logging, one message for a failure, one meaning for each exit code.
 
-use std::{future::Future, process::ExitCode};
+use std::{future::Future, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
@@ -59,5 +59,17 @@ where
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Parses a duration above 0 from a command line, such as `30s` or `1m30s`.
+///
+/// # Errors
+/// Says how to write one.
+pub fn positive_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) => Err("must be more than 0".to_owned()),
+        Err(error) => Err(format!("{error}; write it as 30s, 1m30s or 500ms")),
     }
 }

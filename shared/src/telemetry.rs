@@ -1,6 +1,6 @@
 //! What a running program tells: logs on stderr, metrics and health over HTTP.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use axum::{Router, http::StatusCode, routing::get};
@@ -11,9 +11,15 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging to stderr. `RUST_LOG` chooses what; librdkafka's own lines are off unless asked for, since the programs
 /// report what follows from them.
 pub fn start_logging() {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,librdkafka=off,rdkafka=off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,librdkafka=off,rdkafka=off,tokio_postgres=warn"));
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false)
+        .init();
 }
 
 /// Where a program serves `/metrics`, `/healthz` and `/readyz`.

@@ -7,12 +7,15 @@ pub mod log;
 pub mod report;
 pub mod table;
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::{
     database::{DatabaseSettings, connect},
-    latency::{DUE_TO_COMMIT, merge_logs},
-    ledger::Run,
+    kafka::KafkaSettings,
+    latency::{DUE_TO_COMMIT, LatencySummary, merge_logs},
+    ledger::{Run, RunId, RunsDirectory},
     program::{Outcome, OutputFormat},
 };
 
@@ -22,13 +25,28 @@ use crate::settings::AuditSettings;
 /// Clocks of producer and brokers may differ by this much.
 const CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(60);
 
+/// Which run, and where its traces are.
+pub struct AuditInputs {
+    /// The run.
+    pub run_id: RunId,
+    /// Where the ledgers are.
+    pub runs: RunsDirectory,
+    /// Where the consumers' latency logs are.
+    pub stats_dir: Option<PathBuf>,
+    /// The cluster.
+    pub kafka: KafkaSettings,
+    /// Where the dead letters are.
+    pub dead_letter_topic: String,
+}
+
 /// Audits a run, prints the report, and says whether everything is where it must be.
 ///
 /// # Errors
 /// When the ledger, the topic or the table can't be read.
 pub async fn audit(settings: AuditSettings, database: &DatabaseSettings) -> anyhow::Result<Outcome> {
-    let output = settings.output;
-    let report = gather(settings, database).await?;
+    let AuditSettings { run_id, runs, stats_dir, kafka, topic, output } = settings;
+    let inputs = AuditInputs { run_id, runs, stats_dir, kafka, dead_letter_topic: topic.dead_letter_topic() };
+    let report = gather(inputs, database).await?;
     match output {
         OutputFormat::Json => println!("{}", serde_json::to_string_pretty(&report)?),
         OutputFormat::Text => println!("{}", report.for_person()),
@@ -40,27 +58,19 @@ pub async fn audit(settings: AuditSettings, database: &DatabaseSettings) -> anyh
 ///
 /// # Errors
 /// When the ledger, the topic or the table can't be read.
-pub async fn gather(settings: AuditSettings, database: &DatabaseSettings) -> anyhow::Result<AuditReport> {
-    let (run, journal, summary) = settings.runs.read(&settings.run_id)?;
+pub async fn gather(inputs: AuditInputs, database: &DatabaseSettings) -> anyhow::Result<AuditReport> {
+    let (run, journal, summary) = inputs.runs.read(&inputs.run_id)?;
     let client = connect(database).await?;
     let stored = table::stored_sequences(&client, &run, until(&run)).await?;
-    let (kafka, topic) = (settings.kafka, settings.topic);
+    let latency = inputs.stats_dir.as_deref().map(due_to_commit).transpose()?;
     let scanned = run.clone();
     let (in_topic, dead_lettered) = tokio::task::spawn_blocking(move || {
         let from = scanned.started_at - CLOCK_DIFFERENCE;
-        let orders = log::sequences(&kafka, &scanned.topic, scanned.tag, from)?;
-        let dead_letters = log::sequences(&kafka, &topic.dead_letter_topic(), scanned.tag, from)?;
+        let orders = log::sequences(&inputs.kafka, &scanned.topic, scanned.tag, from)?;
+        let dead_letters = log::sequences(&inputs.kafka, &inputs.dead_letter_topic, scanned.tag, from)?;
         anyhow::Ok((orders, dead_letters))
     })
     .await??;
-    let latency = match &settings.stats_dir {
-        Some(folder) => {
-            let merged = merge_logs(folder, DUE_TO_COMMIT)
-                .with_context(|| format!("the latency logs in {} can't be read", folder.display()))?;
-            Some(merged.summary())
-        }
-        None => None,
-    };
     Ok(AuditReport::compare(Evidence {
         run_id: run.run_id,
         journal,
@@ -70,6 +80,12 @@ pub async fn gather(settings: AuditSettings, database: &DatabaseSettings) -> any
         stored,
         latency,
     }))
+}
+
+fn due_to_commit(folder: &Path) -> anyhow::Result<LatencySummary> {
+    let merged = merge_logs(folder, DUE_TO_COMMIT)
+        .with_context(|| format!("the latency logs in {} can't be read", folder.display()))?;
+    Ok(merged.summary())
 }
 
 /// The last due time that an order of the run can have.

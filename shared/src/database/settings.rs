@@ -117,6 +117,33 @@ impl DatabaseArgs {
     }
 }
 
+impl DatabaseArgs {
+    /// The same settings as environment variables, for a program that is started with them; with the secrets.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let secret = |value: &Option<SecretString>| value.as_ref().map(|value| value.expose_secret().to_owned());
+        let path = |value: &Option<PathBuf>| value.as_ref().map(|value| value.display().to_string());
+        let kind = self.db_type.to_possible_value().map(|value| value.get_name().to_owned());
+        let all = [
+            ("DATABASE_URL", secret(&self.database_url)),
+            ("DB_TYPE", kind),
+            ("POSTGRES_USER", Some(self.local.postgres_user.clone())),
+            ("POSTGRES_PASSWORD", Some(self.local.postgres_password.expose_secret().to_owned())),
+            ("POSTGRES_HOST", Some(self.local.postgres_host.clone())),
+            ("POSTGRES_PORT", Some(self.local.postgres_port.to_string())),
+            ("POSTGRES_DB", Some(self.local.postgres_db.clone())),
+            ("SUPABASE_DIRECT_URL", secret(&self.supabase.supabase_direct_url)),
+            ("SUPABASE_PASSWORD", secret(&self.supabase.supabase_password)),
+            ("SUPABASE_CA_CERT", path(&self.supabase.supabase_ca_cert)),
+            ("RDS_USER", self.rds.rds_user.clone()),
+            ("RDS_PASSWORD", secret(&self.rds.rds_password)),
+            ("RDS_HOST", self.rds.rds_host.clone()),
+            ("RDS_PORT", Some(self.rds.rds_port.to_string())),
+            ("RDS_DB", self.rds.rds_db.clone()),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+}
+
 impl LocalArgs {
     fn config(&self) -> Config {
         let mut config = Config::new();

@@ -1,0 +1,24 @@
+//! Starts, breaks and measures the programs of orderflow.
+
+use std::process::ExitCode;
+
+use benches::{
+    pipeline::pipeline,
+    settings::{Action, Command},
+};
+use shared::{
+    program::{self, Outcome},
+    shutdown,
+};
+
+fn main() -> ExitCode {
+    program::run(run)
+}
+
+async fn run(command: Command) -> anyhow::Result<Outcome> {
+    let stop = shutdown::on_signal()?;
+    match command.action {
+        Action::Pipeline(settings) if settings.check_only => Ok(Outcome::Valid),
+        Action::Pipeline(settings) => pipeline(*settings, stop).await,
+    }
+}

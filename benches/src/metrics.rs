@@ -1,0 +1,53 @@
+//! What a running program tells over HTTP.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+
+const CALL: Duration = Duration::from_secs(2);
+
+/// Whether the program says that it is ready.
+pub async fn is_ready(address: SocketAddr) -> bool {
+    get(address, "readyz").await.is_ok()
+}
+
+/// The sum over all labels of a metric; 0 when it has not been counted yet.
+///
+/// # Errors
+/// When the program doesn't answer.
+pub async fn value(address: SocketAddr, metric: &str) -> anyhow::Result<f64> {
+    Ok(sum(&get(address, "metrics").await?, metric))
+}
+
+async fn get(address: SocketAddr, page: &str) -> anyhow::Result<String> {
+    let url = format!("http://{address}/{page}");
+    tokio::task::spawn_blocking(move || {
+        let mut answer = ureq::get(&url)
+            .config()
+            .timeout_global(Some(CALL))
+            .build()
+            .call()
+            .with_context(|| format!("{url} does not answer"))?;
+        Ok(answer.body_mut().read_to_string()?)
+    })
+    .await?
+}
+
+fn sum(page: &str, metric: &str) -> f64 {
+    let samples = page.lines().filter_map(|line| line.strip_prefix(metric));
+    samples
+        .filter(|rest| rest.starts_with([' ', '{']))
+        .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_summed_over_its_labels_and_not_with_those_whose_name_begins_like_it() {
+        let page = "# TYPE rows counter\nrows{kind=\"a b\"} 2\nrows{kind=\"c\"} 3\nrows_more 100\n\nplain 7\n";
+        assert_eq!((sum(page, "rows"), sum(page, "plain"), sum(page, "none")), (5.0, 7.0, 0.0));
+    }
+}

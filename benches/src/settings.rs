@@ -1,0 +1,73 @@
+//! What `loadtest` is told.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use producer::pace::Rate;
+use shared::{
+    cache::CacheSettings,
+    database::DatabaseArgs,
+    kafka::{KafkaSettings, TopicSettings},
+    ledger::RunsDirectory,
+    program::{OutputFormat, positive_duration},
+};
+
+/// Starts, breaks and measures the programs of orderflow.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Command {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Run the whole line once: cache-worker, consumers, one producer run; wait until all is stored; audit; sum up.
+    Pipeline(Box<PipelineSettings>),
+}
+
+/// One run of the whole line.
+#[derive(Clone, Debug, Args)]
+pub struct PipelineSettings {
+    /// Orders a second.
+    #[arg(long, default_value = "1000")]
+    pub rate: Rate,
+    /// How long orders become due.
+    #[arg(long, default_value = "30s", value_parser = positive_duration)]
+    pub duration: Duration,
+    /// Consumers that share the topic.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub consumers: u16,
+    /// Leave the cache-worker and the consumers running at the end.
+    #[arg(long)]
+    pub keep: bool,
+    /// Only look whether the settings are usable.
+    #[arg(long, hide = true)]
+    pub check_only: bool,
+    /// The consumers' group.
+    #[arg(long, env = "CONSUMER_GROUP", default_value = "orderflow")]
+    pub group: String,
+    /// Folder of the programs' logs and latency logs; beside the run ledgers when not given.
+    #[arg(long, value_name = "FOLDER")]
+    pub work_dir: Option<PathBuf>,
+    /// What to print at the end.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    /// Where the producer leaves the run's ledger.
+    #[command(flatten)]
+    pub runs: RunsDirectory,
+    /// The cluster.
+    #[command(flatten)]
+    pub kafka: KafkaSettings,
+    /// The topic.
+    #[command(flatten)]
+    pub topic: TopicSettings,
+    /// The cache.
+    #[command(flatten)]
+    pub cache: CacheSettings,
+    /// The database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}

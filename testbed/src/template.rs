@@ -1,0 +1,66 @@
+//! A database a test, copied from a template that is migrated and seeded once for each version of the schema.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash, Hasher},
+};
+
+use diesel::{migration::MigrationSource, pg::Pg};
+use orderdb::{migrate, seed, settings::SeedSettings};
+use shared::database::{DatabaseSettings, connect, connect_diesel, migrations::MIGRATIONS};
+use tokio_postgres::Client;
+
+use crate::{PRODUCTS, USERS};
+
+/// Held while the template is made or copied: PostgreSQL copies no database that somebody is connected to.
+const TEMPLATE_LOCK: i64 = 0x6f72_6466_6c6f_7754;
+const SEED_VALUE: u64 = 7;
+
+/// Makes database `name` and gives its settings.
+pub async fn new_database(server: &DatabaseSettings, name: &str) -> DatabaseSettings {
+    let client = connect(server).await.expect("the database server can be reached");
+    client.execute("SELECT pg_advisory_lock($1)", &[&TEMPLATE_LOCK]).await.expect("the lock can be taken");
+    let template = template(server, &client).await;
+    client
+        .batch_execute(&format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\""))
+        .await
+        .expect("the database can be copied");
+    client.execute("SELECT pg_advisory_unlock($1)", &[&TEMPLATE_LOCK]).await.expect("the lock can be given back");
+    server.with_database(name)
+}
+
+async fn template(server: &DatabaseSettings, client: &Client) -> String {
+    let mut hasher = DefaultHasher::new();
+    let migrations = MigrationSource::<Pg>::migrations(&MIGRATIONS).expect("the migrations can be read");
+    migrations.iter().for_each(|migration| migration.name().to_string().hash(&mut hasher));
+    (SEED_VALUE, USERS, PRODUCTS, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
+    let name = format!("template_{:016x}", hasher.finish());
+    let there = client
+        .query_opt("SELECT FROM pg_database WHERE datname = $1", &[&name])
+        .await
+        .expect("databases can be listed");
+    if there.is_none() {
+        // Made under another name first: one that was made halfway is never copied.
+        let unfinished = format!("{name}_unfinished");
+        let make = format!("DROP DATABASE IF EXISTS \"{unfinished}\" WITH (FORCE)");
+        client.batch_execute(&make).await.expect("an unfinished template can be dropped");
+        client.batch_execute(&format!("CREATE DATABASE \"{unfinished}\"")).await.expect("a database can be made");
+        let settings = server.with_database(&unfinished);
+        migrate::up(connect_diesel(&settings).await.expect("the template can be reached"))
+            .expect("the migrations apply");
+        let seeding = SeedSettings {
+            users: USERS,
+            products: PRODUCTS,
+            seed_value: SEED_VALUE,
+            locale: Default::default(),
+            if_empty: false,
+        };
+        seed::seed(&seeding, &settings).await.expect("the template can be seeded");
+        let finish = format!("ALTER DATABASE \"{unfinished}\" RENAME TO \"{name}\"");
+        // Whoever made it has gone, but the server may take a moment to notice.
+        let closed = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{unfinished}'");
+        client.batch_execute(&closed).await.expect("backends can be ended");
+        client.batch_execute(&finish).await.expect("the template can be named");
+    }
+    name
+}
