@@ -1,4 +1,5 @@
 //! Rounds on the real Redis and the real PostgreSQL.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{collections::BTreeMap, time::Duration};
 

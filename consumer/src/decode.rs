@@ -5,7 +5,7 @@ use rdkafka::{
     message::{Headers, OwnedMessage},
 };
 use shared::{
-    order_id::OrderId,
+    order_id::{OrderId, RunTag},
     wire::{self, DecodeError, EVENT_TYPE_HEADER, ReceivedOrder},
 };
 
@@ -22,22 +22,29 @@ pub fn decode(record: &OwnedMessage) -> Result<ReceivedOrder, DecodeError> {
     wire::decode(event_type, record.key(), record.payload())
 }
 
-/// When the order was due, in nanoseconds after the Unix epoch: by its id when it is one of ours, else by the record's
-/// timestamp. `None` when neither tells.
-pub fn due_nanos(record: &OwnedMessage, order_id: &str) -> Option<u64> {
-    let stamped = record
-        .timestamp()
-        .to_millis()
-        .and_then(|millis| u64::try_from(millis).ok())
-        .map(|millis| millis * 1_000_000)?;
-    let named = order_id.parse::<OrderId>().ok().map(OrderId::due_nanos);
-    Some(named.filter(|named| named.abs_diff(stamped) < SAME_TIME_NANOS).unwrap_or(stamped))
+/// When an order was due, and the run that it belongs to when it is one of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Nanoseconds after the Unix epoch.
+    pub nanos: u64,
+    /// The run.
+    pub run: Option<RunTag>,
+}
+
+/// When the order was due: by its id when it is one of ours, else by the record's timestamp. `None` when neither tells.
+pub fn due(record: &OwnedMessage, order_id: &str) -> Option<Due> {
+    let stamped = record.timestamp().to_millis().and_then(|millis| u64::try_from(millis).ok())? * 1_000_000;
+    let ours = order_id.parse::<OrderId>().ok().filter(|id| id.due_nanos().abs_diff(stamped) < SAME_TIME_NANOS);
+    Some(match ours {
+        Some(id) => Due { nanos: id.due_nanos(), run: Some(id.tag()) },
+        None => Due { nanos: stamped, run: None },
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use rdkafka::Timestamp;
-    use shared::order_id::{RunTag, Sequence};
+    use shared::order_id::Sequence;
 
     use super::*;
 
@@ -47,20 +54,20 @@ mod tests {
 
     #[test]
     fn the_id_of_ours_tells_the_due_time_more_finely_than_the_timestamp() {
-        let id = OrderId::new(1_700_000_000_123_456_789, RunTag::random(), Sequence::new(5).unwrap());
-        let due = due_nanos(&record(Timestamp::CreateTime(1_700_000_000_123)), &id.to_string()).unwrap();
-        assert!(due.abs_diff(1_700_000_000_123_456_789) < 1_000);
+        let tag = RunTag::random();
+        let id = OrderId::new(1_700_000_000_123_456_789, tag, Sequence::new(5).unwrap());
+        let due = due(&record(Timestamp::CreateTime(1_700_000_000_123)), &id.to_string()).unwrap();
+        assert!(due.nanos.abs_diff(1_700_000_000_123_456_789) < 1_000);
+        assert_eq!(due.run, Some(tag));
     }
 
     #[test]
     fn another_producers_order_is_due_at_its_timestamp() {
         let id = OrderId::new(1_600_000_000_000_000_000, RunTag::random(), Sequence::new(5).unwrap());
         for other in ["order-7", &id.to_string()] {
-            assert_eq!(
-                due_nanos(&record(Timestamp::CreateTime(1_700_000_000_123)), other),
-                Some(1_700_000_000_123_000_000)
-            );
+            let stamped = Due { nanos: 1_700_000_000_123_000_000, run: None };
+            assert_eq!(due(&record(Timestamp::CreateTime(1_700_000_000_123)), other), Some(stamped));
         }
-        assert_eq!(due_nanos(&record(Timestamp::NotAvailable), "order-7"), None);
+        assert_eq!(due(&record(Timestamp::NotAvailable), "order-7"), None);
     }
 }

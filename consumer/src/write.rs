@@ -15,7 +15,7 @@ use crate::{
     account::Account,
     assignment::Lease,
     dead_letter::{DeadLetters, Defect},
-    decode::{decode, due_nanos},
+    decode::{decode, due},
     enrich::Enricher,
     metrics,
     read::{Delivered, GroupConsumer},
@@ -173,7 +173,7 @@ impl Writing {
         self.statistics.committed(batch.iter().enumerate().filter(|(at, _)| !refused.contains_key(at)).filter_map(
             |(_, prepared)| {
                 let row = prepared.becomes.as_ref().ok()?;
-                due_nanos(&prepared.delivered.record, &row.order.order_id)
+                due(&prepared.delivered.record, &row.order.order_id)
             },
         ));
         let mut dead = Vec::new();

@@ -1,4 +1,5 @@
 //! Rows into the real table: duplicates, refused rows, a connection that breaks.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{sync::Arc, time::Duration};
 

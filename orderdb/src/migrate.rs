@@ -17,6 +17,8 @@ use shared::{
 
 use crate::settings::MigrateAction;
 
+type Harness = AsyncMigrationHarness<AsyncPgConnection>;
+
 /// Does what was asked for.
 ///
 /// # Errors
@@ -24,24 +26,35 @@ use crate::settings::MigrateAction;
 pub async fn migrate(action: MigrateAction, database: &DatabaseSettings) -> anyhow::Result<Outcome> {
     let connection = connect_diesel(database).await?;
     match action {
-        MigrateAction::Up => up(connection),
+        MigrateAction::Up => up(connection).await,
         MigrateAction::Down { yes_destroy } => down(connection, database, yes_destroy.as_deref()).await,
-        MigrateAction::Status => status(connection),
+        MigrateAction::Status => blocking(connection, status).await,
     }
+}
+
+/// Diesel's migrations block, so they run where they hold nobody else up.
+async fn blocking(
+    connection: AsyncPgConnection,
+    work: impl FnOnce(&mut Harness) -> anyhow::Result<Outcome> + Send + 'static,
+) -> anyhow::Result<Outcome> {
+    tokio::task::spawn_blocking(move || work(&mut Harness::new(connection))).await?
 }
 
 /// Applies every migration that is missing.
 ///
 /// # Errors
 /// When one fails.
-pub fn up(connection: AsyncPgConnection) -> anyhow::Result<Outcome> {
-    let mut harness = AsyncMigrationHarness::new(connection);
-    let applied = harness.run_pending_migrations(MIGRATIONS).map_err(|error| anyhow!("a migration failed: {error}"))?;
-    match applied.as_slice() {
-        [] => println!("nothing to do: the schema is up to date"),
-        applied => applied.iter().for_each(|version| println!("applied {version}")),
-    }
-    Ok(Outcome::Valid)
+pub async fn up(connection: AsyncPgConnection) -> anyhow::Result<Outcome> {
+    let apply = |harness: &mut Harness| {
+        let applied =
+            harness.run_pending_migrations(MIGRATIONS).map_err(|error| anyhow!("a migration failed: {error}"))?;
+        match applied.as_slice() {
+            [] => println!("nothing to do: the schema is up to date"),
+            applied => applied.iter().for_each(|version| println!("applied {version}")),
+        }
+        Ok(Outcome::Valid)
+    };
+    blocking(connection, apply).await
 }
 
 #[derive(QueryableByName)]
@@ -67,16 +80,15 @@ async fn down(
         "the tables of {database} have rows, which this would drop: say so with --yes-destroy {}",
         database.database()
     );
-    let mut harness = AsyncMigrationHarness::new(connection);
-    let reverted = harness
-        .revert_last_migration(MIGRATIONS)
-        .map_err(|error| anyhow!("the migration can't be taken back: {error}"))?;
-    println!("took back {reverted}");
-    Ok(Outcome::Valid)
+    let revert = |harness: &mut Harness| {
+        let reverted = harness.revert_last_migration(MIGRATIONS);
+        println!("took back {}", reverted.map_err(|error| anyhow!("the migration can't be taken back: {error}"))?);
+        Ok(Outcome::Valid)
+    };
+    blocking(connection, revert).await
 }
 
-fn status(connection: AsyncPgConnection) -> anyhow::Result<Outcome> {
-    let mut harness = AsyncMigrationHarness::new(connection);
+fn status(harness: &mut Harness) -> anyhow::Result<Outcome> {
     let pending =
         harness.pending_migrations(MIGRATIONS).map_err(|error| anyhow!("the migrations can't be compared: {error}"))?;
     let missing: Vec<String> = pending.iter().map(|migration| migration.name().to_string()).collect();

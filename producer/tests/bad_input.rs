@@ -1,4 +1,5 @@
 //! What a person gets who asks for the impossible: one clear message, the right exit code, soon, and nothing else.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
     path::Path,

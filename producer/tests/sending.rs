@@ -1,4 +1,5 @@
 //! Runs against the real brokers.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::process::{Command, Output, Stdio};
 

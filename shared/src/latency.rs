@@ -19,8 +19,15 @@ use hdrhistogram::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The stage of the consumers' latency logs that ends with the commit.
+use crate::order_id::RunTag;
+
+/// The stage of the consumers' latency logs that ends with the commit; its series are those of [`due_to_commit`].
 pub const DUE_TO_COMMIT: &str = "due_to_commit";
+
+/// The series of one run's orders, from due to commit.
+pub fn due_to_commit(tag: RunTag) -> String {
+    format!("{DUE_TO_COMMIT}.{tag}")
+}
 
 /// Longest latency that is told apart; longer ones are recorded as this.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -133,15 +140,15 @@ impl LatencyLog {
         &self.path
     }
 
-    /// Appends what `stage` saw in the interval that ends now. An empty interval leaves no line.
+    /// Appends what `series` saw in the interval that ends now. An empty interval leaves no line.
     ///
     /// # Errors
     /// When the disk takes no more.
-    pub fn append(&mut self, stage: &str, interval: Duration, latencies: &Latencies) -> io::Result<()> {
+    pub fn append(&mut self, series: &str, interval: Duration, latencies: &Latencies) -> io::Result<()> {
         if latencies.count() == 0 {
             return Ok(());
         }
-        let tag = Tag::new(stage).expect("a stage's name has no comma, space or line break");
+        let tag = Tag::new(series).expect("a series' name has no comma, space or line break");
         let start = self.started.elapsed().saturating_sub(interval);
         let mut line = Vec::new();
         IntervalLogWriterBuilder::new().begin_log_with(&mut line, &mut self.serializer).and_then(|mut log| {
@@ -153,22 +160,22 @@ impl LatencyLog {
     }
 }
 
-/// Merges every `*.hlog` in `directory` whose line is tagged `stage`.
+/// Merges those lines of every `*.hlog` in `directory` whose series is `wanted`.
 ///
 /// # Errors
 /// When the folder or a log can't be read, or a log isn't one.
-pub fn merge_logs(directory: &Path, stage: &str) -> io::Result<Latencies> {
+pub fn merge_logs(directory: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Latencies> {
     let mut merged = Latencies::default();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "hlog") {
-            merge_log(&path, stage, &mut merged)?;
+            merge_log(&path, &wanted, &mut merged)?;
         }
     }
     Ok(merged)
 }
 
-fn merge_log(path: &Path, stage: &str, merged: &mut Latencies) -> io::Result<()> {
+fn merge_log(path: &Path, wanted: impl Fn(&str) -> bool, merged: &mut Latencies) -> io::Result<()> {
     let bytes = std::fs::read(path)?;
     // A killed program may leave half a line; what stands before it is whole.
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
@@ -176,7 +183,7 @@ fn merge_log(path: &Path, stage: &str, merged: &mut Latencies) -> io::Result<()>
     for entry in IntervalLogIterator::new(&bytes[..whole]) {
         let broken = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
         let LogEntry::Interval(interval) = entry.map_err(|e| broken(format!("{e:?}")))? else { continue };
-        if interval.tag().is_some_and(|tag| tag.as_str() == stage) {
+        if interval.tag().is_some_and(|tag| wanted(tag.as_str())) {
             let encoded = BASE64.decode(interval.encoded_histogram()).map_err(|e| broken(e.to_string()))?;
             let histogram: Histogram<u64> =
                 deserializer.deserialize(&mut encoded.as_slice()).map_err(|e| broken(format!("{e:?}")))?;
@@ -191,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_logged_by_several_is_merged_by_stage_even_after_a_torn_line() {
+    fn what_is_logged_by_several_is_merged_by_series_even_after_a_torn_line() {
         let folder = tempfile::tempdir().unwrap();
         for (name, milliseconds) in [("a", 1..=50), ("b", 51..=100)] {
             let mut log = LatencyLog::create(folder.path(), name).unwrap();
@@ -205,7 +212,7 @@ mod tests {
             let mut file = File::options().append(true).open(log.path()).unwrap();
             file.write_all(b"Tag=commit,0.1,1.0,2.7,HISTFAAA").unwrap();
         }
-        let summary = merge_logs(folder.path(), "commit").unwrap().summary();
+        let summary = merge_logs(folder.path(), |series| series == "commit").unwrap().summary();
         assert_eq!(summary.count, 100);
         assert!((summary.p50 - 50.0).abs() < 0.1 && (summary.max - 100.0).abs() < 0.1, "{summary:?}");
     }

@@ -47,6 +47,7 @@ async fn template(server: &DatabaseSettings, client: &Client) -> String {
         client.batch_execute(&format!("CREATE DATABASE \"{unfinished}\"")).await.expect("a database can be made");
         let settings = server.with_database(&unfinished);
         migrate::up(connect_diesel(&settings).await.expect("the template can be reached"))
+            .await
             .expect("the migrations apply");
         let seeding = SeedSettings {
             users: USERS,

@@ -153,6 +153,26 @@ impl Line {
         }
     }
 
+    /// Waits until each consumer has at least `partitions` partitions.
+    ///
+    /// # Errors
+    /// When that takes too long, or a program ends early.
+    pub async fn wait_for_share(&mut self, partitions: usize) -> anyhow::Result<()> {
+        let started = Instant::now();
+        loop {
+            self.check()?;
+            let mut least = usize::MAX;
+            for (_, address) in &self.consumers {
+                least = least.min(metrics::value(*address, consumer::metrics::ASSIGNED).await.unwrap_or(0.0) as usize);
+            }
+            if least >= partitions {
+                return Ok(());
+            }
+            ensure!(started.elapsed() < PATIENCE, "a consumer has only {least} partitions after {PATIENCE:?}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// What the consumers have counted so far.
     ///
     /// # Errors
@@ -175,8 +195,9 @@ impl Line {
         let started = Instant::now();
         loop {
             let counts = self.counts().await?;
-            let latencies =
-                merge_logs(&self.stats(), DUE_TO_COMMIT).context("the latency logs can't be read")?.summary();
+            let latencies = merge_logs(&self.stats(), |series| series.starts_with(DUE_TO_COMMIT))
+                .context("the latency logs can't be read")?
+                .summary();
             if latencies.count + latencies.clock_skew >= counts.stored + counts.duplicates {
                 return Ok(());
             }

@@ -14,8 +14,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use shared::{
     database::{DatabaseSettings, connect},
     kafka::KafkaSettings,
-    latency::{DUE_TO_COMMIT, LatencySummary, merge_logs},
+    latency::{LatencySummary, due_to_commit, merge_logs},
     ledger::{Run, RunId, RunsDirectory},
+    order_id::RunTag,
     program::{Outcome, OutputFormat},
 };
 
@@ -62,7 +63,7 @@ pub async fn gather(inputs: AuditInputs, database: &DatabaseSettings) -> anyhow:
     let (run, journal, summary) = inputs.runs.read(&inputs.run_id)?;
     let client = connect(database).await?;
     let stored = table::stored_sequences(&client, &run, until(&run)).await?;
-    let latency = inputs.stats_dir.as_deref().map(due_to_commit).transpose()?;
+    let latency = inputs.stats_dir.as_deref().map(|folder| latency_of(run.tag, folder)).transpose()?;
     let scanned = run.clone();
     let (in_topic, dead_lettered) = tokio::task::spawn_blocking(move || {
         let from = scanned.started_at - CLOCK_DIFFERENCE;
@@ -82,10 +83,11 @@ pub async fn gather(inputs: AuditInputs, database: &DatabaseSettings) -> anyhow:
     }))
 }
 
-fn due_to_commit(folder: &Path) -> anyhow::Result<LatencySummary> {
-    let merged = merge_logs(folder, DUE_TO_COMMIT)
-        .with_context(|| format!("the latency logs in {} can't be read", folder.display()))?;
-    Ok(merged.summary())
+/// From due to commit, of the run's own orders.
+fn latency_of(tag: RunTag, folder: &Path) -> anyhow::Result<LatencySummary> {
+    let series = due_to_commit(tag);
+    let merged = merge_logs(folder, |name| name == series);
+    Ok(merged.with_context(|| format!("the latency logs in {} can't be read", folder.display()))?.summary())
 }
 
 /// The last due time that an order of the run can have.

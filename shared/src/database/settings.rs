@@ -227,7 +227,7 @@ impl fmt::Display for DatabaseSettings {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, FromArgMatches, Parser};
 
     use super::*;
 
@@ -238,12 +238,15 @@ mod tests {
     }
 
     fn settings(arguments: &[&str]) -> anyhow::Result<DatabaseSettings> {
-        Program::parse_from(["program"].iter().chain(arguments)).database.settings()
+        // Whatever the environment of the tests says, these read arguments alone.
+        let command = Program::command().mut_args(|argument| argument.env("NEVER_SET"));
+        let matches = command.try_get_matches_from(["program"].iter().chain(arguments))?;
+        Program::from_arg_matches(&matches)?.database.settings()
     }
 
     #[test]
     fn unset_it_is_the_local_stack() {
-        assert_eq!(settings(&["--db-type", "local"]).unwrap().to_string(), "orderflow at 127.0.0.1:15432");
+        assert_eq!(settings(&[]).unwrap().to_string(), "orderflow at 127.0.0.1:15432");
     }
 
     #[test]

@@ -1,0 +1,211 @@
+//! The whole line on the real services, as its users run it, with consumers and producers that come, go and die.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod scenario;
+
+use std::{collections::BTreeMap, process::Stdio, time::Duration};
+
+use benches::programs::{Program, command};
+use rdkafka::{
+    Message,
+    consumer::{BaseConsumer, Consumer},
+    message::{Header, Headers, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord},
+};
+use rustix::process::Signal;
+use scenario::{PATIENCE, Scenario, arguments, stored};
+use shared::{
+    kafka::ensure_topic,
+    ledger::{RunId, RunsDirectory},
+    wire::EVENT_TYPE_HEADER,
+};
+use testbed::Testbed;
+
+#[tokio::test]
+async fn the_whole_line_stores_every_order_once_and_enriched_and_says_so() {
+    let bed = Testbed::new("whole_line").await;
+    let arguments = arguments(&bed, 500, "4s", 2);
+    let mut loadtest = command("loadtest").unwrap();
+    let output = loadtest.args(&arguments[1..]).args(["--output", "json"]).output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    for (figure, expected) in [
+        ("acknowledged", 2_000),
+        ("stored", 2_000),
+        ("duplicates", 0),
+        ("dead_lettered", 0),
+        ("missing", 0),
+        ("unexpected", 0),
+    ] {
+        assert_eq!(summary[figure], expected, "{figure}: {summary}");
+    }
+    assert_eq!((summary["verdict"].as_str(), summary["rate_asked"].as_f64()), (Some("valid"), Some(500.0)));
+    for percentile in ["p50", "p99", "max"] {
+        assert!(summary["latency_ms"][percentile].as_f64().unwrap() > 0.0, "{summary}");
+    }
+    assert_eq!(summary["latency_ms"]["count"], 2_000);
+    assert!(summary["run_id"].is_string() && summary["rate_achieved"].is_f64());
+    assert_eq!(summary["sample"].as_array().unwrap().len(), 5);
+
+    let lacking = "SELECT count(*) FROM orders WHERE '' IN (category, user_region, user_gender, user_age_group)";
+    assert_eq!(bed.sql().await.query_one(lacking, &[]).await.unwrap().get::<_, i64>(0), 0);
+    let wrong = "SELECT count(*) FROM orders o JOIN users u USING (user_id) JOIN products p USING (product_id) \
+                 WHERE (user_region, user_gender, user_age_group, o.category) <> (region, gender, age_group, p.category) \
+                 OR total_amount <> price * quantity - discount_amount + shipping_cost";
+    assert_eq!(bed.sql().await.query_one(wrong, &[]).await.unwrap().get::<_, i64>(0), 0);
+    assert_eq!(stored(&bed).await, 2_000);
+}
+
+#[tokio::test]
+async fn another_consumer_takes_over_from_one_that_was_killed_and_nothing_is_missing_or_there_twice() {
+    let mut scenario = Scenario::start("takeover", 500, "8s", 2).await;
+    let run = scenario.produce_and(1_000, async |line| line.take_consumer().kill().unwrap()).await;
+    assert_eq!(run.counts.acknowledged, 4_000);
+    scenario.assert_whole(&run).await;
+    scenario.end().await;
+}
+
+#[tokio::test]
+async fn a_group_that_grows_and_shrinks_stores_everything_and_reads_nothing_twice() {
+    let mut scenario = Scenario::start("grow_and_shrink", 500, "12s", 1).await;
+    let run = scenario
+        .produce_and(500, async |line| {
+            line.add_consumer().unwrap();
+            line.add_consumer().unwrap();
+            line.wait_for_share(2).await.unwrap();
+            for _ in 0..2 {
+                let leaving = line.take_consumer();
+                tokio::task::spawn_blocking(move || leaving.stop()).await.unwrap().unwrap();
+            }
+        })
+        .await;
+    scenario.assert_whole(&run).await;
+    // Those that left balanced their accounts, or stopping them had failed; none of them stored anything again.
+    let last = scenario.line.counts().await.unwrap();
+    assert_eq!(last.duplicates, 0, "{last:?}");
+    assert_eq!(last.consumed, last.stored);
+    scenario.end().await;
+}
+
+#[tokio::test]
+async fn a_killed_producers_run_can_be_audited() {
+    let mut scenario = Scenario::start("killed_producer", 500, "4s", 1).await;
+    let mut producer = command("producer").unwrap();
+    let arguments = ["--rate", "500", "--run-id", "killed"];
+    let mut child = producer
+        .args(arguments)
+        .envs(scenario.bed.environment())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    scenario::wait_until_stored(&scenario.bed, 1_000).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    scenario.drain().await;
+    let run_id: RunId = "killed".parse().unwrap();
+    let report = scenario.audit(run_id.clone()).await;
+    assert!(report.is_balanced() && !report.finished, "{report:?}");
+    assert!(report.acknowledged > 0 && report.stored >= report.acknowledged, "{report:?}");
+    // What was stored and not known to be acknowledged is of the last moment before the end.
+    assert!(report.unexpected <= 1_000, "{report:?}");
+    let (_, journal, summary) = RunsDirectory { runs_dir: scenario.bed.runs() }.read(&run_id).unwrap();
+    assert!(summary.is_none() && journal.failed.is_empty());
+    scenario.end().await;
+}
+
+#[tokio::test]
+async fn what_cannot_become_a_row_is_dead_lettered_whole_and_costs_no_other_order() {
+    let bed = Testbed::new("dead_letters").await;
+    ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
+    let order = |user: &str, quantity: i64| {
+        format!(
+            r#"{{"user_id":"{user}","product_id":"P000001","quantity":{quantity},"total_amount":1000,"shipping_cost":0,
+            "discount_amount":0,"payment_method":"card","status":"paid","created_at":"2026-01-01T00:00:00Z"}}"#
+        )
+    };
+    let good = |n: usize| (format!("good-{n}"), order("U00000001", 1), "order.placed.v1");
+    let bad = [
+        ("stranger".to_owned(), order("nobody", 1), "order.placed.v1"),
+        ("broken".to_owned(), "{\"user_id\": ".to_owned(), "order.placed.v1"),
+        ("newer".to_owned(), order("U00000001", 1), "order.placed.v2"),
+        ("negative".to_owned(), order("U00000001", -1), "order.placed.v1"),
+        ("x".repeat(51), order("U00000001", 1), "order.placed.v1"),
+    ];
+    let producer: FutureProducer = bed.kafka.client(&[("acks", "all")]).create().unwrap();
+    for (key, value, event_type) in (0..200).map(good).chain(bad.clone()).chain((200..400).map(good)) {
+        let headers = OwnedHeaders::new()
+            .insert(Header { key: EVENT_TYPE_HEADER, value: Some(event_type) })
+            .insert(Header { key: "trace", value: Some("kept") });
+        // All in one partition, so that good and bad ones share a batch.
+        let record = FutureRecord::to(&bed.topic.topic).partition(0).key(&key).payload(&value).headers(headers);
+        producer.send(record, Duration::from_secs(10)).await.unwrap();
+    }
+    let consumer =
+        Program::start("consumer", "consumer", ["--instance", "dlq-test"], &bed.environment(), bed.folder()).unwrap();
+    scenario::wait_until_stored(&bed, 400).await;
+    let letters = dead_letters(&bed, bad.len()).await;
+    for (key, value, _) in &bad {
+        let (payload, headers) = &letters[key];
+        assert_eq!(payload, value);
+        assert_eq!((headers["trace"].as_str(), headers["dlq-instance"].as_str()), ("kept", "dlq-test"));
+        assert_eq!((headers["dlq-topic"].as_str(), headers["dlq-partition"].as_str()), (bed.topic.topic.as_str(), "0"));
+    }
+    let kind = |key: &str| letters[key].1["dlq-kind"].as_str();
+    assert_eq!([kind("stranger"), kind("broken"), kind("newer")], ["unknown_user", "malformed", "unknown_type"]);
+    assert_eq!((kind("negative"), letters["negative"].1["dlq-sqlstate"].as_str()), ("refused_by_table", "23514"));
+    assert_eq!(kind(&"x".repeat(51)), "invalid_id");
+    assert_eq!(letters["stranger"].1["dlq-offset"], "200");
+    assert_eq!(stored(&bed).await, 400);
+    tokio::task::spawn_blocking(move || consumer.stop()).await.unwrap().unwrap();
+}
+
+type Letter = (String, BTreeMap<String, String>);
+
+async fn dead_letters(bed: &Testbed, count: usize) -> BTreeMap<String, Letter> {
+    let role = [("group.id", "reads-dead-letters"), ("auto.offset.reset", "earliest"), ("enable.auto.commit", "false")];
+    let reader: BaseConsumer = bed.kafka.client(&role).set("group.id", format!("{}-dlq", bed.name)).create().unwrap();
+    reader.subscribe(&[&bed.topic.dead_letter_topic()]).unwrap();
+    let reading = tokio::task::spawn_blocking(move || {
+        let (mut letters, until) = (BTreeMap::new(), std::time::Instant::now() + PATIENCE);
+        while letters.len() < count && std::time::Instant::now() < until {
+            let Some(Ok(record)) = reader.poll(Duration::from_millis(200)) else { continue };
+            let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+            let headers = record.headers().unwrap().iter().map(|header| (header.key.to_owned(), text(header.value)));
+            letters.insert(text(record.key()), (text(record.payload()), headers.collect()));
+        }
+        letters
+    });
+    let letters = reading.await.unwrap();
+    assert_eq!(letters.len(), count, "{letters:?}");
+    letters
+}
+
+#[tokio::test]
+async fn a_database_without_the_tables_is_named_by_every_program_that_needs_them() {
+    let bed = Testbed::new("no_tables").await;
+    bed.sql().await.batch_execute("DROP TABLE orders, users, products").await.unwrap();
+    for (program, arguments) in [("consumer", &[][..]), ("cache-worker", &["--once"]), ("orderdb", &["seed"])] {
+        let output = command(program).unwrap().args(arguments).envs(bed.environment()).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{program}: {message}");
+        assert!(message.contains("run `orderdb migrate up` first"), "{program}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_in_the_middle_of_a_run_loses_nothing_and_exits_well() {
+    let mut scenario = Scenario::start("graceful_stop", 500, "5s", 1).await;
+    let run = scenario
+        .produce_and(500, async |line| {
+            let consumer = line.take_consumer();
+            consumer.signal(Signal::INT).unwrap();
+            tokio::task::spawn_blocking(move || consumer.finish()).await.unwrap().unwrap();
+            line.add_consumer().unwrap();
+        })
+        .await;
+    scenario.assert_whole(&run).await;
+    assert_eq!(scenario.line.counts().await.unwrap().duplicates, 0);
+    scenario.end().await;
+}
