@@ -1,11 +1,14 @@
 //! A round at once, then one at each interval, whatever dies meanwhile.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use diesel_async::AsyncPgConnection;
 use redis::aio::ConnectionManager;
 use shared::{
@@ -20,6 +23,9 @@ use crate::{
     round::{Round, run_round},
     settings::AgingSettings,
 };
+
+/// A round takes some tens of milliseconds.
+const ROUND_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Everything that a round needs.
 pub struct CacheWorker {
@@ -45,7 +51,12 @@ impl CacheWorker {
             Some(connection) => connection,
             None => connect_diesel(&self.database).await?,
         };
-        let round = run_round(&mut connection, &mut self.redis, &self.cache.keys(), self.aging.size as usize).await?;
+        let keys = self.cache.keys();
+        let round = run_round(&mut connection, &mut self.redis, &keys, self.aging.size as usize);
+        // A database that went silent must not hold the worker for ever; the server rolls back when the connection goes.
+        let round = tokio::time::timeout(ROUND_DEADLINE, round)
+            .await
+            .with_context(|| format!("the round was not done within {ROUND_DEADLINE:?}"))??;
         self.connection = Some(connection);
         report(round);
         Ok(round)

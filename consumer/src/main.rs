@@ -55,7 +55,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     let instance = command.group.instance();
     let log = match &command.stats_dir {
         Some(folder) => Some(
-            LatencyLog::create(folder, &instance)
+            LatencyLog::open(folder, &instance)
                 .with_context(|| format!("no latency log can be kept in {}", folder.display()))?,
         ),
         None => None,
@@ -98,9 +98,20 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         topic: command.topic.topic,
     };
     let deadline = command.group.stop_deadline;
-    let reading = tokio::task::spawn_blocking(move || reader.run(&stop, deadline));
-
-    let read = reading.await.context("the reading thread panicked")?;
+    let reading = {
+        let stop = stop.clone();
+        tokio::task::spawn_blocking(move || reader.run(&stop, deadline))
+    };
+    tokio::pin!(reading);
+    let (read, writer_died) = tokio::select! {
+        read = &mut reading => (read, false),
+        // While there is a reader, a writer ends only by a fault of its own; its partitions would stall silently.
+        _ = writers.join_next() => {
+            stop.cancel();
+            (reading.await, true)
+        }
+    };
+    let read = read.context("the reading thread panicked")?;
     // The reader has ended and with it the channels: the writers end once they have dropped or stored what they hold.
     abandon.cancel();
     while writers.join_next().await.is_some() {}
@@ -116,6 +127,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         latency.max
     );
     read?;
+    ensure!(!writer_died, "a writer ended before its time, which is a fault of this program; its error stands above");
     ensure!(account.is_balanced(), "the account does not balance, which is a fault of this program: {account}");
     Ok(Outcome::Valid)
 }

@@ -254,8 +254,9 @@ impl Reader {
             let writer = &self.writers[lease.partition() as usize % self.writers.len()];
             // A lease is revoked on this very thread, so it still holds.
             lease.begin();
-            if writer.send(Delivered { lease, record, memory }).is_err() {
-                // The writer ended with an error, which ends the program.
+            if let Err(mpsc::error::SendError(lost)) = writer.send(Delivered { lease, record, memory }) {
+                // The writer died, which ends the program.
+                lost.lease.end(1);
                 self.account.handed_back(1);
             }
         }

@@ -52,7 +52,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     };
     let journal = command.ledger.runs.create(&run)?;
     let stats = command.ledger.stats_dir.clone().unwrap_or_else(|| command.ledger.runs.folder(&run_id));
-    let latency_log = LatencyLog::create(&stats, &format!("producer-{run_id}"))
+    let latency_log = LatencyLog::open(&stats, &format!("producer-{run_id}"))
         .with_context(|| format!("the latency log can't be kept in {}", stats.display()))?;
     tracing::info!(run = %run_id, rate = command.load.rate.per_second(), "sending");
 

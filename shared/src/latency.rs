@@ -117,14 +117,14 @@ pub struct LatencyLog {
 }
 
 impl LatencyLog {
-    /// Creates `directory/NAME.hlog` (and the directory).
+    /// Opens `directory/NAME.hlog` (and makes the directory); what a program of the same name left there stays.
     ///
     /// # Errors
     /// When the folder or the file can't be written.
-    pub fn create(directory: &Path, name: &str) -> io::Result<Self> {
+    pub fn open(directory: &Path, name: &str) -> io::Result<Self> {
         std::fs::create_dir_all(directory)?;
         let path = directory.join(format!("{name}.hlog"));
-        let mut file = BufWriter::new(File::create(&path)?);
+        let mut file = BufWriter::new(File::options().create(true).append(true).open(&path)?);
         let mut serializer = V2Serializer::new();
         let now = SystemTime::now();
         IntervalLogWriterBuilder::new()
@@ -201,7 +201,7 @@ mod tests {
     fn what_is_logged_by_several_is_merged_by_series_even_after_a_torn_line() {
         let folder = tempfile::tempdir().unwrap();
         for (name, milliseconds) in [("a", 1..=50), ("b", 51..=100)] {
-            let mut log = LatencyLog::create(folder.path(), name).unwrap();
+            let mut log = LatencyLog::open(folder.path(), name).unwrap();
             for value in milliseconds {
                 let mut latencies = Latencies::default();
                 latencies.record_nanos(value * 1_000_000);

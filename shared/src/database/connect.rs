@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use diesel_async::AsyncPgConnection;
@@ -11,21 +11,28 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::settings::DatabaseSettings;
 
+/// A server that takes the connection and then says nothing (paused, black-holed) is given up after this.
+const PATIENCE: Duration = Duration::from_secs(8);
+
 /// Opens a connection, with TLS and a verified certificate where the settings ask for it. The task that drives it ends
 /// with the client.
 ///
 /// # Errors
-/// When the server doesn't answer within 5 s, or refuses.
+/// When the server doesn't answer within 8 s, or refuses.
 pub async fn connect(settings: &DatabaseSettings) -> anyhow::Result<Client> {
     let failed = || {
         format!("the database {settings} can't be reached: is it running (deploy/stack up), are its settings right?")
     };
+    tokio::time::timeout(PATIENCE, open(settings)).await.with_context(failed)?.with_context(failed)
+}
+
+async fn open(settings: &DatabaseSettings) -> anyhow::Result<Client> {
     if settings.config.get_ssl_mode() == SslMode::Disable {
-        let (client, connection) = settings.config.connect(NoTls).await.with_context(failed)?;
+        let (client, connection) = settings.config.connect(NoTls).await?;
         tokio::spawn(connection);
         return Ok(client);
     }
-    let (client, connection) = settings.config.connect(tls(settings)?).await.with_context(failed)?;
+    let (client, connection) = settings.config.connect(tls(settings)?).await?;
     tokio::spawn(connection);
     Ok(client)
 }
