@@ -105,10 +105,12 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     tokio::pin!(reading);
     let (read, writer_died) = tokio::select! {
         read = &mut reading => (read, false),
-        // While there is a reader, a writer ends only by a fault of its own; its partitions would stall silently.
+        // While nobody asked for a stop and the reader lives, a writer ends only by a fault of its own; its partitions
+        // would stall silently.
         _ = writers.join_next() => {
+            let died = !stop.is_cancelled();
             stop.cancel();
-            (reading.await, true)
+            (reading.await, died)
         }
     };
     let read = read.context("the reading thread panicked")?;

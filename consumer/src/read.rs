@@ -30,6 +30,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long a full queue may hold the poll before the partitions are paused: a pause throws away what was prefetched and
 /// costs up to a second, so it is for outages that last.
 const HOLD: Duration = Duration::from_secs(2);
+/// A member without a partition after this long says so: longer than an assignment takes, as the brokers are set here.
+const STANDS_BY: Duration = Duration::from_secs(10);
 /// What a record costs beside its key and value.
 const OVERHEAD_BYTES: usize = 256;
 
@@ -80,9 +82,8 @@ impl ConsumerContext for GroupContext {
                 if let Err(error) = consumer.resume(list) {
                     tracing::warn!(%error, "new partitions can't be resumed");
                 }
-                match self.assignment.partitions().len() {
-                    0 => tracing::info!("standing by: the group has more members than the topic has partitions"),
-                    all => tracing::info!(?partitions, all, "partitions assigned"),
+                if !partitions.is_empty() {
+                    tracing::info!(?partitions, all = self.assignment.partitions().len(), "partitions assigned");
                 }
             }
             Rebalance::Revoke(_) => {}
@@ -181,8 +182,18 @@ impl Reader {
     pub fn run(&self, stop: &CancellationToken, stop_deadline: Duration) -> anyhow::Result<()> {
         let mut held = Held::default();
         let mut read = Ok(());
+        let joined = Instant::now();
+        let mut told = false;
         while !stop.is_cancelled() && read.is_ok() {
             read = self.step(&mut held);
+            if !told && joined.elapsed() > STANDS_BY {
+                told = true;
+                if self.assignment.partitions().is_empty() {
+                    tracing::info!(
+                        "standing by without a partition: the group may have more members than the topic has partitions"
+                    );
+                }
+            }
         }
         self.account.handed_back(held.records.len() as u64);
         held.records.clear();

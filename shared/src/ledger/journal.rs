@@ -30,7 +30,7 @@ pub struct JournalContents {
 
 /// The journal can't be kept or read.
 #[derive(Debug, thiserror::Error)]
-#[error("the run ledger {} can't be {action}: {source}", path.display())]
+#[error("the run ledger {} can't be {action}", path.display())]
 pub struct JournalError {
     path: PathBuf,
     action: &'static str,
@@ -160,7 +160,7 @@ mod tests {
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[HEADER + 3] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
-        assert!(read_journal(&path).unwrap_err().to_string().contains("damaged"));
+        assert!(read_journal(&path).unwrap_err().source.to_string().contains("damaged"));
     }
 
     #[test]
@@ -169,7 +169,8 @@ mod tests {
             path: "runs/r/acknowledged.journal".into(),
             file: File::options().write(true).open("/dev/full").unwrap(),
         };
-        let error = journal.append(&(0..9).collect(), &RoaringTreemap::new()).unwrap_err().to_string();
+        let error = journal.append(&(0..9).collect(), &RoaringTreemap::new()).unwrap_err();
+        let error = format!("{:#}", anyhow::Error::from(error));
         assert!(error.contains("runs/r/acknowledged.journal") && error.contains("No space left"), "{error}");
     }
 }
