@@ -5,23 +5,22 @@ use std::{io::IsTerminal, time::Duration};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use crate::{record::SoFar, settings::LoadSettings};
+use crate::record::SoFar;
 
 /// Seconds between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Shows the run until whoever records it is done.
-pub async fn show(load: LoadSettings, mut so_far: watch::Receiver<SoFar>) {
-    if std::io::stderr().is_terminal() { live(&load, &mut so_far).await } else { lines(&mut so_far).await }
+/// Shows the run, of so many `orders` where that is known, until whoever records it is done.
+pub async fn show(orders: Option<u64>, mut so_far: watch::Receiver<SoFar>) {
+    if std::io::stderr().is_terminal() { live(orders, &mut so_far).await } else { lines(&mut so_far).await }
 }
 
-async fn live(load: &LoadSettings, so_far: &mut watch::Receiver<SoFar>) {
+async fn live(orders: Option<u64>, so_far: &mut watch::Receiver<SoFar>) {
     let bounded = "{elapsed_precise} {wide_bar} {human_pos}/{human_len} acknowledged, {msg}, {eta} left";
     let unbounded = "{elapsed_precise} {spinner} {human_pos} acknowledged, {msg}, Ctrl-C ends the run";
-    let (bar, template) = if load.is_bounded() {
-        (ProgressBar::new(load.orders()), bounded)
-    } else {
-        (ProgressBar::new_spinner(), unbounded)
+    let (bar, template) = match orders {
+        Some(orders) => (ProgressBar::new(orders), bounded),
+        None => (ProgressBar::new_spinner(), unbounded),
     };
     bar.set_style(ProgressStyle::with_template(template).expect("the template is a valid one"));
     bar.enable_steady_tick(Duration::from_millis(250));
@@ -48,7 +47,10 @@ async fn lines(so_far: &mut watch::Receiver<SoFar>) {
 
 fn describe(now: &SoFar) -> String {
     let in_flight = now.enqueued.saturating_sub(now.acknowledged + now.lost);
-    let (p50, p99) = now.acknowledgement_ms;
+    let (late, acknowledged) = (now.lateness_ms, now.acknowledgement_ms);
     let lost = if now.lost > 0 { format!(", {} NOT acknowledged", now.lost) } else { String::new() };
-    format!("{in_flight} in flight, p50 {p50:.1} p99 {p99:.1} ms{lost}")
+    format!(
+        "{}/s, {in_flight} in flight, late p50 {:.1} p99 {:.1}, acknowledged p50 {:.1} p99 {:.1} ms{lost}",
+        now.rate, late.0, late.1, acknowledged.0, acknowledged.1
+    )
 }

@@ -24,58 +24,101 @@ use crate::{
 /// A killed producer loses at most this much of its knowledge.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 
+/// Where an order's figures belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Sent before the run proper: audited, but left out of the figures.
+    WarmUp,
+    /// The run proper.
+    Measured,
+}
+
+/// How many orders of a part of the run were sent, and what became of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fates {
+    /// Handed to the client library.
+    pub enqueued: u64,
+    /// Acknowledged.
+    pub acknowledged: u64,
+    /// Surely not in the log.
+    pub failed: u64,
+}
+
+impl Fates {
+    fn add(&mut self, later: Self) {
+        self.enqueued += later.enqueued;
+        self.acknowledged += later.acknowledged;
+        self.failed += later.failed;
+    }
+}
+
 /// What happened to orders in some time.
 #[derive(Clone, Default)]
 pub struct Tally {
-    /// Handed to the client library.
-    pub enqueued: u64,
+    /// Orders of the warm-up.
+    pub warm_up: Fates,
+    /// Orders of the run proper.
+    pub measured: Fates,
     /// Acknowledged, by sequence.
     pub acknowledged: RoaringTreemap,
     /// Surely not in the log, by sequence.
     pub failed: RoaringTreemap,
-    /// Not acknowledged, for all we know.
-    pub unknown: u64,
+    /// Came back with an error, and may be in the log all the same.
+    pub returned_unknown: u64,
     /// Orders that were not acknowledged, by the client library's name for the error.
     pub errors: BTreeMap<String, u64>,
     /// Times that the client's queue was full.
     pub queue_full: u64,
-    /// Enqueued − due.
+    /// Enqueued − due, of the run proper.
     pub lateness: Latencies,
-    /// Acknowledged − due.
+    /// Acknowledged − due, of the run proper.
     pub acknowledgement: Latencies,
-    /// When the last order was enqueued and when the last acknowledgement came.
-    pub last_enqueued: Option<Instant>,
-    /// See `last_enqueued`.
+    /// How late the last order was, in nanoseconds.
+    pub last_late: i64,
+    /// When the last acknowledgement came.
     pub last_acknowledged: Option<Instant>,
 }
 
 impl Tally {
-    /// An order was handed over `nanos` after it was due.
-    pub fn enqueued(&mut self, nanos: i64) {
-        self.enqueued += 1;
-        self.lateness.record_nanos(nanos);
-        self.last_enqueued = Some(Instant::now());
+    fn fates(&mut self, part: Part) -> &mut Fates {
+        match part {
+            Part::WarmUp => &mut self.warm_up,
+            Part::Measured => &mut self.measured,
+        }
+    }
+
+    /// An order was handed over `late` nanoseconds after it was due.
+    pub fn enqueued(&mut self, late: i64, part: Part) {
+        self.fates(part).enqueued += 1;
+        self.last_late = late;
+        if part == Part::Measured {
+            self.lateness.record_nanos(late);
+        }
     }
 
     /// Order `n` was acknowledged `nanos` after it was due.
-    pub fn acknowledged(&mut self, n: u64, nanos: i64) {
+    pub fn acknowledged(&mut self, n: u64, nanos: i64, part: Part) {
+        self.fates(part).acknowledged += 1;
         self.acknowledged.insert(n);
-        self.acknowledgement.record_nanos(nanos);
         self.last_acknowledged = Some(Instant::now());
+        if part == Part::Measured {
+            self.acknowledgement.record_nanos(nanos);
+        }
     }
 
     /// Order `n` came back with an error.
-    pub fn not_acknowledged(&mut self, n: u64, error: &KafkaError) {
+    pub fn not_acknowledged(&mut self, n: u64, error: &KafkaError, part: Part) {
         if is_surely_not_persisted(error) {
-            self.refused(n, error);
+            self.refused(n, error, part);
         } else {
-            self.unknown += 1;
+            self.returned_unknown += 1;
             self.count_error(error);
         }
     }
 
-    /// The client library did not take order `n`.
-    pub fn refused(&mut self, n: u64, error: &KafkaError) {
+    /// Order `n` is surely not in the log.
+    pub fn refused(&mut self, n: u64, error: &KafkaError, part: Part) {
+        self.fates(part).failed += 1;
         self.failed.insert(n);
         self.count_error(error);
     }
@@ -87,17 +130,20 @@ impl Tally {
 
     /// Adds what happened in `later`.
     pub fn add(&mut self, later: Self) {
-        self.enqueued += later.enqueued;
+        if later.warm_up.enqueued + later.measured.enqueued > 0 {
+            self.last_late = later.last_late;
+        }
+        self.warm_up.add(later.warm_up);
+        self.measured.add(later.measured);
         self.acknowledged |= later.acknowledged;
         self.failed |= later.failed;
-        self.unknown += later.unknown;
+        self.returned_unknown += later.returned_unknown;
         for (name, count) in later.errors {
             *self.errors.entry(name).or_default() += count;
         }
         self.queue_full += later.queue_full;
         self.lateness.add(&later.lateness);
         self.acknowledgement.add(&later.acknowledgement);
-        self.last_enqueued = later.last_enqueued.or(self.last_enqueued);
         self.last_acknowledged = later.last_acknowledged.or(self.last_acknowledged);
     }
 }
@@ -111,7 +157,11 @@ pub struct SoFar {
     pub acknowledged: u64,
     /// Failed or unknown.
     pub lost: u64,
-    /// Milliseconds of acknowledgement latency in the last second: median and 99 %.
+    /// Handed over in the last second.
+    pub rate: u64,
+    /// Milliseconds of lateness in the last second: median and 99 %.
+    pub lateness_ms: (f64, f64),
+    /// Milliseconds from due to acknowledged in the last second: median and 99 %.
     pub acknowledgement_ms: (f64, f64),
 }
 
@@ -161,17 +211,20 @@ impl Recorder {
     }
 
     fn show(&self, tally: &Tally) {
+        let enqueued = tally.warm_up.enqueued + tally.measured.enqueued;
         let (acknowledged, failed) = (tally.acknowledged.len(), tally.failed.len());
-        ::metrics::counter!(metrics::ENQUEUED).increment(tally.enqueued);
+        ::metrics::counter!(metrics::ENQUEUED).increment(enqueued);
         ::metrics::counter!(metrics::ACKNOWLEDGED).increment(acknowledged);
         ::metrics::counter!(metrics::UNACKNOWLEDGED, "fate" => "failed").increment(failed);
-        ::metrics::counter!(metrics::UNACKNOWLEDGED, "fate" => "unknown").increment(tally.unknown);
+        ::metrics::counter!(metrics::UNACKNOWLEDGED, "fate" => "unknown").increment(tally.returned_unknown);
         ::metrics::counter!(metrics::QUEUE_FULL).increment(tally.queue_full);
-        let latency = tally.acknowledgement.summary();
+        let (lateness, latency) = (tally.lateness.summary(), tally.acknowledgement.summary());
         self.so_far.send_modify(|so_far| {
-            so_far.enqueued += tally.enqueued;
+            so_far.enqueued += enqueued;
             so_far.acknowledged += acknowledged;
-            so_far.lost += failed + tally.unknown;
+            so_far.lost += failed + tally.returned_unknown;
+            so_far.rate = enqueued;
+            so_far.lateness_ms = (lateness.p50, lateness.p99);
             so_far.acknowledgement_ms = (latency.p50, latency.p99);
         });
     }

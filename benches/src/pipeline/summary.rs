@@ -69,7 +69,7 @@ pub struct PipelineSummary {
     /// The run.
     pub run_id: RunId,
     /// Orders a second that were asked for.
-    pub rate_asked: f64,
+    pub rate_asked: Option<f64>,
     /// Orders a second that were sent.
     pub rate_achieved: f64,
     /// Orders that the brokers acknowledged.
@@ -176,12 +176,9 @@ impl fmt::Display for PipelineSummary {
             ]);
         }
         let mut report = Report::about("run", &self.run_id.to_string());
-        let off = (self.rate_achieved / self.rate_asked - 1.0) * 100.0;
-        report.line(
-            "rate",
-            format!("{:.2}/s", self.rate_achieved),
-            format!("{}/s asked, {off:+.3} %", self.rate_asked),
-        );
+        let off = |asked: f64| format!("{asked}/s asked, {:+.3} %", (self.rate_achieved / asked - 1.0) * 100.0);
+        let asked = self.rate_asked.map_or_else(String::new, off);
+        report.line("rate", format!("{:.2}/s", self.rate_achieved), asked);
         report.line("acknowledged", self.acknowledged, "by the brokers");
         report.line("stored", self.stored, format!("in the table, by {} consumers", self.consumers));
         report.line("duplicates", self.duplicates, "read again after a commit, and dropped");

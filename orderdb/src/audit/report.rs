@@ -67,7 +67,7 @@ impl AuditReport {
         let owed = &journal.acknowledged | &in_topic.sequences;
         let unexpected = &stored - &journal.acknowledged;
         // An order whose fate the producer does not know may be there. A killed producer knows nothing of its last second.
-        let unknown = summary.as_ref().map(|summary| summary.counts.unknown);
+        let unknown = summary.as_ref().map(RunSummary::unknown);
         let unexplained = match unknown {
             Some(0) => unexpected.len(),
             Some(_) | None => unexpected.intersection_len(&journal.failed),
@@ -131,10 +131,11 @@ mod tests {
     fn summary(unknown: u64) -> RunSummary {
         RunSummary {
             run_id: "r".parse().unwrap(),
-            rate_asked: 1.0,
+            rate_asked: None,
             rate_achieved: 1.0,
             seconds: 1.0,
             counts: Counts { unknown, ..Counts::default() },
+            warm_up: Counts::default(),
             errors: BTreeMap::new(),
             queue_full: 0,
             lateness_ms: LatencySummary::default(),

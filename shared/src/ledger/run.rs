@@ -83,11 +83,13 @@ pub struct Run {
     pub settings: BTreeMap<String, String>,
 }
 
-/// How many orders a run scheduled and what became of each: `enqueued = acknowledged + failed + unknown`.
+/// What became of orders: `scheduled = enqueued + skipped`, `enqueued = acknowledged + failed + unknown`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Orders that the schedule made due.
     pub scheduled: u64,
+    /// Too far behind the schedule to be caught up, and never sent.
+    pub skipped: u64,
     /// Handed to the client library.
     pub enqueued: u64,
     /// Acknowledged by the brokers.
@@ -102,10 +104,12 @@ pub struct Counts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// All that was scheduled was acknowledged, at the rate asked.
+    /// All that was scheduled was acknowledged, at the rate asked, in time.
     Valid,
-    /// The rate was missed.
-    RateMissed,
+    /// The producer itself missed its rate or its lateness bound: too little CPU, most likely.
+    GeneratorLimited,
+    /// The brokers took orders more slowly than the schedule made them due.
+    BrokerLimited,
     /// Orders failed, or nobody knows what became of them.
     Lossy,
 }
@@ -114,9 +118,17 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Valid => "valid",
-            Self::RateMissed => "rate-missed",
+            Self::GeneratorLimited => "generator-limited",
+            Self::BrokerLimited => "broker-limited",
             Self::Lossy => "lossy",
         })
+    }
+}
+
+impl RunSummary {
+    /// Orders, those of the warm-up as well, that may be in the log although nobody acknowledged them.
+    pub fn unknown(&self) -> u64 {
+        self.counts.unknown + self.warm_up.unknown
     }
 }
 
@@ -125,22 +137,25 @@ impl fmt::Display for Verdict {
 pub struct RunSummary {
     /// The run's name.
     pub run_id: RunId,
-    /// Orders a second that were asked for.
-    pub rate_asked: f64,
-    /// Orders a second that were enqueued, over the time from the first due to the last one enqueued plus one gap.
+    /// Orders a second that were asked for, over the whole schedule; none when it was as many as possible.
+    pub rate_asked: Option<f64>,
+    /// Orders a second that were sent: over the schedule's length and how late its last order was. Without a schedule,
+    /// those acknowledged, until the last acknowledgement.
     pub rate_achieved: f64,
-    /// Seconds from the first due time to the last acknowledgement.
+    /// Seconds from the first due time, after the warm-up, to the last acknowledgement.
     pub seconds: f64,
-    /// What became of the orders.
+    /// What became of the orders, those of the warm-up not counted.
     #[serde(flatten)]
     pub counts: Counts,
+    /// What became of the orders of the warm-up.
+    pub warm_up: Counts,
     /// Failed orders by the client library's name for the error.
     pub errors: BTreeMap<String, u64>,
     /// Times that the client's queue was full; the orders waited and are late, not lost.
     pub queue_full: u64,
-    /// Enqueued − due, in milliseconds.
+    /// Enqueued − due, in milliseconds, without the warm-up.
     pub lateness_ms: LatencySummary,
-    /// Acknowledged − due, in milliseconds.
+    /// Acknowledged − due, in milliseconds, without the warm-up.
     pub acknowledgement_ms: LatencySummary,
     /// What the figures are worth.
     pub verdict: Verdict,

@@ -1,0 +1,225 @@
+//! What to do now: send an order, wait, or end.
+
+use std::time::Duration;
+
+use super::arrivals::Arrivals;
+
+/// How orders become due.
+#[derive(Debug)]
+pub enum Pace {
+    /// By a schedule.
+    Scheduled(Box<Arrivals>),
+    /// As fast as the brokers take them; an order is due when it is sent.
+    Unpaced,
+}
+
+/// When no more orders become due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// At this time; nanoseconds after the start.
+    At(u64),
+    /// After this many orders, those of the warm-up not counted.
+    Orders(u64),
+    /// When somebody ends it.
+    Open,
+}
+
+/// An order to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Which one it is, counted from 0; skipped ones are counted.
+    pub number: u64,
+    /// When it was due, in nanoseconds after the start.
+    pub due: u64,
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Send this order.
+    Send(Order),
+    /// Nothing before this time.
+    WaitUntil(u64),
+    /// The schedule is over.
+    Over,
+}
+
+/// Says what to do at each time. All that is due goes at once; a stall is caught up, but no more than `catch_up` of it:
+/// what is further behind is skipped, and counted.
+#[derive(Debug)]
+pub struct Pacer {
+    pace: Pace,
+    end: End,
+    warm_up: u64,
+    catch_up: u64,
+    number: u64,
+    measured: u64,
+    skipped: u64,
+}
+
+impl Pacer {
+    /// A pacer at its first order. Orders due within `warm_up` are sent before the run proper.
+    pub fn new(pace: Pace, end: End, warm_up: Duration, catch_up: Duration) -> Self {
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self { pace, end, warm_up: nanos(warm_up), catch_up: nanos(catch_up), number: 0, measured: 0, skipped: 0 }
+    }
+
+    /// What to do at `now`, in nanoseconds after the start (below 0 before it).
+    pub fn next(&mut self, now: i64) -> Next {
+        let Ok(now) = u64::try_from(now) else { return Next::WaitUntil(0) };
+        loop {
+            let due = match &self.pace {
+                Pace::Scheduled(arrivals) => arrivals.peek(),
+                Pace::Unpaced => now,
+            };
+            if self.is_over(due) {
+                return Next::Over;
+            }
+            if due > now {
+                return Next::WaitUntil(due);
+            }
+            let order = self.take(due);
+            if due.saturating_add(self.catch_up) >= now {
+                return Next::Send(order);
+            }
+            self.skipped += 1;
+        }
+    }
+
+    fn is_over(&self, due: u64) -> bool {
+        match self.end {
+            End::At(end) => due >= end,
+            End::Orders(orders) => self.measured >= orders,
+            End::Open => false,
+        }
+    }
+
+    fn take(&mut self, due: u64) -> Order {
+        if let Pace::Scheduled(arrivals) = &mut self.pace {
+            arrivals.next();
+        }
+        if due >= self.warm_up {
+            self.measured += 1;
+        }
+        self.number += 1;
+        Order { number: self.number - 1, due }
+    }
+
+    /// Whether orders have a schedule.
+    pub fn is_paced(&self) -> bool {
+        matches!(self.pace, Pace::Scheduled(_))
+    }
+
+    /// Orders that were due but too far behind to be caught up.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// The length of the schedule so far, without the warm-up: to its end, or to when the next order would be due. `None`
+    /// without a schedule.
+    pub fn length(&self) -> Option<Duration> {
+        let Pace::Scheduled(arrivals) = &self.pace else { return None };
+        let end = match self.end {
+            End::At(end) => arrivals.peek().min(end),
+            End::Orders(_) | End::Open => arrivals.peek(),
+        };
+        Some(Duration::from_nanos(end.saturating_sub(self.warm_up)))
+    }
+
+    /// Number of orders that the whole run has, for a progress bar; expected only, where arrivals are random.
+    pub fn expected(&self) -> Option<u64> {
+        match (&self.pace, self.end) {
+            (Pace::Scheduled(arrivals), End::At(end)) => Some(arrivals.before(end)),
+            (Pace::Scheduled(arrivals), End::Orders(orders)) => Some(arrivals.before(self.warm_up) + orders),
+            (Pace::Unpaced, End::Orders(orders)) => Some(orders),
+            (Pace::Unpaced, End::At(_)) | (_, End::Open) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{
+        super::{
+            arrivals::Arrival,
+            profile::{
+                Profile,
+                tests::{any_profile, rate},
+            },
+        },
+        *,
+    };
+
+    fn arrivals(profile: Profile) -> Arrivals {
+        Arrivals::new(profile, Arrival::Constant, None, 0)
+    }
+
+    fn pacer(profile: Profile, end: End, catch_up: Duration) -> Pacer {
+        Pacer::new(Pace::Scheduled(Box::new(arrivals(profile))), end, Duration::ZERO, catch_up)
+    }
+
+    proptest! {
+        /// A sender that stalls in any pattern, against the schedule itself.
+        #[test]
+        fn none_is_early_none_comes_twice_and_each_is_sent_or_skipped(
+            profile in any_profile(),
+            stalls in prop::collection::vec(1..900_000_000u64, 1..40),
+            catch_up in 0..2_000u64,
+        ) {
+            let catch_up = Duration::from_millis(catch_up);
+            let end: u64 = stalls.iter().sum::<u64>() / 2;
+            let mut pacer = pacer(profile.clone(), End::At(end), catch_up);
+            let (mut now, mut sent) = (0, Vec::new());
+            for stall in stalls {
+                while let Next::Send(order) = pacer.next(now) {
+                    prop_assert!(order.due as i64 <= now, "sent early");
+                    prop_assert!(now - order.due as i64 <= catch_up.as_nanos() as i64, "caught up too far");
+                    sent.push(order);
+                }
+                now += stall as i64;
+            }
+            while let Next::Send(order) = pacer.next(now) {
+                sent.push(order);
+            }
+            prop_assert_eq!(pacer.next(now), Next::Over);
+            prop_assert_eq!(sent.len() as u64 + pacer.skipped(), arrivals(profile.clone()).before(end));
+            prop_assert!(sent.is_sorted_by(|a, b| a.number < b.number));
+            let due: Vec<u64> = arrivals(profile).take_while(|due| *due < end).collect();
+            prop_assert!(sent.iter().all(|order| due[order.number as usize] == order.due), "the schedule was shifted");
+        }
+    }
+
+    #[test]
+    fn a_sender_that_keeps_up_skips_nothing_and_waits_in_between() {
+        let mut pacer = pacer(Profile::constant(rate(1_000.0)), End::Orders(3), Duration::from_secs(2));
+        assert_eq!(pacer.next(-5), Next::WaitUntil(0));
+        for number in 0..3 {
+            let due = number * 1_000_000;
+            assert_eq!(pacer.next(due as i64), Next::Send(Order { number, due }));
+        }
+        assert_eq!((pacer.next(2_000_001), pacer.skipped()), (Next::Over, 0));
+        assert_eq!((pacer.length(), pacer.expected()), (Some(Duration::from_millis(3)), Some(3)));
+    }
+
+    #[test]
+    fn the_warm_up_comes_before_the_count_and_is_not_measured() {
+        let pace = Pace::Scheduled(Box::new(arrivals(Profile::constant(rate(10.0)))));
+        let mut pacer = Pacer::new(pace, End::Orders(4), Duration::from_secs(1), Duration::from_secs(60));
+        assert_eq!(pacer.expected(), Some(14));
+        let mut sent = 0;
+        while let Next::Send(_) = pacer.next(10_000_000_000) {
+            sent += 1;
+        }
+        assert_eq!((sent, pacer.length()), (14, Some(Duration::from_millis(400))));
+    }
+
+    #[test]
+    fn without_a_pace_an_order_is_due_when_it_is_sent() {
+        let mut pacer = Pacer::new(Pace::Unpaced, End::Orders(2), Duration::ZERO, Duration::ZERO);
+        assert_eq!(pacer.next(7), Next::Send(Order { number: 0, due: 7 }));
+        assert_eq!(pacer.next(9), Next::Send(Order { number: 1, due: 9 }));
+        assert_eq!((pacer.next(10), pacer.length()), (Next::Over, None));
+    }
+}
