@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_types};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use redis::aio::ConnectionManager;
 use shared::{
     cache::CacheKeys,
@@ -22,6 +22,9 @@ pub const ADVISORY_LOCK: i64 = 0x6f72_6466_6c6f_7701;
 
 /// Longest time that a swap may take while rows are locked.
 const SWAP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A worker whose host vanishes must not hold the lock and the rows for longer than this.
+const SESSION: &str = "SET LOCAL idle_in_transaction_session_timeout = '20s'; SET LOCAL statement_timeout = '15s'";
 
 /// What a round did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,9 @@ pub enum RoundError {
     /// Redis did not answer while rows were locked.
     #[error("Redis did not take the new cache within {SWAP_DEADLINE:?}")]
     SwapDeadline,
+    /// Something else wrote to the staged rows.
+    #[error("what was staged in Redis is not what this round staged")]
+    NotWhole,
     /// Another instance swapped in a later round.
     #[error("a later round is in the cache already")]
     TooOld,
@@ -95,6 +101,7 @@ pub async fn run_round(
             if !turn.mine {
                 return Ok(Round::Busy);
             }
+            connection.batch_execute(SESSION).await?;
             let chosen_users = due_users(connection, size).await?;
             let chosen_products = due_products(connection, size).await?;
             if chosen_users.rows.is_empty() && chosen_products.rows.is_empty() {
@@ -104,6 +111,7 @@ pub async fn run_round(
             match tokio::time::timeout(SWAP_DEADLINE, swapping).await.map_err(|_| RoundError::SwapDeadline)?? {
                 Swap::Done => {}
                 Swap::TooOld => return Err(RoundError::TooOld),
+                Swap::NotWhole => return Err(RoundError::NotWhole),
             }
             let user_ids: Vec<&str> = chosen_users.rows.iter().map(|user| user.user_id.as_str()).collect();
             diesel::update(users::table.filter(users::user_id.eq_any(user_ids)))
@@ -141,6 +149,6 @@ fn record(round: Round) {
         [("users", cached.users, cached.new_users), ("products", cached.products, cached.new_products)]
     {
         ::metrics::counter!(metrics::ROWS, "table" => table, "age" => "new").increment(new as u64);
-        ::metrics::counter!(metrics::ROWS, "table" => table, "age" => "aged").increment((all - new) as u64);
+        ::metrics::counter!(metrics::ROWS, "table" => table, "age" => "aged").increment(all.saturating_sub(new) as u64);
     }
 }

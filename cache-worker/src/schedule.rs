@@ -47,16 +47,18 @@ impl CacheWorker {
     /// # Errors
     /// When PostgreSQL or Redis fails.
     pub async fn round(&mut self) -> anyhow::Result<Round> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connect_diesel(&self.database).await?,
-        };
-        let keys = self.cache.keys();
-        let round = run_round(&mut connection, &mut self.redis, &keys, self.aging.size as usize);
         // A database that went silent must not hold the worker for ever; the server rolls back when the connection goes.
-        let round = tokio::time::timeout(ROUND_DEADLINE, round)
-            .await
-            .with_context(|| format!("the round was not done within {ROUND_DEADLINE:?}"))??;
+        let (round, connection) = tokio::time::timeout(ROUND_DEADLINE, async {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => connect_diesel(&self.database).await?,
+            };
+            let keys = self.cache.keys();
+            let round = run_round(&mut connection, &mut self.redis, &keys, self.aging.size as usize).await?;
+            anyhow::Ok((round, connection))
+        })
+        .await
+        .with_context(|| format!("the round was not done within {ROUND_DEADLINE:?}"))??;
         self.connection = Some(connection);
         report(round);
         Ok(round)
@@ -68,6 +70,7 @@ impl CacheWorker {
     /// When the round fails, or there is nothing to cache.
     pub async fn once(&mut self) -> anyhow::Result<()> {
         let round = self.round().await?;
+        ensure!(round != Round::Busy, "another instance is in its round: try again");
         ensure!(round != Round::NothingToCache, "the tables of {} are empty: run `orderdb seed` first", self.database);
         Ok(())
     }
@@ -92,18 +95,25 @@ impl CacheWorker {
     async fn round_until_it_succeeds(&mut self, fresh: &AtomicBool) {
         let mut backoff = Backoff::start();
         let mut failed = false;
-        while let Err(error) = self.round().await {
+        let round = loop {
+            let error = match self.round().await {
+                Ok(round) => break round,
+                Err(error) => error,
+            };
             fresh.store(false, Ordering::Relaxed);
             ::metrics::counter!(metrics::ROUNDS, "outcome" => "failed").increment(1);
             if !std::mem::replace(&mut failed, true) {
                 tracing::warn!("the round failed and is tried again until it succeeds: {error:#}");
             }
             tokio::time::sleep(backoff.next_delay()).await;
-        }
+        };
         if failed {
             tracing::info!("rounds succeed again");
         }
-        fresh.store(true, Ordering::Relaxed);
+        // Another instance's round may yet fail, and says nothing of the cache.
+        if round != Round::Busy {
+            fresh.store(true, Ordering::Relaxed);
+        }
     }
 }
 

@@ -13,15 +13,25 @@ use shared::{
 /// Fields written by one command, so that no single command holds Redis up.
 const FIELDS_A_COMMAND: usize = 250;
 
-/// Swaps in what was staged, unless a later epoch was swapped in before. KEYS are: epoch, refreshed_at, then pairs of a
-/// staging key and the key it becomes; ARGV are the epoch and the time. Gives 1 when it swapped, 0 when it refused.
+/// What is staged and never swapped in goes by itself after this.
+const STAGED_SECONDS: i64 = 60;
+
+/// Swaps in what was staged, unless a later epoch was swapped in before, or what is staged is not whole. KEYS are: epoch,
+/// refreshed_at, then pairs of a staging key and the key it becomes; ARGV are the epoch, the time, then the number of rows
+/// of each pair, 0 for one that stays as it is. Gives 1 when it swapped, 0 when it was too old, -1 when it was not whole.
 static SWAP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
         local last = tonumber(redis.call('GET', KEYS[1]) or '0')
         if tonumber(ARGV[1]) < last then return 0 end
-        for i = 3, #KEYS, 2 do
-            if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('RENAME', KEYS[i], KEYS[i + 1]) end
+        for pair = 1, (#KEYS - 2) / 2 do
+            if redis.call('HLEN', KEYS[pair * 2 + 1]) ~= tonumber(ARGV[pair + 2]) then return -1 end
+        end
+        for pair = 1, (#KEYS - 2) / 2 do
+            if tonumber(ARGV[pair + 2]) > 0 then
+                redis.call('RENAME', KEYS[pair * 2 + 1], KEYS[pair * 2 + 2])
+                redis.call('PERSIST', KEYS[pair * 2 + 2])
+            end
         end
         redis.call('SET', KEYS[1], ARGV[1])
         redis.call('SET', KEYS[2], ARGV[2])
@@ -37,6 +47,8 @@ pub enum Swap {
     Done,
     /// A later round was swapped in before; nothing changed.
     TooOld,
+    /// Something else wrote to what was staged; nothing changed.
+    NotWhole,
 }
 
 /// Stages `users` and `products`, then swaps both and the time in one script. An empty slice leaves its hash as it is.
@@ -52,16 +64,22 @@ pub async fn swap(
     epoch: i64,
     at: DateTime<Utc>,
 ) -> RedisResult<Swap> {
-    stage(connection, &keys.staging_users, users, |user| user.user_id.as_str()).await?;
-    stage(connection, &keys.staging_products, products, |product| product.product_id.as_str()).await?;
+    // Each epoch has staging keys of its own: what a stalled worker sends late can't get among another's rows.
+    let staging = |key: &str| format!("{key}:{epoch}");
+    let (staged_users, staged_products) = (staging(&keys.staging_users), staging(&keys.staging_products));
+    stage(connection, &staged_users, users, |user| user.user_id.as_str()).await?;
+    stage(connection, &staged_products, products, |product| product.product_id.as_str()).await?;
     let mut script = SWAP.prepare_invoke();
-    for key in
-        [&keys.epoch, &keys.refreshed_at, &keys.staging_users, &keys.users, &keys.staging_products, &keys.products]
-    {
+    for key in [&keys.epoch, &keys.refreshed_at, &staged_users, &keys.users, &staged_products, &keys.products] {
         script.key(key);
     }
-    let swapped: i32 = script.arg(epoch).arg(at.to_rfc3339()).invoke_async(connection).await?;
-    Ok(if swapped == 1 { Swap::Done } else { Swap::TooOld })
+    script.arg(epoch).arg(at.to_rfc3339()).arg(users.len()).arg(products.len());
+    let swapped: i32 = script.invoke_async(connection).await?;
+    Ok(match swapped {
+        1 => Swap::Done,
+        0 => Swap::TooOld,
+        _ => Swap::NotWhole,
+    })
 }
 
 async fn stage<Row: Serialize>(
@@ -71,7 +89,6 @@ async fn stage<Row: Serialize>(
     id: impl Fn(&Row) -> &str,
 ) -> RedisResult<()> {
     let mut pipeline = redis::pipe();
-    // A round that crashed may have left its staging key behind.
     pipeline.del(key).ignore();
     for chunk in rows.chunks(FIELDS_A_COMMAND) {
         let fields: Vec<(&str, String)> = chunk
@@ -80,5 +97,6 @@ async fn stage<Row: Serialize>(
             .collect();
         pipeline.hset_multiple(key, &fields).ignore();
     }
+    pipeline.expire(key, STAGED_SECONDS).ignore();
     pipeline.query_async(connection).await
 }

@@ -76,12 +76,16 @@ async fn a_swap_that_is_refused_marks_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_crashed_round_left_staged_does_not_get_into_the_cache() {
+async fn what_others_left_staged_does_not_get_into_the_cache_and_nothing_stays_staged() {
     let bed = Testbed::new("stale_staging").await;
     let () = bed.redis().await.hset(bed.keys().staging_users, "ghost", "{}").await.unwrap();
     round(&bed).await.unwrap();
     assert!(!bed.redis().await.hexists::<_, _, bool>(bed.keys().users, "ghost").await.unwrap());
     assert_eq!(bed.redis().await.hlen::<_, usize>(bed.keys().users).await.unwrap(), SIZE);
+    // The cache itself never expires.
+    assert_eq!(bed.redis().await.ttl::<_, i64>(bed.keys().users).await.unwrap(), -1);
+    let staged: Vec<String> = bed.redis().await.keys(format!("{}:*", bed.keys().staging_users)).await.unwrap();
+    assert!(staged.is_empty(), "{staged:?}");
 }
 
 #[tokio::test]
