@@ -35,10 +35,18 @@ pub struct InTopic {
 /// When the cluster doesn't answer, or stops answering.
 pub fn sequences(kafka: &KafkaSettings, topic: &str, tag: RunTag, from: DateTime<Utc>) -> anyhow::Result<InTopic> {
     // The group is named because the client wants one; it is never joined and commits nothing.
-    let role = [("group.id", "orderflow-audit"), ("enable.auto.commit", "false"), ("enable.partition.eof", "true")];
+    let role = [
+        ("group.id", "orderflow-audit"),
+        ("enable.auto.commit", "false"),
+        ("enable.partition.eof", "true"),
+        ("auto.offset.reset", "error"),
+    ];
     let client: BaseConsumer = kafka.client(&role).create().context("the Kafka settings are not usable")?;
     client.fetch_metadata(None, CALL).with_context(|| kafka.unreachable())?;
-    let Ok(partitions) = partition_count(&client, topic) else { return Ok(InTopic::default()) };
+    let partitions = partition_count(&client, topic)?;
+    if partitions == 0 {
+        return Ok(InTopic::default());
+    }
     client.assign(&begin_at(&client, topic, partitions, from)?).context("the topic can't be read")?;
 
     let mut found = InTopic::default();

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -32,6 +32,7 @@ impl GroupLag {
 pub fn group_lag(kafka: &KafkaSettings, topic: &str, group: &str) -> anyhow::Result<GroupLag> {
     let client: BaseConsumer = kafka.client(&[("group.id", group), ("enable.auto.commit", "false")]).create()?;
     let count = partition_count(&client, topic).with_context(|| kafka.unreachable())?;
+    ensure!(count > 0, "there is no topic {topic}");
     let mut asked = TopicPartitionList::new();
     for partition in 0..count {
         asked.add_partition(topic, partition);

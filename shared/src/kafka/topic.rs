@@ -7,6 +7,7 @@ use rdkafka::{
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::RDKafkaErrorCode,
+    types::RDKafkaRespErr,
 };
 
 use super::settings::{KafkaSettings, PATIENCE};
@@ -152,13 +153,16 @@ async fn wait_for_leaders(kafka: KafkaSettings, topic: String) -> anyhow::Result
     .await?
 }
 
-/// Number of partitions of an existing topic.
+/// Number of partitions of a topic; 0 when there is no such topic.
 ///
 /// # Errors
-/// When no broker answers, or there is no such topic.
+/// When no broker answers, or none may say.
 pub fn partition_count(client: &BaseConsumer, topic: &str) -> anyhow::Result<i32> {
     let metadata = client.fetch_metadata(Some(topic), PATIENCE).context("the topic's metadata can't be read")?;
-    let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-    ensure!(partitions > 0, "there is no topic {topic}");
-    Ok(partitions as i32)
+    let topic = metadata.topics().first().with_context(|| format!("the cluster says nothing of topic {topic}"))?;
+    match topic.error() {
+        None => Ok(topic.partitions().len() as i32),
+        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(0),
+        Some(error) => bail!("topic {} can't be read: {:?}", topic.name(), RDKafkaErrorCode::from(error)),
+    }
 }
