@@ -20,6 +20,10 @@ use crate::metrics;
 /// A batch is drawn anew after this, used or not, so that what is sampled follows the cache.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
+/// Time between two draws at least: beyond that, new pairs are made of what was drawn, so that an unpaced run spends its
+/// processor on orders.
+const DRAW_EVERY: Duration = Duration::from_millis(100);
+
 /// What an order needs to know of a user.
 #[derive(Clone, Debug, Deserialize)]
 pub struct SampledUser {
@@ -45,6 +49,10 @@ struct Batch {
 }
 
 impl Batch {
+    fn len(&self) -> usize {
+        self.users.len().min(self.products.len())
+    }
+
     async fn draw(connection: &mut ConnectionManager, keys: &CacheKeys, size: usize) -> RedisResult<Option<Self>> {
         let users = cache::sample(connection, &keys.users, size).await?;
         let products = cache::sample(connection, &keys.products, size).await?;
@@ -65,6 +73,7 @@ pub struct Samples {
     slot: Arc<Slot>,
     batch: Batch,
     position: usize,
+    passes: usize,
 }
 
 /// The drawing task's end.
@@ -94,7 +103,7 @@ pub async fn open(
     );
     let batch = batch.context("the cache is empty")?;
     let slot = Arc::new(Slot::default());
-    Ok((Sampler { connection, keys, size, slot: slot.clone() }, Samples { slot, batch, position: 0 }))
+    Ok((Sampler { connection, keys, size, slot: slot.clone() }, Samples { slot, batch, position: 0, passes: 0 }))
 }
 
 impl Sampler {
@@ -111,7 +120,9 @@ impl Sampler {
                     }
                     backoff = Backoff::start();
                     *self.slot.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(batch);
+                    let drawn = tokio::time::Instant::now();
                     let _ = tokio::time::timeout(FRESH_FOR, self.slot.taken.notified()).await;
+                    tokio::time::sleep_until(drawn + DRAW_EVERY).await;
                     continue;
                 }
                 Ok(None) => "the cache is empty".to_owned(),
@@ -127,26 +138,26 @@ impl Sampler {
 
 impl Samples {
     /// The next user and product. When the batch is used up, or older than a second or two, the next one is taken if it
-    /// is there; else this one is used again.
+    /// is there; else this one is used again, in other pairs.
     pub fn next(&mut self, now: Instant) -> (&UserId, &SampledProduct) {
-        let length = self.batch.users.len().min(self.batch.products.len());
-        let used_up = self.position >= length;
+        let used_up = self.position >= self.batch.len();
         if used_up || now.duration_since(self.batch.drawn_at) > FRESH_FOR {
             match self.slot.next.try_lock().ok().and_then(|mut slot| slot.take()) {
                 Some(batch) => {
                     self.batch = batch;
-                    self.position = 0;
+                    (self.position, self.passes) = (0, 0);
                     self.slot.taken.notify_one();
                 }
                 None if used_up => {
-                    self.position = 0;
+                    (self.position, self.passes) = (0, self.passes + 1);
                     ::metrics::counter!(metrics::SAMPLES_REUSED).increment(1);
                 }
                 None => {}
             }
         }
-        let at = self.position;
+        let (at, length) = (self.position, self.batch.len());
         self.position += 1;
-        (&self.batch.users[at].user_id, &self.batch.products[at])
+        // Each pass over the same batch pairs its users with other products.
+        (&self.batch.users[at].user_id, &self.batch.products[(at + self.passes) % length])
     }
 }
