@@ -6,14 +6,18 @@ use anyhow::Context;
 use chrono::Utc;
 use rdkafka::{
     Message,
-    message::{Header, OwnedHeaders, OwnedMessage, ToBytes},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{Header, OwnedHeaders, OwnedMessage},
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
-use shared::{database::SqlError, kafka::KafkaSettings, retry::Backoff, wire::DecodeError};
-use tokio_util::sync::CancellationToken;
+use shared::{database::SqlError, kafka::KafkaSettings, wire::DecodeError};
 
-use crate::store::GivenUp;
+use crate::store::{GivenUp, Outage};
+
+/// How long one try may take.
+const SEND: Duration = Duration::from_secs(10);
+const MESSAGE_CHARS: usize = 1_000;
 
 /// Why an order can't become a row.
 #[derive(Debug, thiserror::Error)]
@@ -68,59 +72,73 @@ impl DeadLetters {
         Ok(Self { producer, topic, instance })
     }
 
-    /// Sends `record` and waits until the brokers have acknowledged it, however long they are away.
+    /// Sends `record` and waits until the brokers have acknowledged it, however long they are away. One that is too large
+    /// with all of its headers goes without them, and one that is too large still goes without its value: the headers say
+    /// where the whole is.
     ///
     /// # Errors
-    /// [`GivenUp`] once `abandon` is cancelled.
-    pub async fn send(
-        &self,
-        record: &OwnedMessage,
-        defect: &Defect,
-        abandon: &CancellationToken,
-    ) -> Result<(), GivenUp> {
-        let headers = self.headers(record, defect);
-        let mut backoff = Backoff::start();
+    /// [`GivenUp`] when the outage is not waited for any longer.
+    pub async fn send(&self, record: &OwnedMessage, defect: &Defect, outage: &mut Outage<'_>) -> Result<(), GivenUp> {
+        let mut form = Form::Whole;
         loop {
-            let mut letter = FutureRecord::<[u8], [u8]>::to(&self.topic).headers(headers.clone());
-            letter.key = record.key();
-            letter.payload = record.payload();
-            letter.timestamp = record.timestamp().to_millis();
-            let sending = self.producer.send(letter, Timeout::After(Duration::from_secs(10)));
-            match abandon.run_until_cancelled(sending).await {
-                None => return Err(GivenUp),
-                Some(Ok(_)) => return Ok(()),
-                Some(Err((error, _))) => {
+            outage.check()?;
+            let sending = self.producer.send(self.letter(record, defect, form), Timeout::After(SEND));
+            match outage.unless_abandoned(sending).await?.map_err(|(error, _)| error) {
+                Ok(_) => return Ok(()),
+                Err(error) if is_too_large(&error) && form != Form::WithoutValue => {
+                    form = if form == Form::Whole { Form::WithoutHeaders } else { Form::WithoutValue };
+                }
+                Err(error) => {
                     tracing::warn!(%error, "a dead letter is not acknowledged; trying again until it is");
+                    outage.wait().await;
                 }
             }
-            abandon.run_until_cancelled(tokio::time::sleep(backoff.next_delay())).await;
         }
     }
 
-    fn headers(&self, record: &OwnedMessage, defect: &Defect) -> OwnedHeaders {
-        let original = record.headers().cloned().unwrap_or_else(OwnedHeaders::new);
+    fn letter<'a>(&'a self, record: &'a OwnedMessage, defect: &Defect, form: Form) -> FutureRecord<'a, [u8], [u8]> {
+        let original = record.headers().filter(|_| form == Form::Whole).cloned();
+        let headers = self.describe(record, defect, original.unwrap_or_else(OwnedHeaders::new));
+        let mut letter = FutureRecord::to(&self.topic).headers(headers);
+        letter.key = record.key();
+        letter.payload = record.payload().filter(|_| form != Form::WithoutValue);
+        letter.timestamp = record.timestamp().to_millis();
+        letter
+    }
+
+    fn describe(&self, record: &OwnedMessage, defect: &Defect, original: OwnedHeaders) -> OwnedHeaders {
         let timestamp = record.timestamp().to_millis().map_or_else(String::new, |millis| millis.to_string());
         let sqlstate = match defect {
             Defect::Refused(error) => error.sqlstate().unwrap_or_default(),
             _ => "",
         };
-        let add = |headers: OwnedHeaders, key: &str, value: &str| {
-            headers.insert(Header { key, value: Some(value.to_bytes()) })
-        };
-        let mut headers = original;
-        for (key, value) in [
+        // The message may quote what the record says, however long that is.
+        let message: String = defect.to_string().chars().take(MESSAGE_CHARS).collect();
+        let described = [
             ("dlq-topic", record.topic()),
             ("dlq-partition", &record.partition().to_string()),
             ("dlq-offset", &record.offset().to_string()),
             ("dlq-timestamp", &timestamp),
             ("dlq-kind", defect.kind()),
-            ("dlq-message", &defect.to_string()),
+            ("dlq-message", &message),
             ("dlq-sqlstate", sqlstate),
             ("dlq-at", &Utc::now().to_rfc3339()),
             ("dlq-instance", &self.instance),
-        ] {
-            headers = add(headers, key, value);
-        }
-        headers
+        ];
+        let add =
+            |headers: OwnedHeaders, (key, value): &(&str, &str)| headers.insert(Header { key, value: Some(*value) });
+        described.iter().fold(original, add)
     }
+}
+
+/// How much of the record a dead letter has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Whole,
+    WithoutHeaders,
+    WithoutValue,
+}
+
+fn is_too_large(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
 }

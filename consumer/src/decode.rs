@@ -1,5 +1,7 @@
 //! From a record to an order, and to when it was due.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use rdkafka::{
     Message,
     message::{Headers, OwnedMessage},
@@ -17,8 +19,11 @@ const SAME_TIME_NANOS: u64 = 2_000_000;
 /// # Errors
 /// [`DecodeError`] when it is none.
 pub fn decode(record: &OwnedMessage) -> Result<ReceivedOrder, DecodeError> {
-    let event_type =
-        record.headers().and_then(|headers| headers.iter().find(|header| header.key == EVENT_TYPE_HEADER)?.value);
+    // The client library panics at a header whose name is not UTF-8, which any producer may send, and offers no other way
+    // to read one.
+    let find =
+        || record.headers().and_then(|headers| headers.iter().find(|header| header.key == EVENT_TYPE_HEADER)?.value);
+    let event_type = catch_unwind(AssertUnwindSafe(find)).map_err(|_| DecodeError::UnreadableHeader)?;
     wire::decode(event_type, record.key(), record.payload())
 }
 

@@ -2,7 +2,7 @@
 //! remembers, one `HMGET` for what it doesn't, one `= ANY` for what Redis doesn't have either.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use std::{
 use diesel::{ExpressionMethods, QueryDsl};
 use moka::sync::Cache;
 use redis::aio::ConnectionManager;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use shared::{
     cache::{self, CacheKeys},
     database::{
@@ -51,7 +51,16 @@ pub struct ProductFacts {
     pub category: String,
 }
 
-type Known<Facts> = Cache<String, Option<Arc<Facts>>>;
+/// What is known of a batch's users and products; who is not in it is not there.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// By user id.
+    pub users: HashMap<String, Arc<UserFacts>>,
+    /// By product id.
+    pub products: HashMap<String, Arc<ProductFacts>>,
+}
+
+type Known<Row> = Cache<String, Option<Arc<Row>>>;
 
 /// Remembers facts, and asks Redis. Shared by all writers.
 pub struct Enricher {
@@ -65,13 +74,13 @@ pub struct Enricher {
 /// Keeps what isn't there for a shorter time than what is.
 struct Expiry;
 
-impl<Facts> moka::Expiry<String, Option<Arc<Facts>>> for Expiry {
-    fn expire_after_create(&self, _: &String, facts: &Option<Arc<Facts>>, _: Instant) -> Option<Duration> {
-        Some(if facts.is_some() { REMEMBERED } else { REMEMBERED_UNKNOWN })
+impl<Row> moka::Expiry<String, Option<Arc<Row>>> for Expiry {
+    fn expire_after_create(&self, _: &String, row: &Option<Arc<Row>>, _: Instant) -> Option<Duration> {
+        Some(if row.is_some() { REMEMBERED } else { REMEMBERED_UNKNOWN })
     }
 }
 
-fn known<Facts: Send + Sync + 'static>() -> Known<Facts> {
+fn known<Row: Send + Sync + 'static>() -> Known<Row> {
     Cache::builder().max_capacity(REMEMBERED_ROWS).expire_after(Expiry).build()
 }
 
@@ -81,8 +90,9 @@ impl Enricher {
         Self { users: known(), products: known(), redis, keys, redis_rests_until: Mutex::new(None) }
     }
 
-    /// Makes sure that every user and product is known, or known not to be there. The database is asked, and needed, only
-    /// for what neither this process nor Redis knows. The inner error is the database's; Redis may fail.
+    /// What is known of these users and products. The database is asked, and needed, only for what neither this process
+    /// nor Redis knows; what is in no answer was denied by the database just now, or a moment ago. The inner error is the
+    /// database's; Redis may fail.
     ///
     /// # Errors
     /// [`GivenUp`] when the database is not waited for any longer.
@@ -92,84 +102,86 @@ impl Enricher {
         products: HashSet<&str>,
         database: &mut Database,
         outage: &mut Outage<'_>,
-    ) -> Result<Result<(), SqlError>, GivenUp> {
-        let users = self.learn_from_redis("user", &self.users, &self.keys.users, users).await;
-        let products = self.learn_from_redis("product", &self.products, &self.keys.products, products).await;
+    ) -> Result<Result<Facts, SqlError>, GivenUp> {
+        let mut facts = Facts::default();
+        let users = self.recall("user", &self.users, &self.keys.users, users, &mut facts.users).await;
+        let products = self.recall("product", &self.products, &self.keys.products, products, &mut facts.products).await;
         if users.is_empty() && products.is_empty() {
-            return Ok(Ok(()));
+            return Ok(Ok(facts));
         }
-        Ok(self.learn_from_database(users, products, database.connected(outage).await?).await)
+        let client = database.connected(outage).await?;
+        let asking = self.ask_database(users, products, client, &mut facts);
+        Ok(outage.unless_abandoned(asking).await?.map(|()| facts))
     }
 
-    async fn learn_from_database(
+    async fn ask_database(
         &self,
         user_ids: Vec<String>,
         product_ids: Vec<String>,
         database: &mut StatementClient,
+        facts: &mut Facts,
     ) -> Result<(), SqlError> {
         if !user_ids.is_empty() {
-            let facts = (users::user_id, users::gender, users::age_group, users::region);
-            for row in
-                database.query(&users::table.filter(users::user_id.eq_any(user_ids.clone())).select(facts)).await?
-            {
-                let facts = UserFacts { gender: row.get(1), age_group: row.get(2), region: row.get(3) };
-                self.users.insert(row.get(0), Some(Arc::new(facts)));
+            let columns = (users::user_id, users::gender, users::age_group, users::region);
+            let query = users::table.filter(users::user_id.eq_any(user_ids.clone())).select(columns);
+            for row in database.query(&query).await? {
+                let found = UserFacts { gender: row.get(1), age_group: row.get(2), region: row.get(3) };
+                facts.users.insert(row.get(0), Arc::new(found));
             }
-            settle("user", &self.users, user_ids);
+            remember("user", &self.users, user_ids, &facts.users);
         }
         if !product_ids.is_empty() {
-            let facts = (products::product_id, products::category);
-            for row in database
-                .query(&products::table.filter(products::product_id.eq_any(product_ids.clone())).select(facts))
-                .await?
-            {
-                self.products.insert(row.get(0), Some(Arc::new(ProductFacts { category: row.get(1) })));
+            let columns = (products::product_id, products::category);
+            let query = products::table.filter(products::product_id.eq_any(product_ids.clone())).select(columns);
+            for row in database.query(&query).await? {
+                facts.products.insert(row.get(0), Arc::new(ProductFacts { category: row.get(1) }));
             }
-            settle("product", &self.products, product_ids);
+            remember("product", &self.products, product_ids, &facts.products);
         }
         Ok(())
     }
 
-    /// What is known of a user; `None` when there is no such user.
-    pub fn user(&self, id: &str) -> Option<Arc<UserFacts>> {
-        self.users.get(id).flatten()
-    }
-
-    /// What is known of a product; `None` when there is no such product.
-    pub fn product(&self, id: &str) -> Option<Arc<ProductFacts>> {
-        self.products.get(id).flatten()
-    }
-
-    /// Gives the ids that neither this process nor Redis knows.
-    async fn learn_from_redis<Facts>(
+    /// Puts what this process or Redis knows into `facts` and gives the other ids. Each id is looked up once: what expires
+    /// a moment later is known all the same.
+    async fn recall<Row>(
         &self,
         what: &'static str,
-        known: &Known<Facts>,
+        known: &Known<Row>,
         key: &str,
         ids: HashSet<&str>,
+        facts: &mut HashMap<String, Arc<Row>>,
     ) -> Vec<String>
     where
-        Facts: serde::de::DeserializeOwned + Send + Sync + 'static,
+        Row: DeserializeOwned + Send + Sync + 'static,
     {
         let asked = ids.len();
-        let missing: Vec<&str> = ids.into_iter().filter(|id| !known.contains_key(*id)).collect();
+        let mut missing = Vec::new();
+        for id in ids {
+            match known.get(id) {
+                Some(Some(row)) => drop(facts.insert(id.to_owned(), row)),
+                Some(None) => {}
+                None => missing.push(id),
+            }
+        }
         count(what, "process", asked - missing.len());
         if missing.is_empty() {
             return Vec::new();
         }
-        let found = self.ask_redis::<Facts>(key, &missing).await;
+        let found = self.ask_redis::<Row>(key, &missing).await;
         let mut unknown = Vec::new();
-        for (id, facts) in missing.iter().zip(found) {
-            match facts {
-                Some(facts) => known.insert((*id).to_owned(), Some(Arc::new(facts))),
-                None => unknown.push((*id).to_owned()),
-            }
+        for (id, row) in missing.iter().map(|id| (*id).to_owned()).zip(found) {
+            let Some(row) = row.map(Arc::new) else {
+                unknown.push(id);
+                continue;
+            };
+            known.insert(id.clone(), Some(row.clone()));
+            facts.insert(id, row);
         }
         count(what, "redis", missing.len() - unknown.len());
         unknown
     }
 
-    async fn ask_redis<Facts: serde::de::DeserializeOwned>(&self, key: &str, ids: &[&str]) -> Vec<Option<Facts>> {
+    async fn ask_redis<Row: DeserializeOwned>(&self, key: &str, ids: &[&str]) -> Vec<Option<Row>> {
         let nothing = || ids.iter().map(|_| None).collect();
         let Some(mut redis) = self.redis.clone().filter(|_| !self.redis_rests()) else { return nothing() };
         match cache::lookup(&mut redis, key, ids).await {
@@ -198,15 +210,22 @@ impl Enricher {
     }
 }
 
-/// What the database doesn't have either is remembered, briefly, as not there.
-fn settle<Facts: Send + Sync + 'static>(what: &'static str, known: &Known<Facts>, asked: Vec<String>) {
+/// Remembers what the database has of what it was asked; what it doesn't have is remembered, briefly, as not there.
+fn remember<Row: Send + Sync + 'static>(
+    what: &'static str,
+    known: &Known<Row>,
+    asked: Vec<String>,
+    facts: &HashMap<String, Arc<Row>>,
+) {
     let all = asked.len();
-    let unknown: Vec<String> = asked.into_iter().filter(|id| !known.contains_key(id)).collect();
-    count(what, "database", all - unknown.len());
-    count(what, "unknown", unknown.len());
-    for id in unknown {
-        known.insert(id, None);
+    let mut found = 0;
+    for id in asked {
+        let row = facts.get(&id).cloned();
+        found += usize::from(row.is_some());
+        known.insert(id, row);
     }
+    count(what, "database", found);
+    count(what, "unknown", all - found);
 }
 
 fn count(what: &'static str, step: &'static str, ids: usize) {

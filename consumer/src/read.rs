@@ -32,6 +32,8 @@ const POLL: Duration = Duration::from_millis(100);
 const HOLD: Duration = Duration::from_secs(2);
 /// A member without a partition after this long says so: longer than an assignment takes, as the brokers are set here.
 const STANDS_BY: Duration = Duration::from_secs(10);
+/// How long a stop waits for its commit.
+const LAST_COMMIT: Duration = Duration::from_secs(5);
 /// What a record costs beside its key and value.
 const OVERHEAD_BYTES: usize = 256;
 
@@ -288,8 +290,23 @@ impl Reader {
         }
         let partitions = self.assignment.partitions();
         self.assignment.revoke(&partitions);
-        commit(&self.consumer);
+        self.commit_within(LAST_COMMIT);
         Ok(())
+    }
+
+    /// Without a coordinator a commit may wait for as long as the session lasts, which a stop must not.
+    fn commit_within(&self, limit: Duration) {
+        let (done, committed) = std::sync::mpsc::channel();
+        let consumer = self.consumer.clone();
+        std::thread::spawn(move || {
+            commit(&consumer);
+            let _ = done.send(());
+        });
+        if committed.recv_timeout(limit).is_err() {
+            tracing::warn!(
+                "the offsets could not be committed in time; the orders will be read again and change nothing"
+            );
+        }
     }
 
     fn all_partitions(&self) -> TopicPartitionList {

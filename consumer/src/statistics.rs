@@ -26,13 +26,13 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Orders due then are in the table now.
-    pub fn committed(&self, orders: impl Iterator<Item = Due>) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64;
+    /// Orders due then were in the table `at` that time.
+    pub fn committed(&self, at: SystemTime, orders: impl Iterator<Item = Due>) {
+        let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64;
         let mut interval = self.interval.lock().unwrap_or_else(PoisonError::into_inner);
         for Due { nanos, run } in orders {
             let run = run.filter(|run| interval.len() < RUNS_AN_INTERVAL || interval.contains_key(&Some(*run)));
-            interval.entry(run).or_default().record_nanos(now - nanos as i64);
+            interval.entry(run).or_default().record_nanos(at - nanos as i64);
         }
     }
 

@@ -163,8 +163,27 @@ impl<'a> Outage<'a> {
         Self { abandon, unneeded, backoff: Backoff::start() }
     }
 
-    fn check(&self) -> Result<(), GivenUp> {
+    /// Whether it is still waited for.
+    ///
+    /// # Errors
+    /// [`GivenUp`] when it isn't.
+    pub fn check(&self) -> Result<(), GivenUp> {
         if self.abandon.is_cancelled() || (self.unneeded)() { Err(GivenUp) } else { Ok(()) }
+    }
+}
+
+impl Outage<'_> {
+    /// Waits for `call`, but no longer than the stop does. A statement that was sent may still commit, which is harmless.
+    ///
+    /// # Errors
+    /// [`GivenUp`] when the stop's deadline came first.
+    pub async fn unless_abandoned<T>(&self, call: impl Future<Output = T>) -> Result<T, GivenUp> {
+        self.abandon.run_until_cancelled(call).await.ok_or(GivenUp)
+    }
+
+    /// Waits for the next delay, or until the stop's deadline.
+    pub async fn wait(&mut self) {
+        self.abandon.run_until_cancelled(tokio::time::sleep(self.backoff.next_delay())).await;
     }
 }
 
@@ -189,7 +208,7 @@ impl Database {
     pub async fn connected(&mut self, outage: &mut Outage<'_>) -> Result<&mut StatementClient, GivenUp> {
         while self.client.as_ref().is_none_or(StatementClient::is_closed) {
             outage.check()?;
-            match connect(&self.settings).await {
+            match outage.unless_abandoned(connect(&self.settings)).await? {
                 Ok(client) => self.client = Some(StatementClient::new(client, self.deadline)),
                 Err(error) => self.lost(format!("{error:#}"), outage).await,
             }
@@ -221,7 +240,7 @@ impl Database {
     pub async fn lost(&mut self, error: String, outage: &mut Outage<'_>) {
         self.client = None;
         self.health.trouble(format!("the database {} is lost: {error}", self.settings));
-        outage.abandon.run_until_cancelled(tokio::time::sleep(outage.backoff.next_delay())).await;
+        outage.wait().await;
     }
 
     /// Inserts all rows but those that the table refuses: O(k log n) statements for k of them.
@@ -236,7 +255,8 @@ impl Database {
         }
         while let Some(range) = to_do.pop() {
             let insert = InsertOrders::of(&rows[range.clone()]);
-            let result = self.connected(outage).await?.execute(&insert).await;
+            let client = self.connected(outage).await?;
+            let result = outage.unless_abandoned(client.execute(&insert)).await?;
             match self.answered(result, outage).await {
                 None => to_do.push(range),
                 Some(Ok(inserted)) => stored.inserted += inserted,

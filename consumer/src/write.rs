@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::SystemTime,
 };
 
 use rdkafka::{Message, Offset, TopicPartitionList, consumer::Consumer};
@@ -16,7 +17,7 @@ use crate::{
     assignment::Lease,
     dead_letter::{DeadLetters, Defect},
     decode::{decode, due},
-    enrich::Enricher,
+    enrich::{Enricher, Facts},
     metrics,
     read::{Delivered, GroupConsumer},
     statistics::Statistics,
@@ -114,44 +115,35 @@ impl Writing {
     async fn prepare(&self, batch: Vec<Delivered>, database: &mut Database) -> Result<Vec<Prepared>, Vec<Delivered>> {
         let decoded: Vec<_> = batch.iter().map(|delivered| decode(&delivered.record)).collect();
         let gone = || batch.iter().all(|delivered| delivered.lease.is_revoked());
-        let learned = self.learn(&decoded, database, &mut Outage::until(&self.abandon, &gone)).await;
-        if learned.is_err() {
+        let Ok(facts) = self.learn(&decoded, database, &mut Outage::until(&self.abandon, &gone)).await else {
             return Err(batch);
-        }
+        };
         let prepared = batch.into_iter().zip(decoded);
         Ok(prepared
             .map(|(delivered, order)| Prepared {
-                becomes: order.map_err(Defect::from).and_then(|order| self.enrich(order)),
+                becomes: order.map_err(Defect::from).and_then(|order| enrich(order, &facts)),
                 delivered,
             })
             .collect())
     }
 
-    /// Makes sure that the users and products of the orders are known, or known not to be there.
+    /// What is known of the users and products of the orders. Whatever fails, it is not the orders' fault: an order is never
+    /// dead-lettered for a lookup that failed.
     async fn learn(
         &self,
         orders: &[Result<ReceivedOrder, DecodeError>],
         database: &mut Database,
         outage: &mut Outage<'_>,
-    ) -> Result<(), GivenUp> {
+    ) -> Result<Facts, GivenUp> {
         let events = || orders.iter().filter_map(|order| Some(&order.as_ref().ok()?.event));
         loop {
             let users: HashSet<&str> = events().map(|event| event.user_id.as_str()).collect();
             let products: HashSet<&str> = events().map(|event| event.product_id.as_str()).collect();
-            let result = self.enricher.learn(users, products, database, outage).await?;
-            match result {
-                Ok(()) => return Ok(()),
-                // Whatever it is, it is not the orders' fault: an order is never dead-lettered for a lookup that failed.
+            match self.enricher.learn(users, products, database, outage).await? {
+                Ok(facts) => return Ok(facts),
                 Err(error) => database.lost(error.to_string(), outage).await,
             }
         }
-    }
-
-    fn enrich(&self, order: ReceivedOrder) -> Result<OrderRow, Defect> {
-        let (user, product) = (order.event.user_id.as_str(), order.event.product_id.as_str());
-        let user = self.enricher.user(user).ok_or_else(|| Defect::UnknownUser(user.to_owned()))?;
-        let product = self.enricher.product(product).ok_or_else(|| Defect::UnknownProduct(product.to_owned()))?;
-        Ok(OrderRow { order, user, product })
     }
 
     /// Rows to the table, the rest to the dead-letter topic, then the offsets; gives the batch back when it was given up.
@@ -168,18 +160,14 @@ impl Writing {
         let accepted = rows.len() - stored.refused.len();
         ::metrics::histogram!(metrics::BATCH_ROWS).record(accepted as f64);
 
+        let committed_at = SystemTime::now();
         let refused: HashMap<usize, Defect> =
             stored.refused.into_iter().map(|(row, error)| (places[row], error.into())).collect();
-        self.statistics.committed(batch.iter().enumerate().filter(|(at, _)| !refused.contains_key(at)).filter_map(
-            |(_, prepared)| {
-                let row = prepared.becomes.as_ref().ok()?;
-                due(&prepared.delivered.record, &row.order.order_id)
-            },
-        ));
         let mut dead = Vec::new();
         for (at, prepared) in batch.iter().enumerate() {
             let Some(defect) = prepared.becomes.as_ref().err().or_else(|| refused.get(&at)) else { continue };
-            if self.dead_letters.send(&prepared.delivered.record, defect, &self.abandon).await.is_err() {
+            let mut outage = Outage::until(&self.abandon, &gone);
+            if self.dead_letters.send(&prepared.delivered.record, defect, &mut outage).await.is_err() {
                 return Err(batch);
             }
             dead.push(defect.kind());
@@ -187,6 +175,12 @@ impl Writing {
         // Counted only now: a batch that is given up is handed back whole.
         self.account.inserted(accepted as u64, stored.inserted);
         dead.into_iter().for_each(|kind| self.account.dead_lettered(kind));
+        let accepted = batch.iter().enumerate().filter(|(at, _)| !refused.contains_key(at));
+        let due = accepted.filter_map(|(_, prepared)| {
+            let row = prepared.becomes.as_ref().ok()?;
+            due(&prepared.delivered.record, &row.order.order_id)
+        });
+        self.statistics.committed(committed_at, due);
         self.done(&batch);
         Ok(())
     }
@@ -215,4 +209,11 @@ impl Writing {
             lease.end(*records);
         }
     }
+}
+
+fn enrich(order: ReceivedOrder, facts: &Facts) -> Result<OrderRow, Defect> {
+    let (user, product) = (order.event.user_id.as_str(), order.event.product_id.as_str());
+    let user = facts.users.get(user).cloned().ok_or_else(|| Defect::UnknownUser(user.to_owned()))?;
+    let product = facts.products.get(product).cloned().ok_or_else(|| Defect::UnknownProduct(product.to_owned()))?;
+    Ok(OrderRow { order, user, product })
 }

@@ -24,6 +24,9 @@ pub enum DecodeError {
     /// The key is absent or empty.
     #[error("the record has no key: an order's key is its id")]
     MissingId,
+    /// A header's name is not text.
+    #[error("a header's name is not UTF-8 text")]
+    UnreadableHeader,
     /// The key is no usable id.
     #[error("the key is not an order id: it must be UTF-8 text of at most {MAX_ID_CHARS} characters without NUL")]
     InvalidId,
@@ -47,7 +50,7 @@ impl DecodeError {
         match self {
             Self::MissingId | Self::InvalidId => "invalid_id",
             Self::UnknownType(_) => "unknown_type",
-            Self::MissingValue | Self::Malformed(_) | Self::NulCharacter => "malformed",
+            Self::UnreadableHeader | Self::MissingValue | Self::Malformed(_) | Self::NulCharacter => "malformed",
         }
     }
 }
