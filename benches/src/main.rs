@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use benches::{
+    bench::producer::bench_producer,
     pipeline::pipeline,
-    settings::{Action, Command},
+    settings::{Action, BenchAction, Command},
 };
 use shared::{
     program::{self, Outcome},
@@ -20,5 +22,11 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     match command.action {
         Action::Pipeline(settings) if settings.check_only => Ok(Outcome::Valid),
         Action::Pipeline(settings) => pipeline(*settings, stop).await,
+        Action::Bench(BenchAction::Producer(settings)) => {
+            match stop.run_until_cancelled(bench_producer(*settings)).await {
+                Some(outcome) => outcome,
+                None => bail!("interrupted"),
+            }
+        }
     }
 }

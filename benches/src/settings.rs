@@ -26,6 +26,48 @@ pub struct Command {
 pub enum Action {
     /// Run the whole line once: cache-worker, consumers, one producer run; wait until all is stored; audit; sum up.
     Pipeline(Box<PipelineSettings>),
+    /// Measure our programs beside others that do the same, and print the ratios.
+    #[command(subcommand)]
+    Bench(BenchAction),
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum BenchAction {
+    /// The producer without a schedule, kafka-producer-perf-test and a bare librdkafka loop, on the same records.
+    Producer(Box<ProducerBenchSettings>),
+}
+
+/// A bench of the producer.
+#[derive(Clone, Debug, Args)]
+pub struct ProducerBenchSettings {
+    /// Orders that each sends in a round.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub orders: u64,
+    /// Rounds that count; one more goes before them to warm the brokers up.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// The script that runs Kafka's own tools.
+    #[arg(long, default_value = "deploy/stack", value_name = "PATH")]
+    pub stack_script: PathBuf,
+    /// The stack that the script runs them on; it must be the one that KAFKA_BROKERS names.
+    #[arg(long, env = "ORDERFLOW_STACK", default_value = "main", value_name = "NAME")]
+    pub stack: String,
+    /// Further settings of kafka-producer-perf-test's client.
+    #[arg(long, default_values_t = ["linger.ms=5".to_owned(), "batch.size=131072".to_owned()], value_name = "KEY=VALUE")]
+    pub perf_test_props: Vec<String>,
+    /// What to print at the end.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    /// The cluster.
+    #[command(flatten)]
+    pub kafka: KafkaSettings,
+    /// How the bench's own topic is made; its name is always a new one.
+    #[command(flatten)]
+    pub topic: TopicSettings,
+    /// The cache, which must be filled.
+    #[command(flatten)]
+    pub cache: CacheSettings,
 }
 
 /// One run of the whole line.

@@ -184,6 +184,33 @@ async fn dead_letters(bed: &Testbed, count: usize) -> BTreeMap<String, Letter> {
 }
 
 #[tokio::test]
+async fn a_dead_letter_that_is_too_large_goes_without_what_makes_it_so_and_holds_nothing_up() {
+    let bed = Testbed::new("large_letter").await;
+    ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
+    // As large as the topic of the orders takes; the dead letter's own headers come on top.
+    let producer: FutureProducer = bed.kafka.client(&[("message.max.bytes", "2000000")]).create().unwrap();
+    let mut random = String::new();
+    while random.len() < 900_000 {
+        random += &format!("{:x}", rand::random::<u128>());
+    }
+    let send = async |key: &str, value: &str, header: &str| {
+        let headers = OwnedHeaders::new().insert(Header { key: "large", value: Some(header) });
+        let record = FutureRecord::to(&bed.topic.topic).partition(0).key(key).payload(value).headers(headers);
+        producer.send(record, Duration::from_secs(10)).await.unwrap();
+    };
+    send("large-value", &format!("{{\"payment_method\": \"{random}\"}}"), "").await;
+    send("large-header", "{", &random).await;
+    let good = r#"{"user_id":"U00000001","product_id":"P000001","quantity":1,"total_amount":1000,"shipping_cost":0,
+        "discount_amount":0,"payment_method":"card","status":"paid","created_at":"2026-01-01T00:00:00Z"}"#;
+    send("good", good, "").await;
+    let consumer = Program::start("consumer", "consumer", [""; 0], &bed.environment(), bed.folder()).unwrap();
+    scenario::wait_until_stored(&bed, 1).await;
+    let letters = dead_letters(&bed, 2).await;
+    assert!(letters.values().all(|(_, headers)| headers["dlq-message"].len() <= 4_000));
+    tokio::task::spawn_blocking(move || consumer.stop()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_database_without_the_tables_is_named_by_every_program_that_needs_them() {
     let bed = Testbed::new("no_tables").await;
     bed.sql().await.batch_execute("DROP TABLE orders, users, products").await.unwrap();

@@ -2,16 +2,20 @@
 //!
 //! Only the cache-worker writes them; the producer samples and the consumer looks up.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use redis::{
-    AsyncCommands, Client, RedisResult,
+    AsyncCommands, Client, RedisError, RedisResult,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
+
+/// Longest time that a lookup or a draw may take.
+const CALL: Duration = Duration::from_secs(1);
 
 /// How to reach the cache.
 #[derive(Clone, Debug, Args)]
@@ -24,7 +28,7 @@ pub struct CacheSettings {
         hide_env_values = true,
         help_heading = "Redis"
     )]
-    pub redis_url: Url,
+    pub redis_url: SecretString,
     /// Put before every key, so that several pipelines can share one Redis.
     #[arg(long, env = "REDIS_PREFIX", default_value = "", help_heading = "Redis")]
     pub redis_prefix: String,
@@ -33,7 +37,10 @@ pub struct CacheSettings {
 impl CacheSettings {
     /// Host and port, for messages: never the password.
     pub fn address(&self) -> String {
-        format!("{}:{}", self.redis_url.host_str().unwrap_or("?"), self.redis_url.port().unwrap_or(6379))
+        match Url::parse(self.redis_url.expose_secret()) {
+            Ok(url) => format!("{}:{}", url.host_str().unwrap_or("?"), url.port().unwrap_or(6379)),
+            Err(_) => "an address that is no URL".to_owned(),
+        }
     }
 
     /// The names of the keys.
@@ -54,10 +61,14 @@ impl CacheSettings {
     /// # Errors
     /// When Redis doesn't answer within `patience`, or refuses.
     pub async fn connect(&self, patience: Duration) -> anyhow::Result<ConnectionManager> {
-        let client = Client::open(self.redis_url.clone()).context("REDIS_URL is not a Redis URL")?;
+        let client = Client::open(self.redis_url.expose_secret()).map_err(|_| {
+            anyhow!(
+                "REDIS_URL is not a Redis URL: write redis://USER:PASSWORD@HOST:PORT, with %2F for a / in a password"
+            )
+        })?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(Duration::from_secs(2)))
-            .set_response_timeout(Some(Duration::from_secs(1)))
+            .set_response_timeout(Some(CALL))
             .set_number_of_retries(2)
             .set_max_delay(Duration::from_secs(1));
         let connecting = tokio::time::timeout(patience, client.get_connection_manager_with_config(config));
@@ -88,6 +99,12 @@ pub struct CacheKeys {
     pub staging_products: String,
 }
 
+/// The connection's own deadline counts from when it is there; this one counts the reconnecting as well (invariant 12).
+async fn within<T>(call: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    let late = || RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within a second"));
+    tokio::time::timeout(CALL, call).await.unwrap_or_else(|_| Err(late()))
+}
+
 /// Draws `count` rows of hash `key` at random, with repetition. Empty when the hash is.
 ///
 /// # Errors
@@ -99,7 +116,7 @@ pub async fn sample<Row: DeserializeOwned>(
 ) -> RedisResult<Vec<Row>> {
     let mut command = redis::cmd("HRANDFIELD");
     command.arg(key).arg(-(count as i64)).arg("WITHVALUES");
-    let rows: Vec<(String, String)> = command.query_async(connection).await?;
+    let rows: Vec<(String, String)> = within(command.query_async(connection)).await?;
     Ok(rows.iter().filter_map(|(_, json)| serde_json::from_str(json).ok()).collect())
 }
 
@@ -112,6 +129,6 @@ pub async fn lookup<Row: DeserializeOwned>(
     key: &str,
     ids: &[&str],
 ) -> RedisResult<Vec<Option<Row>>> {
-    let rows: Vec<Option<String>> = connection.hmget(key, ids).await?;
+    let rows: Vec<Option<String>> = within(connection.hmget(key, ids)).await?;
     Ok(rows.into_iter().map(|json| json.and_then(|json| serde_json::from_str(&json).ok())).collect())
 }

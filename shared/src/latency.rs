@@ -24,6 +24,9 @@ use crate::order_id::RunTag;
 /// The stage of the consumers' latency logs that ends with the commit; its series are those of [`due_to_commit`].
 pub const DUE_TO_COMMIT: &str = "due_to_commit";
 
+/// What stands behind the name of a series that counts latencies below 0.
+const SKEWED: &str = ".skewed";
+
 /// The series of one run's orders, from due to commit.
 pub fn due_to_commit(tag: RunTag) -> String {
     format!("{DUE_TO_COMMIT}.{tag}")
@@ -145,16 +148,24 @@ impl LatencyLog {
     /// # Errors
     /// When the disk takes no more.
     pub fn append(&mut self, series: &str, interval: Duration, latencies: &Latencies) -> io::Result<()> {
-        if latencies.count() == 0 {
+        self.write(series, interval, &latencies.microseconds)?;
+        // What would be negative can't be in a histogram: it is counted in a series beside the other.
+        let mut skewed = Latencies::default().microseconds;
+        skewed.saturating_record_n(0, latencies.clock_skew);
+        self.write(&format!("{series}{SKEWED}"), interval, &skewed)
+    }
+
+    fn write(&mut self, series: &str, interval: Duration, histogram: &Histogram<u64>) -> io::Result<()> {
+        if histogram.is_empty() {
             return Ok(());
         }
         let tag = Tag::new(series).expect("a series' name has no comma, space or line break");
         let start = self.started.elapsed().saturating_sub(interval);
+        let failed = |error| io::Error::other(format!("{error:?}"));
         let mut line = Vec::new();
-        IntervalLogWriterBuilder::new().begin_log_with(&mut line, &mut self.serializer).and_then(|mut log| {
-            log.write_histogram(&latencies.microseconds, start, interval, Some(tag))
-                .map_err(|e| io::Error::other(format!("{e:?}")))
-        })?;
+        IntervalLogWriterBuilder::new()
+            .begin_log_with(&mut line, &mut self.serializer)
+            .and_then(|mut log| log.write_histogram(histogram, start, interval, Some(tag)).map_err(failed))?;
         self.file.write_all(&line)?;
         self.file.flush()
     }
@@ -183,11 +194,17 @@ fn merge_log(path: &Path, wanted: impl Fn(&str) -> bool, merged: &mut Latencies)
     for entry in IntervalLogIterator::new(&bytes[..whole]) {
         let broken = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
         let LogEntry::Interval(interval) = entry.map_err(|e| broken(format!("{e:?}")))? else { continue };
-        if interval.tag().is_some_and(|tag| wanted(tag.as_str())) {
+        let Some(tag) = interval.tag() else { continue };
+        let (series, skewed) = tag.as_str().strip_suffix(SKEWED).map_or((tag.as_str(), false), |series| (series, true));
+        if wanted(series) {
             let encoded = BASE64.decode(interval.encoded_histogram()).map_err(|e| broken(e.to_string()))?;
             let histogram: Histogram<u64> =
                 deserializer.deserialize(&mut encoded.as_slice()).map_err(|e| broken(format!("{e:?}")))?;
-            merged.microseconds.add(&histogram).map_err(|e| broken(format!("{e:?}")))?;
+            if skewed {
+                merged.clock_skew += histogram.len();
+            } else {
+                merged.microseconds.add(&histogram).map_err(|e| broken(format!("{e:?}")))?;
+            }
         }
     }
     Ok(())
@@ -207,13 +224,16 @@ mod tests {
                 latencies.record_nanos(value * 1_000_000);
                 log.append("commit", Duration::from_secs(1), &latencies).unwrap();
                 log.append("other", Duration::from_secs(1), &latencies).unwrap();
+                latencies.clear();
+                latencies.record_nanos(-1);
+                log.append("commit", Duration::from_secs(1), &latencies).unwrap();
             }
             use std::io::Write;
             let mut file = File::options().append(true).open(log.path()).unwrap();
             file.write_all(b"Tag=commit,0.1,1.0,2.7,HISTFAAA").unwrap();
         }
         let summary = merge_logs(folder.path(), |series| series == "commit").unwrap().summary();
-        assert_eq!(summary.count, 100);
+        assert_eq!((summary.count, summary.clock_skew), (100, 100));
         assert!((summary.p50 - 50.0).abs() < 0.1 && (summary.max - 100.0).abs() < 0.1, "{summary:?}");
     }
 

@@ -37,7 +37,14 @@ where
     if let Err(error) = dotenvy::dotenv()
         && !error.not_found()
     {
-        eprintln!("error: .env can't be read: {error}");
+        // The library's own message quotes the line, which may hold a secret.
+        let what = match &error {
+            dotenvy::Error::LineParse(_, at) => {
+                format!("character {at} of a line is not KEY=value: values with spaces need quotes")
+            }
+            error => error.to_string(),
+        };
+        eprintln!("error: .env can't be read: {what}");
         return ExitCode::from(2);
     }
     let args = Args::parse();

@@ -17,6 +17,7 @@ use rdkafka::{
     client::DefaultClientContext,
 };
 use redis::aio::ConnectionManager;
+use secrecy::ExposeSecret;
 use shared::{
     cache::{CacheKeys, CacheSettings},
     database::{DatabaseArgs, DatabaseSettings, connect},
@@ -87,7 +88,7 @@ impl Testbed {
             ("KAFKA_BROKERS", self.kafka.brokers.clone()),
             ("ORDERS_TOPIC", self.topic.topic.clone()),
             ("CONSUMER_GROUP", self.name.clone()),
-            ("REDIS_URL", self.cache.redis_url.to_string()),
+            ("REDIS_URL", self.cache.redis_url.expose_secret().to_owned()),
             ("REDIS_PREFIX", self.cache.redis_prefix.clone()),
             ("POSTGRES_DB", self.database.database().to_owned()),
             ("RUNS_DIR", self.runs().display().to_string()),

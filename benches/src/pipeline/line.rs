@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use secrecy::ExposeSecret;
 use shared::{
     latency::{DUE_TO_COMMIT, merge_logs},
     order_id::RunTag,
@@ -25,13 +26,23 @@ pub fn environment(settings: &PipelineSettings) -> Vec<(String, String)> {
     for (name, value) in [
         ("KAFKA_BROKERS", settings.kafka.brokers.clone()),
         ("ORDERS_TOPIC", settings.topic.topic.clone()),
-        ("REDIS_URL", settings.cache.redis_url.to_string()),
+        ("REDIS_URL", settings.cache.redis_url.expose_secret().to_owned()),
         ("REDIS_PREFIX", settings.cache.redis_prefix.clone()),
         ("CONSUMER_GROUP", settings.group.clone()),
     ] {
         environment.push((name.to_owned(), value));
     }
     environment
+}
+
+/// The client settings that were given, as arguments for a program that speaks to Kafka.
+pub fn kafka_config(settings: &PipelineSettings) -> Vec<String> {
+    settings
+        .kafka
+        .extra
+        .iter()
+        .flat_map(|(key, value)| ["--kafka-config".to_owned(), format!("{key}={value}")])
+        .collect()
 }
 
 /// What the consumers counted, all together.
@@ -47,11 +58,21 @@ pub struct Counts {
 
 /// The programs beside the producer, and where they are reached.
 pub struct Line {
-    cache_worker: Program,
+    cache_worker: Option<Program>,
     consumers: Vec<(Program, SocketAddr)>,
     started: usize,
     environment: Vec<(String, String)>,
+    kafka_config: Vec<String>,
     folder: PathBuf,
+}
+
+impl Drop for Line {
+    /// All are asked before the first is waited for, so that they stop beside each other.
+    fn drop(&mut self) {
+        for program in self.consumers.iter().map(|(consumer, _)| consumer).chain(&self.cache_worker) {
+            let _ = program.ask_to_stop();
+        }
+    }
 }
 
 impl Line {
@@ -79,7 +100,14 @@ impl Line {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         tell("cache-worker: the cache is filled");
-        let mut line = Self { cache_worker, consumers: Vec::new(), started: 0, environment, folder };
+        let mut line = Self {
+            cache_worker: Some(cache_worker),
+            consumers: Vec::new(),
+            started: 0,
+            environment,
+            kafka_config: kafka_config(settings),
+            folder,
+        };
         (0..settings.consumers).try_for_each(|_| line.add_consumer())?;
         Ok(line)
     }
@@ -93,7 +121,7 @@ impl Line {
         let (name, address) = (format!("consumer-{}", self.started), free_address()?);
         let (listen, stats, logs) = (address.to_string(), self.stats(), self.logs());
         let arguments = ["--listen", &listen, "--instance", &name, "--stats-dir"].map(Path::new);
-        let arguments = arguments.into_iter().chain([stats.as_path()]);
+        let arguments = arguments.into_iter().chain([stats.as_path()]).chain(self.kafka_config.iter().map(Path::new));
         let consumer = Program::start(&name, "consumer", arguments, &self.environment, &logs)?;
         self.consumers.push((consumer, address));
         Ok(())
@@ -119,7 +147,7 @@ impl Line {
     /// # Errors
     /// When one has.
     pub fn check(&mut self) -> anyhow::Result<()> {
-        self.cache_worker.check()?;
+        self.cache_worker.iter_mut().try_for_each(Program::check)?;
         self.consumers.iter_mut().try_for_each(|(consumer, _)| consumer.check())
     }
 
@@ -210,9 +238,9 @@ impl Line {
     ///
     /// # Errors
     /// When one does not end well: a consumer whose account does not balance says so this way.
-    pub async fn end(self, keep: bool) -> anyhow::Result<Vec<String>> {
-        let programs: Vec<Program> =
-            self.consumers.into_iter().map(|(consumer, _)| consumer).chain([self.cache_worker]).collect();
+    pub async fn end(mut self, keep: bool) -> anyhow::Result<Vec<String>> {
+        let consumers = std::mem::take(&mut self.consumers).into_iter().map(|(consumer, _)| consumer);
+        let programs: Vec<Program> = consumers.chain(self.cache_worker.take()).collect();
         if keep {
             let pids = programs.iter().map(|program| program.pid().to_string()).collect();
             programs.into_iter().for_each(Program::leave_running);

@@ -15,8 +15,6 @@ use shared::{
     report::Report,
 };
 
-use super::line::Counts;
-
 /// A stored order, as it is shown.
 #[derive(Clone, Debug, Serialize)]
 pub struct StoredRow {
@@ -118,7 +116,7 @@ impl PipelineSummary {
     pub fn new(
         run: RunSummary,
         audit: &AuditReport,
-        counts: Counts,
+        duplicates: u64,
         sample: Vec<StoredRow>,
         consumers: u16,
         kept: Vec<String>,
@@ -134,7 +132,7 @@ impl PipelineSummary {
             rate_achieved: run.rate_achieved,
             acknowledged: audit.acknowledged,
             stored: audit.stored,
-            duplicates: counts.duplicates,
+            duplicates,
             dead_lettered: audit.dead_lettered,
             missing: audit.missing,
             unexpected: audit.unexpected,

@@ -46,7 +46,8 @@ impl Scenario {
     /// Starts cache-worker and consumers, and waits until every partition has its consumer.
     pub async fn start(test: &str, rate: u32, duration: &str, consumers: u16) -> Self {
         let bed = Testbed::new(test).await;
-        let Action::Pipeline(settings) = Command::parse_from(arguments(&bed, rate, duration, consumers)).action;
+        let command = Command::parse_from(arguments(&bed, rate, duration, consumers));
+        let Action::Pipeline(settings) = command.action else { panic!("the arguments are of another action") };
         let partitions = ensure_topic(&settings.kafka, &settings.topic.orders()).await.unwrap();
         ensure_topic(&settings.kafka, &settings.topic.dead_letters()).await.unwrap();
         let mut line = Line::start(&settings).await.unwrap();

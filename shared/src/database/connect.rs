@@ -43,9 +43,11 @@ async fn open(settings: &DatabaseSettings) -> anyhow::Result<Client> {
 /// As [`connect`].
 pub async fn connect_diesel(settings: &DatabaseSettings) -> anyhow::Result<AsyncPgConnection> {
     let client = connect(settings).await?;
-    AsyncPgConnection::try_from(client)
+    let refused = || format!("the database {settings} refuses our session's settings");
+    tokio::time::timeout(PATIENCE, AsyncPgConnection::try_from(client))
         .await
-        .with_context(|| format!("the database {settings} refuses our session's settings"))
+        .with_context(refused)?
+        .with_context(refused)
 }
 
 fn tls(settings: &DatabaseSettings) -> anyhow::Result<MakeRustlsConnect> {

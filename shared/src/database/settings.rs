@@ -45,6 +45,7 @@ struct LocalArgs {
         default_value = "orderflow",
         hide_env_values = true,
         hide_default_value = true,
+        global = true,
         help_heading = "Database"
     )]
     postgres_password: SecretString,
@@ -68,26 +69,26 @@ struct SupabaseArgs {
     #[arg(long, env, hide_env_values = true, global = true, help_heading = "Database")]
     supabase_password: Option<SecretString>,
     /// File with the certificate authority's certificate, PEM (supabase).
-    #[arg(long, global = true, help_heading = "Database")]
+    #[arg(long, env, global = true, help_heading = "Database")]
     supabase_ca_cert: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
 struct RdsArgs {
     /// User (rds).
-    #[arg(long, global = true, help_heading = "Database")]
+    #[arg(long, env, global = true, help_heading = "Database")]
     rds_user: Option<String>,
     /// Password (rds); give it in the environment or in .env.
     #[arg(long, env, hide_env_values = true, global = true, help_heading = "Database")]
     rds_password: Option<SecretString>,
     /// Host (rds).
-    #[arg(long, global = true, help_heading = "Database")]
+    #[arg(long, env, global = true, help_heading = "Database")]
     rds_host: Option<String>,
     /// Port (rds).
     #[arg(long, env, default_value_t = 5432, global = true, help_heading = "Database")]
     rds_port: u16,
     /// Database (rds).
-    #[arg(long, global = true, help_heading = "Database")]
+    #[arg(long, env, global = true, help_heading = "Database")]
     rds_db: Option<String>,
 }
 
@@ -265,6 +266,27 @@ mod tests {
     fn what_is_missing_is_named() {
         let error = settings(&["--db-type", "rds", "--rds-user", "me"]).err().unwrap();
         assert!(error.to_string().contains("RDS_HOST"), "{error}");
+    }
+
+    #[test]
+    fn every_setting_can_be_given_in_the_environment_and_is_passed_on_to_programs() {
+        let mut command = Program::command();
+        command.build();
+        let arguments: Vec<_> =
+            command.get_arguments().filter(|argument| argument.get_id() != "help").cloned().collect();
+        assert!(arguments.iter().all(|argument| argument.get_env().is_some() && argument.is_global_set()));
+        let value = |argument: &clap::Arg| match argument.get_id().as_str() {
+            "db_type" => "local",
+            "postgres_port" | "rds_port" => "1",
+            _ => "value",
+        };
+        let filled = arguments
+            .iter()
+            .flat_map(|argument| [format!("--{}", argument.get_long().unwrap()), value(argument).to_owned()]);
+        let program = Program::parse_from(["program".to_owned()].into_iter().chain(filled));
+        let passed_on: Vec<String> = program.database.environment().into_iter().map(|(name, _)| name).collect();
+        let environment: Vec<_> = arguments.iter().filter_map(|argument| argument.get_env()?.to_str()).collect();
+        assert_eq!(passed_on, environment);
     }
 
     #[test]

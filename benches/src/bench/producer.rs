@@ -1,0 +1,138 @@
+//! The producer against Kafka's own `kafka-producer-perf-test` and against a bare loop around librdkafka, with the same
+//! bytes a record (key, header and value together), `acks=all`, idempotence, replication 3 and lz4 for each.
+
+use std::{process::Stdio, time::Duration};
+
+use anyhow::{Context, bail, ensure};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use shared::{
+    kafka::ensure_topic,
+    ledger::RunSummary,
+    order_id::RunTag,
+    program::{Outcome, OutputFormat},
+    report::Report,
+};
+
+use super::{bare_loop, perf_test};
+use crate::{programs::command, settings::ProducerBenchSettings};
+
+/// Records made beforehand; the loops go through them again and again.
+const RECORDS: usize = 200_000;
+
+/// Records a second of each, in one round.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Round {
+    producer: f64,
+    bare_librdkafka: f64,
+    perf_test: f64,
+}
+
+/// Our speed over the others': medians of the rounds' ratios.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Ratios {
+    perf_test: f64,
+    bare_librdkafka: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Result {
+    orders: u64,
+    bytes_a_record: f64,
+    rounds: Vec<Round>,
+    ratios: Ratios,
+}
+
+/// Runs the rounds and prints the ratios.
+///
+/// # Errors
+/// When a contestant fails, or does not get all of its records acknowledged.
+pub async fn bench_producer(settings: ProducerBenchSettings) -> anyhow::Result<Outcome> {
+    let tag = RunTag::random();
+    let mut topic = settings.topic.clone();
+    topic.topic = format!("bench.{tag}");
+    ensure_topic(&settings.kafka, &topic.orders()).await?;
+    let measured = measure(&settings, &topic.topic).await;
+    let admin: AdminClient<_> = settings.kafka.client(&[]).create()?;
+    admin.delete_topics(&[&topic.topic], &AdminOptions::new()).await.context("the bench's topic can't be deleted")?;
+    let result = measured?;
+    match settings.output {
+        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(&result)?),
+        OutputFormat::Text => println!("{}", report(&result)),
+    }
+    Ok(Outcome::Valid)
+}
+
+async fn measure(settings: &ProducerBenchSettings, topic: &str) -> anyhow::Result<Result> {
+    let folder = tempfile::tempdir()?;
+    let records = bare_loop::records(RECORDS);
+    let bytes_a_record = records.iter().map(bare_loop::Record::bytes).sum::<usize>() as f64 / records.len() as f64;
+    let payloads = perf_test::write_payloads(folder.path(), &records)?;
+    let mut rounds = Vec::new();
+    // The first round warms the brokers up: they compile their own code as they go.
+    for number in 0..=settings.rounds {
+        let producer = ours(settings, topic, folder.path()).await?;
+        let (client, looped, orders) = (bare_loop::config(&settings.kafka), records.clone(), settings.orders);
+        let name = topic.to_owned();
+        let looping = move || bare_loop::run(&client, &name, &looped, orders);
+        let bare_librdkafka = tokio::task::spawn_blocking(looping).await??;
+        let perf_test = perf_test::run(settings, topic, &payloads).await?;
+        let round = Round { producer, bare_librdkafka, perf_test };
+        tracing::info!(
+            "round {number}: producer {producer:.0}/s, bare loop {bare_librdkafka:.0}/s, perf-test {perf_test:.0}/s"
+        );
+        if number > 0 {
+            rounds.push(round);
+        }
+    }
+    let ratio = |other: fn(&Round) -> f64| median(rounds.iter().map(|round| round.producer / other(round)).collect());
+    let ratios =
+        Ratios { perf_test: ratio(|round| round.perf_test), bare_librdkafka: ratio(|round| round.bare_librdkafka) };
+    Ok(Result { orders: settings.orders, bytes_a_record, rounds, ratios })
+}
+
+async fn ours(settings: &ProducerBenchSettings, topic: &str, runs: &std::path::Path) -> anyhow::Result<f64> {
+    let mut producer = tokio::process::Command::from(command("producer")?);
+    producer.args(["--rate", "max", "--count", &settings.orders.to_string(), "--output", "json", "--topic", topic]);
+    producer.args(["--brokers", &settings.kafka.brokers]).env("REDIS_URL", settings.cache.redis_url.expose_secret());
+    producer.args(["--redis-prefix", &settings.cache.redis_prefix, "--runs-dir"]).arg(runs);
+    let output = producer.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped()).output().await?;
+    if !output.status.success() {
+        bail!("the producer failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    let summary: RunSummary = serde_json::from_slice(&output.stdout).context("the producer's summary can't be read")?;
+    ensure!(summary.counts.acknowledged == settings.orders, "not every order was acknowledged");
+    Ok(summary.rate_achieved)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
+
+fn report(result: &Result) -> Report {
+    let mut report = Report::about("producer", &format!("{} orders a round", result.orders));
+    let speed = |of: fn(&Round) -> f64| format!("{:.0}/s", median(result.rounds.iter().map(of).collect()));
+    report.line("producer --rate max", speed(|round| round.producer), "makes its orders as it goes");
+    let ratios = result.ratios;
+    let times = |ratio: f64| format!("producer is {ratio:.2} ×");
+    report.line("kafka-producer-perf-test", speed(|round| round.perf_test), times(ratios.perf_test));
+    report.line("bare librdkafka loop", speed(|round| round.bare_librdkafka), times(ratios.bare_librdkafka));
+    report.line("bytes a record", format!("{:.1}", result.bytes_a_record), "key, header and value, the same for each");
+    report
+}
+
+/// Longest time that a contestant may take for one round.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!((median(vec![3.0, 1.0, 2.0]), median(vec![4.0, 1.0, 2.0, 3.0])), (2.0, 2.5));
+    }
+}
