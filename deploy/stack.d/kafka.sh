@@ -46,7 +46,9 @@ kafka_java() { # OPTIONS CLASS → array KAFKA_JAVA, to put in front of argument
 
 kafka_launch() { # N
   # The collector's settings are those of Kafka's own start script.
-  daemon "kafka-$1" "$STATE/kafka-$1" "$JAVA" -Xms384m -Xmx384m \
+  local -a more
+  read -ra more <<< "${KAFKA_OPTS:-}"
+  daemon "kafka-$1" "$STATE/kafka-$1" "$JAVA" ${more[@]+"${more[@]}"} -Xms384m -Xmx384m \
     -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent \
     -Djava.awt.headless=true -Dlog4j2.configurationFile="$DEPLOY/kafka/log4j2.xml" -Dorderflow.log="$STATE/logs/kafka-$1.log" \
     -cp "$JARS/*" kafka.Kafka "$STATE/kafka-$1/server.properties"

@@ -16,8 +16,8 @@ pub async fn show(orders: Option<u64>, mut so_far: watch::Receiver<SoFar>) {
 }
 
 async fn live(orders: Option<u64>, so_far: &mut watch::Receiver<SoFar>) {
-    let bounded = "{elapsed_precise} {wide_bar} {human_pos}/{human_len} acknowledged, {msg}, {eta} left";
-    let unbounded = "{elapsed_precise} {spinner} {human_pos} acknowledged, {msg}, Ctrl-C ends the run";
+    let bounded = "{elapsed_precise} {wide_bar} {human_pos}/{human_len} {msg}, {eta} left";
+    let unbounded = "{elapsed_precise} {spinner} {human_pos} {msg}, Ctrl-C ends the run";
     let (bar, template) = match orders {
         Some(orders) => (ProgressBar::new(orders), bounded),
         None => (ProgressBar::new_spinner(), unbounded),
@@ -41,7 +41,7 @@ async fn lines(so_far: &mut watch::Receiver<SoFar>) {
             return;
         }
         let now = *so_far.borrow_and_update();
-        tracing::info!("{} acknowledged, {}", now.acknowledged, describe(&now));
+        tracing::info!("{} {}", now.acknowledged, describe(&now));
     }
 }
 
@@ -50,7 +50,7 @@ fn describe(now: &SoFar) -> String {
     let (late, acknowledged) = (now.lateness_ms, now.acknowledgement_ms);
     let lost = if now.lost > 0 { format!(", {} NOT acknowledged", now.lost) } else { String::new() };
     format!(
-        "{}/s, {in_flight} in flight, late p50 {:.1} p99 {:.1}, acknowledged p50 {:.1} p99 {:.1} ms{lost}",
+        "acked, {}/s, {in_flight} in flight, p50/p99 late {:.1}/{:.1} acked {:.1}/{:.1} ms{lost}",
         now.rate, late.0, late.1, acknowledged.0, acknowledged.1
     )
 }
