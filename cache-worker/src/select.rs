@@ -1,11 +1,14 @@
 //! Which rows go into the cache next: half for rows never cached (oldest first), the rest for those cached longest ago;
 //! each half takes what the other leaves free.
 
-use diesel::{ExpressionMethods, QueryDsl, QueryResult, Queryable, Selectable, SelectableHelper};
+use diesel::{ExpressionMethods, QueryDsl, QueryResult, SelectableHelper};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use shared::{
     catalog::{Product, User},
-    database::schema::{products, users},
+    database::{
+        ProductRow, UserRow,
+        schema::{products, users},
+    },
 };
 
 /// Rows of one table, chosen and locked.
@@ -66,50 +69,11 @@ macro_rules! selection {
 
 selection! {
     /// The users that are due.
-    due_users, users, user_id, User, UserRecord
+    due_users, users, user_id, User, UserRow
 }
 selection! {
     /// The products that are due.
-    due_products, products, product_id, Product, ProductRecord
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = users)]
-struct UserRecord {
-    user_id: String,
-    name: String,
-    gender: String,
-    age: i32,
-    age_group: String,
-    region: String,
-    join_date: chrono::NaiveDate,
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = products)]
-struct ProductRecord {
-    product_id: String,
-    name: String,
-    category: String,
-    brand: String,
-    price: i32,
-    org_price: i32,
-    discount_rate: f64,
-    stock: i32,
-}
-
-impl From<UserRecord> for User {
-    fn from(record: UserRecord) -> Self {
-        let UserRecord { user_id, name, gender, age, age_group, region, join_date } = record;
-        Self { user_id: user_id.into(), name, gender, age, age_group, region, join_date }
-    }
-}
-
-impl From<ProductRecord> for Product {
-    fn from(record: ProductRecord) -> Self {
-        let ProductRecord { product_id, name, category, brand, price, org_price, discount_rate, stock } = record;
-        Self { product_id: product_id.into(), name, category, brand, price, org_price, discount_rate, stock }
-    }
+    due_products, products, product_id, Product, ProductRow
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use consumer::{
     assignment::Assignment,
     dead_letter::DeadLetters,
     enrich::Enricher,
+    group::{GroupConsumer, join},
     health::Health,
-    read::{Reader, join},
+    read::Reader,
     settings::Command,
     statistics::Statistics,
     store::Database,
@@ -134,7 +135,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     Ok(Outcome::Valid)
 }
 
-async fn leave(group: Arc<consumer::read::GroupConsumer>) {
+async fn leave(group: Arc<GroupConsumer>) {
     let leaving = tokio::task::spawn_blocking(move || drop(group));
     if tokio::time::timeout(LEAVE, leaving).await.is_err() {
         tracing::warn!("the group was not left in time; it notices by itself");

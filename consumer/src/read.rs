@@ -8,22 +8,16 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rdkafka::{
-    ClientContext, Message, TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance},
-    error::{KafkaError, RDKafkaErrorCode},
-    message::OwnedMessage,
-};
-use shared::kafka::KafkaSettings;
+use rdkafka::{Message, TopicPartitionList, consumer::Consumer, error::KafkaError, message::OwnedMessage};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     account::Account,
     assignment::{Assignment, Lease},
+    group::{GroupConsumer, commit},
     health::Health,
     metrics,
-    settings::{GroupProtocol, GroupSettings},
 };
 
 const POLL: Duration = Duration::from_millis(100);
@@ -45,106 +39,6 @@ pub struct Delivered {
     pub record: OwnedMessage,
     /// Its share of the queue's memory.
     pub memory: OwnedSemaphorePermit,
-}
-
-/// Follows the group's rebalances.
-pub struct GroupContext {
-    assignment: Arc<Assignment>,
-    drain: Duration,
-}
-
-/// The group's client.
-pub type GroupConsumer = BaseConsumer<GroupContext>;
-
-impl ClientContext for GroupContext {}
-
-impl ConsumerContext for GroupContext {
-    /// Runs within `poll`. What is under way of the partitions is stored first, then its offsets are committed, so that
-    /// the next owner does nothing twice. If they were lost already, it may have begun: everything is dropped.
-    fn pre_rebalance(&self, consumer: &GroupConsumer, rebalance: &Rebalance<'_>) {
-        let Rebalance::Revoke(list) = rebalance else { return };
-        let partitions = partitions_of(list);
-        if consumer.assignment_lost() {
-            tracing::warn!(?partitions, "partitions lost: what was under way is left to their next owner");
-            self.assignment.revoke(&partitions);
-            return;
-        }
-        let drained = self.assignment.drain(&partitions, Instant::now() + self.drain);
-        self.assignment.revoke(&partitions);
-        commit(consumer);
-        tracing::info!(?partitions, drained, "partitions revoked");
-    }
-
-    fn post_rebalance(&self, consumer: &GroupConsumer, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(list) => {
-                let partitions = partitions_of(list);
-                self.assignment.grant(partitions.iter().copied());
-                // A pause survives an assignment; a partition that comes back paused would stall silently.
-                if let Err(error) = consumer.resume(list) {
-                    tracing::warn!(%error, "new partitions can't be resumed");
-                }
-                if !partitions.is_empty() {
-                    tracing::info!(?partitions, all = self.assignment.partitions().len(), "partitions assigned");
-                }
-            }
-            Rebalance::Revoke(_) => {}
-            Rebalance::Error(error) => tracing::warn!(%error, "the group's rebalance failed"),
-        }
-    }
-}
-
-fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
-    list.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect()
-}
-
-fn commit(consumer: &GroupConsumer) {
-    match consumer.commit_consumer_state(CommitMode::Sync) {
-        // Nothing new to commit is success.
-        Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
-        Err(error) => {
-            tracing::warn!(%error, "offsets are not committed; the orders will be read again and change nothing");
-        }
-    }
-}
-
-/// Joins the group.
-///
-/// # Errors
-/// When a setting is wrong.
-pub fn join(
-    kafka: &KafkaSettings,
-    group: &GroupSettings,
-    topic: &str,
-    assignment: Arc<Assignment>,
-) -> anyhow::Result<GroupConsumer> {
-    let mut role = vec![
-        ("group.id", group.group.as_str()),
-        // A group without offsets begins at the beginning; the library's default would skip orders silently.
-        ("auto.offset.reset", "earliest"),
-        ("enable.auto.commit", "true"),
-        ("auto.commit.interval.ms", "1000"),
-        ("enable.auto.offset.store", "false"),
-        // The library's own queue is bounded to megabytes as ours is; its defaults are 64 MiB, and a second of backoff
-        // when it is full.
-        ("queued.max.messages.kbytes", "16384"),
-        ("fetch.max.bytes", "8388608"),
-        ("fetch.queue.backoff.ms", "20"),
-    ];
-    match group.group_protocol {
-        // Under this protocol the session's length is the brokers' to say; setting it here is refused.
-        GroupProtocol::Consumer => role.push(("group.protocol", "consumer")),
-        GroupProtocol::Classic => role.extend([
-            ("partition.assignment.strategy", "cooperative-sticky"),
-            ("session.timeout.ms", "6000"),
-            ("heartbeat.interval.ms", "1000"),
-        ]),
-    }
-    let context = GroupContext { assignment, drain: group.drain };
-    let consumer: GroupConsumer =
-        kafka.client(&role).create_with_context(context).context("the Kafka settings are not usable")?;
-    consumer.subscribe(&[topic]).context("the topic can't be subscribed to")?;
-    Ok(consumer)
 }
 
 /// Reads, and hands over to the writers.

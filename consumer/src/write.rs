@@ -18,8 +18,9 @@ use crate::{
     dead_letter::{DeadLetters, Defect},
     decode::{decode, due},
     enrich::{Enricher, Facts},
+    group::GroupConsumer,
     metrics,
-    read::{Delivered, GroupConsumer},
+    read::Delivered,
     statistics::Statistics,
     store::{Database, GivenUp, OrderRow, Outage},
 };

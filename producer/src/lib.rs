@@ -1,9 +1,10 @@
 //! Emits orders at exactly the rate asked.
 //!
 //! Users and products are drawn from Redis ahead of need ([`sample`]), made into orders ([`generate`]), sent when the
-//! schedule says that they are due ([`pace`]) and counted when the brokers acknowledge them ([`publish`]). What was
+//! schedule says that they are due ([`pace`], [`publish`]) and counted when the brokers acknowledge them ([`deliver`]). What was
 //! acknowledged goes into the run's ledger each second ([`record`]); [`progress`] shows the run, [`report`] sums it up.
 
+pub mod deliver;
 pub mod generate;
 pub mod metrics;
 pub mod pace;

@@ -9,8 +9,9 @@ use std::{
 use anyhow::{Context, anyhow};
 use chrono::{DateTime, Utc};
 use producer::{
+    deliver::{Delivery, Start, client},
     progress,
-    publish::{Delivery, Publisher, Start, client},
+    publish::Publisher,
     record::{Recorder, SoFar},
     report, sample,
     settings::Command,

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    deliver::{Delivery, is_surely_not_persisted},
     metrics,
-    publish::{Delivery, is_surely_not_persisted},
 };
 
 /// A killed producer loses at most this much of its knowledge.

@@ -9,8 +9,9 @@ use shared::{
 };
 
 use crate::{
+    deliver::Start,
     pace::Rate,
-    publish::{Sent, Start},
+    publish::Sent,
     record::{Fates, Tally},
     settings::LoadSettings,
 };

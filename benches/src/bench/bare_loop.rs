@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use chrono::Utc;
-use producer::{generate::Generator, publish::client_config, sample::SampledProduct};
+use producer::{deliver::client_config, generate::Generator, sample::SampledProduct};
 use rand::{SeedableRng, rngs::StdRng};
 use rdkafka::{
     ClientConfig, ClientContext,

@@ -9,17 +9,14 @@ mod shelves;
 
 use anyhow::Context;
 use chrono::NaiveDate;
-use diesel::{Insertable, QueryDsl, dsl::exists, select};
+use diesel::{QueryDsl, dsl::exists, select};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rand::{SeedableRng, rngs::StdRng};
-use shared::{
-    catalog::{Product, User},
-    database::{
-        DatabaseSettings, connect_diesel,
-        migrations::require_tables,
-        schema::{products, users},
-    },
+use shared::database::{
+    DatabaseSettings, ProductRow, UserRow, connect_diesel,
+    migrations::require_tables,
+    schema::{products, users},
 };
 
 pub use self::people::Locale;
@@ -30,45 +27,6 @@ const BATCH: usize = 1_000;
 
 /// Nobody joins after this day, so that a seed value gives the same rows whenever it is used.
 const TODAY: NaiveDate = NaiveDate::from_ymd_opt(2026, 1, 1).expect("a day of the calendar");
-
-#[derive(Insertable)]
-#[diesel(table_name = users)]
-struct NewUser {
-    user_id: String,
-    name: String,
-    gender: String,
-    age: i32,
-    age_group: String,
-    region: String,
-    join_date: NaiveDate,
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = products)]
-struct NewProduct {
-    product_id: String,
-    name: String,
-    category: String,
-    brand: String,
-    price: i32,
-    org_price: i32,
-    discount_rate: f64,
-    stock: i32,
-}
-
-impl From<User> for NewUser {
-    fn from(user: User) -> Self {
-        let User { user_id, name, gender, age, age_group, region, join_date } = user;
-        Self { user_id: user_id.to_string(), name, gender, age, age_group, region, join_date }
-    }
-}
-
-impl From<Product> for NewProduct {
-    fn from(product: Product) -> Self {
-        let Product { product_id, name, category, brand, price, org_price, discount_rate, stock } = product;
-        Self { product_id: product_id.to_string(), name, category, brand, price, org_price, discount_rate, stock }
-    }
-}
 
 /// Fills the tables; a row whose id is there already stays as it is.
 ///
@@ -85,7 +43,7 @@ pub async fn seed(settings: &SeedSettings, database: &DatabaseSettings) -> anyho
     let bar = progress(settings.users, "users");
     let mut new_users = 0;
     for batch in batches(settings.users) {
-        let rows: Vec<NewUser> = batch.map(|n| people::user(&mut random, n, settings.locale, TODAY).into()).collect();
+        let rows: Vec<UserRow> = batch.map(|n| people::user(&mut random, n, settings.locale, TODAY).into()).collect();
         let insert = diesel::insert_into(users::table).values(&rows).on_conflict_do_nothing();
         new_users += insert.execute(&mut connection).await.context("users can't be inserted")?;
         bar.inc(rows.len() as u64);
@@ -97,7 +55,7 @@ pub async fn seed(settings: &SeedSettings, database: &DatabaseSettings) -> anyho
     let bar = progress(settings.products, "products");
     let mut new_products = 0;
     for batch in batches(settings.products) {
-        let rows: Vec<NewProduct> = batch.map(|n| goods::product(&mut random, n).into()).collect();
+        let rows: Vec<ProductRow> = batch.map(|n| goods::product(&mut random, n).into()).collect();
         let insert = diesel::insert_into(products::table).values(&rows).on_conflict_do_nothing();
         new_products += insert.execute(&mut connection).await.context("products can't be inserted")?;
         bar.inc(rows.len() as u64);

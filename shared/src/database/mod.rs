@@ -2,10 +2,12 @@
 
 mod connect;
 pub mod migrations;
+mod rows;
 pub mod schema;
 mod settings;
 mod statement;
 
 pub use connect::{connect, connect_diesel};
+pub use rows::{ProductRow, UserRow};
 pub use settings::{DatabaseArgs, DatabaseSettings, DatabaseType};
 pub use statement::{SqlError, StatementClient};
