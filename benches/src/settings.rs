@@ -53,8 +53,12 @@ pub struct ProducerBenchSettings {
     /// The stack that the script runs them on; it must be the one that KAFKA_BROKERS names.
     #[arg(long, env = "ORDERFLOW_STACK", default_value = "main", value_name = "NAME")]
     pub stack: String,
-    /// Further settings of kafka-producer-perf-test's client.
-    #[arg(long, default_values_t = ["linger.ms=5".to_owned(), "batch.size=131072".to_owned()], value_name = "KEY=VALUE")]
+    /// Further settings of kafka-producer-perf-test's client; by default those that served it best.
+    #[arg(
+        long,
+        default_values_t = ["linger.ms=20", "batch.size=1000000", "buffer.memory=134217728"].map(str::to_owned),
+        value_name = "KEY=VALUE"
+    )]
     pub perf_test_props: Vec<String>,
     /// What to print at the end.
     #[arg(long, value_enum, default_value_t)]

@@ -170,9 +170,7 @@ impl<'a> Outage<'a> {
     pub fn check(&self) -> Result<(), GivenUp> {
         if self.abandon.is_cancelled() || (self.unneeded)() { Err(GivenUp) } else { Ok(()) }
     }
-}
 
-impl Outage<'_> {
     /// Waits for `call`, but no longer than the stop does. A statement that was sent may still commit, which is harmless.
     ///
     /// # Errors
