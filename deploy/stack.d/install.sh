@@ -50,6 +50,7 @@ install_parts() {
   local -a packages=()
   command -v redis-server > /dev/null && command -v redis-cli > /dev/null || packages+=(redis-server)
   postgres_programs > /dev/null || packages+=(postgresql)
+  command -v openssl > /dev/null || packages+=(openssl)
   find_java || packages+=("$(java_package)")
   find_jars || command -v mvn > /dev/null || packages+=(maven)
   if (( ${#packages[@]} > 0 )); then install_packages "${packages[@]}"; fi

@@ -3,36 +3,45 @@
 
 readonly BROKERS=(1 2 3)
 
-kafka_bootstrap() {
-  echo "127.0.0.1:${KAFKA_PORTS[0]},127.0.0.1:${KAFKA_PORTS[1]},127.0.0.1:${KAFKA_PORTS[2]}"
+kafka_bootstrap() { # PORT...
+  local servers
+  printf -v servers ',127.0.0.1:%s' "$@"
+  echo "${servers#,}"
 }
 
 # Written anew at each start, so that a change of kafka/server.properties counts.
 kafka_configure() { # N
-  local folder=$STATE/kafka-$1 voters='' n
+  local folder=$STATE/kafka-$1 voters='' n clients
   for n in "${BROKERS[@]}"; do voters+=${voters:+,}$n@127.0.0.1:${CONTROLLER_PORTS[n - 1]}; done
-  # A further client listener is one more entry in the first three lines.
+  clients=PLAINTEXT://127.0.0.1:${KAFKA_PORTS[$1 - 1]},SECURE://127.0.0.1:${SECURE_PORTS[$1 - 1]},TLS://127.0.0.1:${TLS_PORTS[$1 - 1]}
   cat - "$DEPLOY/kafka/server.properties" > "$folder/server.properties" <<- END
-	listeners=PLAINTEXT://127.0.0.1:${KAFKA_PORTS[$1 - 1]},CONTROLLER://127.0.0.1:${CONTROLLER_PORTS[$1 - 1]}
-	advertised.listeners=PLAINTEXT://127.0.0.1:${KAFKA_PORTS[$1 - 1]}
-	listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+	listeners=$clients,CONTROLLER://127.0.0.1:${CONTROLLER_PORTS[$1 - 1]}
+	advertised.listeners=$clients
+	listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL,TLS:SSL,CONTROLLER:PLAINTEXT
 	inter.broker.listener.name=PLAINTEXT
 	controller.listener.names=CONTROLLER
 	controller.quorum.voters=$voters
 	node.id=$1
 	log.dirs=$folder/data
+	ssl.keystore.location=$STATE/tls/broker.pem
+	ssl.truststore.location=$STATE/tls/ca.pem
+	listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_$KAFKA_USER="$KAFKA_PASSWORD";
 
 	END
 }
 
 kafka_prepare() { # N
-  local folder=$STATE/kafka-$1
+  local folder=$STATE/kafka-$1 mechanism
+  local -a users=()
   mkdir -p "$folder"
+  tls_prepare >> "$STATE/logs/kafka-$1.out" 2>&1
   kafka_configure "$1"
   [[ ! -e $folder/formatted ]] || return 0
   rm -rf "$folder/data" # half formatted
+  # SCRAM's passwords are part of the metadata, unlike PLAIN's.
+  for mechanism in SCRAM-SHA-256 SCRAM-SHA-512; do users+=(--add-scram "$mechanism=[name=$KAFKA_USER,password=$KAFKA_PASSWORD]"); done
   kafka_java "$KAFKA_QUICK" kafka.tools.StorageTool
-  "${KAFKA_JAVA[@]}" format --cluster-id "$CLUSTER_ID" --config "$folder/server.properties" \
+  "${KAFKA_JAVA[@]}" format --cluster-id "$CLUSTER_ID" --config "$folder/server.properties" "${users[@]}" \
     >> "$STATE/logs/kafka-$1.out" 2>&1
   touch "$folder/formatted"
 }
@@ -129,7 +138,7 @@ kafka_tool() { # NAME ARGS...
   [[ -n ${class:-} ]] || usage_error "kafka-tool runs one of: $(awk 'NF { printf "%s ", $1 }' <<< "$KAFKA_TOOLS")"
   shift
   [[ $name == *-perf-test ]] || options=$KAFKA_QUICK
-  if [[ " $* " != *" --bootstrap-server"[\ =]* ]]; then set -- --bootstrap-server "$(kafka_bootstrap)" "$@"; fi
+  if [[ " $* " != *" --bootstrap-server"[\ =]* ]]; then set -- --bootstrap-server "$(kafka_bootstrap "${KAFKA_PORTS[@]}")" "$@"; fi
   kafka_java "$options" "$class"
   exec "${KAFKA_JAVA[@]}" "$@"
 }

@@ -16,19 +16,22 @@ load_stack() { # → false if it was never made
   done < "$STATE/settings"
 }
 
-# main keeps ports that a person can guess; any other stack has a block of ten.
+# main keeps ports that a person can guess; any other stack has a block of twenty.
 set_ports() { # BASE
   if (( $1 == 19092 )); then
     KAFKA_PORTS=(19092 19093 19094) CONTROLLER_PORTS=(19192 19193 19194) REDIS_PORT=16379 POSTGRES_PORT=15432
+    SECURE_PORTS=(19292 19293 19294) TLS_PORTS=(19392 19393 19394)
   else
     KAFKA_PORTS=($(( $1 + 1 )) $(( $1 + 2 )) $(( $1 + 3 ))) CONTROLLER_PORTS=($(( $1 + 4 )) $(( $1 + 5 )) $(( $1 + 6 )))
     REDIS_PORT=$(( $1 + 7 )) POSTGRES_PORT=$(( $1 + 8 ))
+    SECURE_PORTS=($(( $1 + 9 )) $(( $1 + 10 )) $(( $1 + 11 ))) TLS_PORTS=($(( $1 + 12 )) $(( $1 + 13 )) $(( $1 + 14 )))
   fi
 }
 
 ports_of() { # SERVICE → the ports it listens on, that of its clients first
+  local n=${1#kafka-}
   case $1 in
-    kafka-*) echo "${KAFKA_PORTS[${1#kafka-} - 1]} ${CONTROLLER_PORTS[${1#kafka-} - 1]}" ;;
+    kafka-*) echo "${KAFKA_PORTS[n - 1]} ${SECURE_PORTS[n - 1]} ${TLS_PORTS[n - 1]} ${CONTROLLER_PORTS[n - 1]}" ;;
     redis) echo "$REDIS_PORT" ;;
     postgres) echo "$POSTGRES_PORT" ;;
   esac
@@ -54,14 +57,17 @@ check_owner() {
 }
 
 # Below the ports that Linux gives to outgoing connections; the first try depends on the path, so that checkouts seldom meet.
+# Blocks were of ten once, so a stack that is older may begin in the middle of one of ours.
 free_block() {
-  local taken base port tries first
-  taken=" $(cat "$STATE_ROOT"/*/settings 2> /dev/null | sed -n 's/^base_port=//p' | tr '\n' ' ') "
-  first=$(( 16#$(sha256sum <<< "$STATE" | cut -c1-7) % 1000 ))
-  for (( tries = 0; tries < 1000; tries++ )); do
-    base=$(( 20000 + (first + tries) % 1000 * 10 ))
-    [[ $taken != *" $base "* ]] || continue
-    for (( port = base + 1; port <= base + 8; port++ )); do
+  local taken other base port tries first
+  taken=$(cat "$STATE_ROOT"/*/settings 2> /dev/null | sed -n 's/^base_port=//p')
+  first=$(( 16#$(sha256sum <<< "$STATE" | cut -c1-7) % 500 ))
+  for (( tries = 0; tries < 500; tries++ )); do
+    base=$(( 20000 + (first + tries) % 500 * 20 ))
+    for other in $taken; do
+      if (( other < base + 20 && base < other + 20 )); then continue 2; fi
+    done
+    for (( port = base + 1; port <= base + 14; port++ )); do
       if port_is_taken "$port"; then continue 2; fi
     done
     echo "$base"

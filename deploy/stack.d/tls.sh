@@ -1,0 +1,83 @@
+# shellcheck shell=bash
+# What the listeners SECURE and TLS need: certificates of the stack's own, and a user. Both are for a developer's machine, where the
+# point is that programs meet real TLS and SASL: the password is the same everywhere and no secret.
+
+readonly KAFKA_USER=orderflow KAFKA_PASSWORD=orderflow-secret
+
+# Everything that OpenSSL would otherwise look up in the machine's openssl.cnf.
+readonly TLS_CONFIG="
+[req]
+distinguished_name = name
+[name]
+[ca]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+[broker]
+basicConstraints = CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+subjectAltName = IP:127.0.0.1, DNS:localhost
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+[client]
+basicConstraints = CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+"
+
+# In another folder first: one that was interrupted is never taken for whole. Of the brokers that start together, one makes it.
+# Nobody needs the authority's key afterwards.
+tls_prepare() (
+  exec {lock}> "$STATE/run/tls.lock"
+  flock "$lock"
+  [[ ! -d $STATE/tls ]] || exit 0
+  umask 077
+  rm -rf "$STATE/tls.new"
+  mkdir "$STATE/tls.new"
+  cd "$STATE/tls.new"
+  tls_request ca "orderflow stack $NAME" -x509 -days 3650 -extensions ca -out ca.pem
+  tls_certificate broker localhost
+  tls_certificate client "$KAFKA_USER"
+  openssl pkcs8 -topk8 -v2 aes-256-cbc -in client.key -passout "pass:$KAFKA_PASSWORD" -out client-encrypted.key
+  cat broker.key >> broker.pem # Kafka wants both in one file
+  rm ca.key broker.key ./*.csr ./*.srl
+  mv "$STATE/tls.new" "$STATE/tls"
+)
+
+# Elliptic curves, since RSA keys take their time to make. The key is PKCS#8, the only kind that Kafka reads.
+tls_request() { # NAME COMMON-NAME OPTIONS...
+  local name=$1 subject=/CN=$2
+  shift 2
+  openssl req -config <(echo "$TLS_CONFIG") -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -sha256 \
+    -keyout "$name.key" -subj "$subject" "$@"
+}
+
+tls_certificate() { # NAME COMMON-NAME
+  tls_request "$1" "$2" -out "$1.csr"
+  openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 -sha256 \
+    -extfile <(echo "$TLS_CONFIG") -extensions "$1" -out "$1.pem"
+}
+
+tls_env() { # --secure | --tls
+  local folder
+  printf -v folder %q "$STATE/tls"
+  if [[ $1 == --secure ]]; then
+    cat << END
+export KAFKA_SECURITY_PROTOCOL=sasl_ssl
+export KAFKA_SASL_MECHANISM=SCRAM-SHA-512
+export KAFKA_SASL_USERNAME=$KAFKA_USER
+export KAFKA_SASL_PASSWORD=$KAFKA_PASSWORD
+export KAFKA_TLS_CA=$folder/ca.pem
+END
+  else
+    cat << END
+export KAFKA_SECURITY_PROTOCOL=ssl
+export KAFKA_TLS_CA=$folder/ca.pem
+export KAFKA_TLS_CERTIFICATE=$folder/client.pem
+export KAFKA_TLS_KEY=$folder/client.key
+END
+  fi
+}
