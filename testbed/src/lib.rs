@@ -84,8 +84,8 @@ impl Testbed {
     /// The settings by which a program of ours finds the test's corner, as environment variables.
     pub fn environment(&self) -> Vec<(String, String)> {
         let mut environment = self.arguments.environment();
+        environment.extend(self.kafka.environment());
         for (name, value) in [
-            ("KAFKA_BROKERS", self.kafka.brokers.clone()),
             ("ORDERS_TOPIC", self.topic.topic.clone()),
             ("CONSUMER_GROUP", self.name.clone()),
             ("REDIS_URL", self.cache.redis_url.expose_secret().to_owned()),

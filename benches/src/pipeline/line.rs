@@ -23,8 +23,8 @@ use crate::{
 /// The settings by which our programs find everything, the same for all of them.
 pub fn environment(settings: &PipelineSettings) -> Vec<(String, String)> {
     let mut environment = settings.database.environment();
+    environment.extend(settings.kafka.environment());
     for (name, value) in [
-        ("KAFKA_BROKERS", settings.kafka.brokers.clone()),
         ("ORDERS_TOPIC", settings.topic.topic.clone()),
         ("REDIS_URL", settings.cache.redis_url.expose_secret().to_owned()),
         ("REDIS_PREFIX", settings.cache.redis_prefix.clone()),

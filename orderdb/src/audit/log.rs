@@ -41,8 +41,8 @@ pub fn sequences(kafka: &KafkaSettings, topic: &str, tag: RunTag, from: DateTime
         ("enable.partition.eof", "true"),
         ("auto.offset.reset", "error"),
     ];
+    kafka.reach()?;
     let client: BaseConsumer = kafka.client(&role).create().context("the Kafka settings are not usable")?;
-    client.fetch_metadata(None, CALL).with_context(|| kafka.unreachable())?;
     let partitions = partition_count(&client, topic)?;
     if partitions == 0 {
         return Ok(InTopic::default());

@@ -31,7 +31,7 @@ impl GroupLag {
 /// When the cluster doesn't answer or the topic is missing.
 pub fn group_lag(kafka: &KafkaSettings, topic: &str, group: &str) -> anyhow::Result<GroupLag> {
     let client: BaseConsumer = kafka.client(&[("group.id", group), ("enable.auto.commit", "false")]).create()?;
-    let count = partition_count(&client, topic).with_context(|| kafka.unreachable())?;
+    let count = partition_count(&client, topic).or_else(|error| kafka.reach().and(Err(error)))?;
     ensure!(count > 0, "there is no topic {topic}");
     let mut asked = TopicPartitionList::new();
     for partition in 0..count {

@@ -1,9 +1,12 @@
 //! Kafka as all programs reach it: the settings, the topics and how they must be, and a group's lag.
 
+mod contact;
 mod lag;
+mod security;
 mod settings;
 mod topic;
 
 pub use lag::{GroupLag, group_lag};
+pub use security::{SaslMechanism, SecurityArgs, SecurityProtocol};
 pub use settings::KafkaSettings;
 pub use topic::{TopicSettings, TopicSpec, ensure_topic, partition_count};

@@ -3,6 +3,8 @@ use std::{collections::BTreeMap, time::Duration};
 use clap::Args;
 use rdkafka::ClientConfig;
 
+use super::security::SecurityArgs;
+
 /// How long a first answer of the cluster is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -17,6 +19,9 @@ pub struct KafkaSettings {
         help_heading = "Kafka"
     )]
     pub brokers: String,
+    /// How to get in.
+    #[command(flatten)]
+    pub security: SecurityArgs,
     /// Anything else that librdkafka has a setting for, KEY=VALUE; may be repeated, wins over our own choice.
     #[arg(long = "kafka-config", value_name = "KEY=VALUE", value_parser = key_value, help_heading = "Kafka")]
     pub extra: Vec<(String, String)>,
@@ -36,6 +41,7 @@ impl KafkaSettings {
         config.set("bootstrap.servers", &self.brokers).set("client.id", "orderflow");
         // A broker that went silent is noticed after 10 s, not 60 (invariant 12); one that is back is used soon.
         config.set("socket.timeout.ms", "10000").set("reconnect.backoff.max.ms", "2000");
+        self.security.apply(&mut config);
         for (key, value) in role {
             config.set(*key, *value);
         }
@@ -54,11 +60,11 @@ impl KafkaSettings {
             .collect()
     }
 
-    /// What to tell a person when no broker answers.
-    pub fn unreachable(&self) -> String {
-        format!(
-            "no Kafka broker answers at {}: is the cluster running (deploy/stack up), is KAFKA_BROKERS right?",
-            self.brokers
-        )
+    /// The same settings as environment variables, for a program that is started with them; with the secrets, without
+    /// `--kafka-config`, which has no variable.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let mut environment = self.security.environment();
+        environment.push(("KAFKA_BROKERS".to_owned(), self.brokers.clone()));
+        environment
     }
 }

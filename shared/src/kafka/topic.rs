@@ -76,6 +76,8 @@ pub struct TopicSpec {
 /// # Errors
 /// When no broker answers within 10 s, the topic can't be created, or is too weak for `--strict`.
 pub async fn ensure_topic(kafka: &KafkaSettings, spec: &TopicSpec) -> anyhow::Result<usize> {
+    let reaching = kafka.clone();
+    tokio::task::spawn_blocking(move || reaching.reach()).await??;
     let admin: AdminClient<DefaultClientContext> =
         kafka.client(&[]).create().context("the Kafka settings are not usable")?;
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
@@ -86,7 +88,7 @@ pub async fn ensure_topic(kafka: &KafkaSettings, spec: &TopicSpec) -> anyhow::Re
     for (key, value) in &spec.config {
         topic = topic.set(key, value);
     }
-    let created = admin.create_topics([&topic], &options).await.with_context(|| kafka.unreachable())?;
+    let created = admin.create_topics([&topic], &options).await.context("the cluster does not create topics")?;
     match created.into_iter().next() {
         Some(Ok(_)) => tracing::info!(
             topic = spec.name,
@@ -137,7 +139,8 @@ async fn wait_for_leaders(kafka: KafkaSettings, topic: String) -> anyhow::Result
         let client: BaseConsumer = kafka.client(&[]).create()?;
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
-            let metadata = client.fetch_metadata(Some(&topic), PATIENCE).with_context(|| kafka.unreachable())?;
+            let metadata =
+                client.fetch_metadata(Some(&topic), PATIENCE).context("the topic's metadata can't be read")?;
             let partitions =
                 metadata.topics().first().map(rdkafka::metadata::MetadataTopic::partitions).unwrap_or_default();
             if !partitions.is_empty() && partitions.iter().all(|p| p.leader() >= 0 && p.error().is_none()) {
