@@ -13,6 +13,10 @@ use shared::{
     shutdown,
 };
 
+/// The bare loop has what the producer has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     program::run(run)
 }

@@ -9,7 +9,7 @@ mod scenario;
 use std::{process::Command, time::Duration};
 
 use scenario::Scenario;
-use shared::ledger::Verdict;
+use shared::ledger::{RunSummary, Verdict};
 
 async fn stack(arguments: &[&str]) {
     let name = std::env::var("ORDERFLOW_TEST_STACK").expect("ORDERFLOW_TEST_STACK names the stack that may be broken");
@@ -20,7 +20,7 @@ async fn stack(arguments: &[&str]) {
 }
 
 /// A run of `duration` at 500 orders a second, with `fault` done to the stack for `lasting`, then undone.
-async fn survives(test: &str, duration: &str, fault: &[&str], lasting: Duration, undo: &[&str]) {
+async fn survives(test: &str, duration: &str, fault: &[&str], lasting: Duration, undo: &[&str]) -> RunSummary {
     let mut scenario = Scenario::start(test, 500, duration, 2).await;
     let run = scenario
         .produce_and(1_000, async |_| {
@@ -32,6 +32,13 @@ async fn survives(test: &str, duration: &str, fault: &[&str], lasting: Duration,
     assert_ne!(run.verdict, Verdict::Lossy, "{run:?}");
     scenario.assert_whole(&run).await;
     scenario.end().await;
+    run
+}
+
+/// Orders were sent in time, and what the stall cost them is in the latency from when they were due.
+fn assert_stall_is_seen(run: &RunSummary, stall: Duration) {
+    assert!(run.acknowledgement_ms.max >= stall.as_secs_f64() * 1_000.0, "{run:?}");
+    assert!(run.lateness_ms.p99 < 250.0 && run.counts.skipped == 0, "{run:?}");
 }
 
 const SHORT: Duration = Duration::from_secs(4);
@@ -42,7 +49,8 @@ mod short {
 
     #[tokio::test]
     async fn a_killed_broker_loses_nothing() {
-        survives("broker_killed", "10s", &["kill", "kafka-2"], SHORT, &["start", "kafka-2"]).await;
+        let run = survives("broker_killed", "10s", &["kill", "kafka-2"], SHORT, &["start", "kafka-2"]).await;
+        assert_stall_is_seen(&run, Duration::from_secs(2));
     }
 
     #[tokio::test]
@@ -52,12 +60,20 @@ mod short {
 
     #[tokio::test]
     async fn a_paused_redis_holds_nothing_up() {
-        survives("redis_paused", "10s", &["pause", "redis"], SHORT, &["resume", "redis"]).await;
+        let run = survives("redis_paused", "10s", &["pause", "redis"], SHORT, &["resume", "redis"]).await;
+        assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
     }
 }
 
 mod more {
     use super::*;
+
+    #[tokio::test]
+    async fn a_broker_away_for_20_s_loses_nothing_and_the_stall_is_seen() {
+        let away = Duration::from_secs(20);
+        let run = survives("broker_20s", "30s", &["kill", "kafka-2"], away, &["start", "kafka-2"]).await;
+        assert_stall_is_seen(&run, Duration::from_secs(3));
+    }
 
     #[tokio::test]
     async fn a_paused_broker_loses_nothing() {
@@ -81,7 +97,8 @@ mod more {
 
     #[tokio::test]
     async fn a_killed_redis_holds_nothing_up() {
-        survives("redis_killed", "10s", &["kill", "redis"], SHORT, &["start", "redis"]).await;
+        let run = survives("redis_killed", "10s", &["kill", "redis"], SHORT, &["start", "redis"]).await;
+        assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
     }
 }
 

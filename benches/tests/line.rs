@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod scenario;
+mod secure;
 
 use std::{collections::BTreeMap, process::Stdio, time::Duration};
 
@@ -16,7 +17,7 @@ use rustix::process::Signal;
 use scenario::{PATIENCE, Scenario, arguments, stored};
 use shared::{
     kafka::ensure_topic,
-    ledger::{RunId, RunsDirectory},
+    ledger::{Ledger, RunId, RunSummary, RunsDirectory},
     wire::EVENT_TYPE_HEADER,
 };
 use testbed::Testbed;
@@ -111,8 +112,45 @@ async fn a_killed_producers_run_can_be_audited() {
     let report = scenario.audit(run_id.clone()).await;
     assert!(report.is_balanced() && !report.finished, "{report:?}");
     assert!(report.acknowledged > 0 && report.stored >= report.acknowledged, "{report:?}");
-    let (_, journal, summary) = RunsDirectory { runs_dir: scenario.bed.runs() }.read(&run_id).unwrap();
+    let ledgers = RunsDirectory { runs_dir: scenario.bed.runs() }.read(&run_id).unwrap();
+    let Ledger { journal, summary, .. } = &ledgers[0];
     assert!(summary.is_none() && journal.failed.is_empty());
+    scenario.end().await;
+}
+
+#[tokio::test]
+async fn a_run_of_two_producers_with_orders_wrong_on_purpose_is_audited_as_one() {
+    let mut scenario = Scenario::start("shared_run", 500, "4s", 2).await;
+    let start_at = (chrono::Utc::now() + Duration::from_secs(5)).to_rfc3339();
+    let producers = ["1/2", "2/2"].map(|instance| {
+        let mut producer = command("producer").unwrap();
+        let arguments =
+            ["--rate", "500", "--count", "2000", "--invalid", "5%", "--run-id", "shared", "--output", "json"];
+        producer
+            .args(arguments)
+            .args(["--start-at", &start_at, "--instance", instance])
+            .envs(scenario.bed.environment());
+        producer.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    let mut invalid = 0;
+    for producer in producers {
+        let output = tokio::task::spawn_blocking(move || producer.wait_with_output()).await.unwrap().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr);
+        let summary: RunSummary = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
+        assert_eq!(summary.counts.acknowledged, 1_000);
+        invalid += summary.counts.invalid;
+    }
+    scenario.drain().await;
+    let report = scenario.audit("shared".parse().unwrap()).await;
+    assert!(report.is_balanced() && report.finished, "{report:?}");
+    assert_eq!((report.producers, report.acknowledged), (2, 2_000));
+    assert!((50..150).contains(&invalid), "{invalid}");
+    assert_eq!((report.invalid, report.dead_lettered, report.stored), (invalid, invalid, 2_000 - invalid));
+
+    std::fs::remove_dir_all(scenario.bed.runs().join("shared/1-of-2")).unwrap();
+    let runs = RunsDirectory { runs_dir: scenario.bed.runs() };
+    let error = runs.read(&"shared".parse().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("instance 1/2 is missing"), "{error}");
     scenario.end().await;
 }
 

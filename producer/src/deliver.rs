@@ -2,24 +2,23 @@
 //! then and only then (invariant 1).
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use chrono::{DateTime, Utc};
 use rdkafka::{
-    ClientConfig, ClientContext, Message,
-    error::{KafkaError, RDKafkaErrorCode},
-    message::DeliveryResult,
-    producer::{BaseProducer, ProducerContext},
+    ClientContext, Message,
+    bindings::{rd_kafka_message_status, rd_kafka_msg_status_t},
+    error::KafkaError,
+    message::{BorrowedMessage, DeliveryResult},
+    producer::ProducerContext,
 };
-use shared::kafka::KafkaSettings;
+use slab::Slab;
+use tokio::sync::watch;
 
 use crate::{
+    flaw::Flaw,
     pace::Order,
     record::{Part, Tally},
 };
@@ -48,29 +47,49 @@ impl Start {
     }
 }
 
+/// An order on its way: handed over, or about to be, and not yet told again.
+#[derive(Clone, Copy, Debug)]
+struct OnItsWay {
+    order: Order,
+    flaw: Option<Flaw>,
+    /// When it was handed over, in nanoseconds after the start.
+    enqueued: i64,
+}
+
+/// What librdkafka carries for us with an order, and gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(usize);
+
+#[derive(Default)]
+struct State {
+    tally: Tally,
+    /// At most as many as librdkafka's queue takes.
+    on_their_way: Slab<OnItsWay>,
+    /// When the look at what came back began, while there is one that does not wait.
+    looking_since: Option<i64>,
+}
+
 /// What both the sending thread and whoever records and shows the run look at.
 pub struct Delivery {
     start: Start,
     warm_up_nanos: u64,
-    tally: Mutex<Tally>,
-    /// The latest order's number, by which those that come back are told.
-    latest: AtomicU64,
+    state: Mutex<State>,
 }
 
 impl Delivery {
     /// Nothing sent yet.
     pub fn new(start: Start, warm_up: Duration) -> Arc<Self> {
         let warm_up_nanos = u64::try_from(warm_up.as_nanos()).unwrap_or(u64::MAX);
-        Arc::new(Self { start, warm_up_nanos, tally: Mutex::default(), latest: AtomicU64::new(0) })
+        Arc::new(Self { start, warm_up_nanos, state: Mutex::default() })
     }
 
     /// What happened since the last time that this was called.
     pub fn take(&self) -> Tally {
-        std::mem::take(&mut *self.lock())
+        std::mem::take(&mut self.lock().tally)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nanoseconds since the start, negative before it.
@@ -78,32 +97,78 @@ impl Delivery {
         self.start.elapsed_nanos()
     }
 
+    /// The instant so many nanoseconds after the start.
+    pub fn instant(&self, now: i64) -> Instant {
+        let since = Duration::from_nanos(now.unsigned_abs());
+        if now >= 0 { self.start.instant + since } else { self.start.instant - since }
+    }
+
     /// When the order is due, in nanoseconds after the Unix epoch.
     pub fn due_unix_nanos(&self, order: Order) -> u64 {
         self.start.unix_nanos() + order.due
     }
 
-    /// The order is about to be handed over; what librdkafka is to carry for it.
-    pub fn sending(&self, order: Order) -> usize {
-        self.latest.store(order.number, Ordering::Relaxed);
-        InFlight::of(order).0
+    /// The order is about to be handed over.
+    pub fn sending(&self, order: Order, flaw: Option<Flaw>) -> Ticket {
+        Ticket(self.lock().on_their_way.insert(OnItsWay { order, flaw, enqueued: 0 }))
     }
 
-    /// The order was handed over.
-    pub fn sent(&self, order: Order) {
-        let late = self.now() - order.due as i64;
-        self.lock().enqueued(late, self.part(order.due));
+    /// The order was handed over; gives the time, in nanoseconds after the start.
+    pub fn sent(&self, ticket: Ticket) -> i64 {
+        let now = self.now();
+        let mut state = self.lock();
+        let sent = &mut state.on_their_way[ticket.0];
+        sent.enqueued = now;
+        let OnItsWay { order, flaw, .. } = *sent;
+        let part = self.part(order.due);
+        state.tally.enqueued(now - order.due as i64, part);
+        if flaw.is_some() {
+            state.tally.invalid(order.number, part);
+        }
+        now
     }
 
-    /// The client's queue took no more.
-    pub fn queue_full(&self) {
-        self.lock().queue_full += 1;
+    /// The client's queue took no more: the order was not handed over.
+    pub fn queue_full(&self, ticket: Ticket) {
+        let mut state = self.lock();
+        state.on_their_way.remove(ticket.0);
+        state.tally.queue_full += 1;
     }
 
-    /// The client library refused the order for good.
-    pub fn refused(&self, order: Order, error: &KafkaError) {
-        self.sent(order);
-        self.lock().refused(order.number, error, self.part(order.due));
+    /// The client library refused the order for good; gives the time, in nanoseconds after the start.
+    pub fn refused(&self, ticket: Ticket, error: &KafkaError) -> i64 {
+        let now = self.sent(ticket);
+        let mut state = self.lock();
+        let OnItsWay { order, .. } = state.on_their_way.remove(ticket.0);
+        state.tally.failed(order.number, error, self.part(order.due));
+        now
+    }
+
+    /// Runs `look`, which takes what came back and does not wait. All of that was there when it began: one look at the clock
+    /// will do, where one for each order would be a tenth of the sending thread's work.
+    pub fn look(&self, look: impl FnOnce()) {
+        self.lock().looking_since = Some(self.now());
+        look();
+        self.lock().looking_since = None;
+    }
+
+    /// The order came back.
+    fn returned(&self, ticket: Ticket, result: &DeliveryResult<'_>) {
+        let mut state = self.lock();
+        let now = state.looking_since.unwrap_or_else(|| self.now());
+        let OnItsWay { order, enqueued, .. } = state.on_their_way.remove(ticket.0);
+        let part = self.part(order.due);
+        match result {
+            Ok(_) => state.tally.acknowledged(order.number, order.due as i64, enqueued, now, part),
+            Err((error, message)) => {
+                tracing::debug!(%error, key = ?message.key_view::<str>(), "an order was not acknowledged");
+                if is_surely_not_persisted(message) {
+                    state.tally.failed(order.number, error, part);
+                } else {
+                    state.tally.unknown(error);
+                }
+            }
+        }
     }
 
     /// Where an order's figures belong.
@@ -112,124 +177,40 @@ impl Delivery {
     }
 }
 
-/// An order on its way, in the 64 bits that librdkafka carries for us: the low 28 bits of its number, and its due time in
-/// microseconds, low 36 bits. No memory is taken an order, and the whole is found again as long as fewer than 2^28 orders
-/// (eleven minutes at 400,000 a second) and 19 hours lie between an order's sending and its return, which the client's
-/// delivery time-out of five minutes sees to.
-#[derive(Clone, Copy)]
-struct InFlight(usize);
-
-impl InFlight {
-    const NUMBER_BITS: u32 = 28;
-    const DUE_BITS: u32 = 36;
-
-    fn of(order: Order) -> Self {
-        let due = (order.due / 1_000) & ((1 << Self::DUE_BITS) - 1);
-        let number = order.number & ((1 << Self::NUMBER_BITS) - 1);
-        Self(((due << Self::NUMBER_BITS) | number) as usize)
-    }
-
-    /// The order, known to be neither after `latest` nor due after `now`, in nanoseconds after the start.
-    fn order(self, latest: u64, now: u64) -> Order {
-        let behind = |low: u64, latest: u64, bits: u32| latest - (latest.wrapping_sub(low) & ((1 << bits) - 1));
-        let bits = self.0 as u64;
-        let number = behind(bits & ((1 << Self::NUMBER_BITS) - 1), latest, Self::NUMBER_BITS);
-        let due = behind(bits >> Self::NUMBER_BITS, now / 1_000, Self::DUE_BITS) * 1_000;
-        Order { number, due }
-    }
+/// Whether librdkafka knows that the order did not get into the log. Anything else may have got there: a time-out may have
+/// hit the acknowledgement alone, and what is purged from the queue may have been sent once before.
+#[allow(unsafe_code, reason = "the client's Rust interface lacks this one question")]
+fn is_surely_not_persisted(message: &BorrowedMessage<'_>) -> bool {
+    // SAFETY: the message belongs to the event of this delivery report, which `message` borrows from; it is only read.
+    let status = unsafe { rd_kafka_message_status(message.ptr()) };
+    status == rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED
 }
 
 /// Counts deliveries; called by librdkafka from within `poll`, on the sending thread.
-pub struct DeliveryContext(Arc<Delivery>);
+pub struct DeliveryContext {
+    /// What counts.
+    pub delivery: Arc<Delivery>,
+    /// Who is told the client's statistics, as JSON.
+    pub statistics: watch::Sender<Vec<u8>>,
+}
 
-impl ClientContext for DeliveryContext {}
+impl ClientContext for DeliveryContext {
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.statistics.send_replace(statistics.to_owned());
+    }
+}
 
 impl ProducerContext for DeliveryContext {
     type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, in_flight: usize) {
-        let now = self.0.start.elapsed_nanos();
-        let latest = self.0.latest.load(Ordering::Relaxed);
-        let order = InFlight(in_flight).order(latest, u64::try_from(now).unwrap_or_default());
-        let part = self.0.part(order.due);
-        let mut tally = self.0.lock();
-        match result {
-            Ok(_) => tally.acknowledged(order.number, now - order.due as i64, part),
-            Err((error, message)) => {
-                tracing::debug!(%error, key = ?message.key_view::<str>(), "an order was not acknowledged");
-                tally.not_acknowledged(order.number, error, part);
-            }
-        }
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
+        self.delivery.returned(Ticket(ticket), result);
     }
 }
 
-/// Whether librdkafka's error says that the order surely did not get into the log. Anything else may have got there: a
-/// time-out may have hit the acknowledgement alone, and what is purged from the queue may have been sent once before.
-pub fn is_surely_not_persisted(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::MessageSizeTooLarge
-                | Code::InvalidMessage
-                | Code::InvalidMessageSize
-                | Code::InvalidRecord
-                | Code::InvalidTopic
-                | Code::InvalidTimestamp
-                | Code::PolicyViolation
-                | Code::TopicAuthorizationFailed
-                | Code::UnknownTopic
-                | Code::UnknownPartition
-        )
-    )
-}
-
-/// The client's settings: all acknowledgements, idempotent, lz4. With a schedule, 2 ms of linger keep both the latency and
-/// the brokers' work low. Without one, 20 ms were measured at twice the throughput of 5 (50 and 100 gain nothing more), and
-/// at a fortieth of the latency: with less, the brokers drown in small requests and the queue stays full.
-pub fn client_config(kafka: &KafkaSettings, paced: bool) -> ClientConfig {
-    kafka.client(&[
-        ("acks", "all"),
-        ("enable.idempotence", "true"),
-        ("compression.type", "lz4"),
-        ("linger.ms", if paced { "2" } else { "20" }),
-        ("batch.size", "1000000"),
-        ("batch.num.messages", "10000"),
-        ("queue.buffering.max.messages", "100000"),
-        ("queue.buffering.max.kbytes", "32768"),
-    ])
-}
-
-/// Makes the client, which counts into `delivery`.
-///
-/// # Errors
-/// When a setting is wrong.
-pub fn client(
-    kafka: &KafkaSettings,
-    paced: bool,
-    delivery: Arc<Delivery>,
-) -> anyhow::Result<BaseProducer<DeliveryContext>> {
-    let client = client_config(kafka, paced).create_with_context(DeliveryContext(delivery));
-    client.context("the Kafka settings are not usable")
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn an_order_on_its_way_is_found_again(
-            latest in 0..1u64 << 38,
-            behind in 0..1u64 << 28,
-            now in 0..1_000_000_000_000_000u64,
-            age in 0..60_000_000_000_000u64,
-        ) {
-            let order = Order { number: latest.saturating_sub(behind), due: now.saturating_sub(age) };
-            let found = InFlight::of(order).order(latest, now);
-            prop_assert_eq!(found, Order { due: order.due / 1_000 * 1_000, ..order });
-        }
+impl Ticket {
+    /// As librdkafka carries it.
+    pub fn opaque(self) -> usize {
+        self.0
     }
 }

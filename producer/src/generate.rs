@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use rand::{
-    Rng, RngExt,
+    Rng, RngExt, SeedableRng,
     distr::{Distribution, weighted::WeightedIndex},
+    rngs::Xoshiro256PlusPlus,
 };
 use shared::{
     catalog::UserId,
@@ -47,20 +48,25 @@ impl<T: Copy> Weighted<T> {
     }
 }
 
-/// Makes orders.
-pub struct Generator<R> {
-    random: R,
+/// What an order's figures are drawn from; a named generator, so that a seed means the same in later versions too.
+pub type OrderRandom = Xoshiro256PlusPlus;
+
+/// Makes orders. Each order has its own source of chance, which the seed and the order's number decide: an order is the
+/// same whatever became of those before it, and whichever of several producers makes it.
+pub struct Generator {
+    seed: u64,
     quantities: Weighted<i32>,
     discounts: Weighted<i32>,
     payments: Weighted<PaymentMethod>,
     statuses: Weighted<OrderStatus>,
 }
 
-impl<R: Rng> Generator<R> {
-    /// A generator that draws from `random`.
-    pub fn new(random: R) -> Self {
+impl Generator {
+    /// A generator whose orders follow from `seed`.
+    pub fn new(seed: u64) -> Self {
         Self {
-            random,
+            // Spread first, so that neighbouring seeds don't give each other's orders.
+            seed: OrderRandom::seed_from_u64(seed).random(),
             quantities: Weighted::new(&QUANTITIES),
             discounts: Weighted::new(&DISCOUNTS),
             payments: Weighted::new(&PAYMENTS),
@@ -68,11 +74,22 @@ impl<R: Rng> Generator<R> {
         }
     }
 
+    /// Where the chance of order `number` comes from.
+    pub fn random_of(&self, number: u64) -> OrderRandom {
+        OrderRandom::seed_from_u64(self.seed ^ number)
+    }
+
     /// The order that `user` places for `product` at `created_at`.
-    pub fn order(&mut self, user: &UserId, product: &SampledProduct, created_at: DateTime<Utc>) -> OrderPlaced {
-        let quantity = self.quantities.draw(&mut self.random);
+    pub fn order(
+        &self,
+        random: &mut OrderRandom,
+        user: &UserId,
+        product: &SampledProduct,
+        created_at: DateTime<Utc>,
+    ) -> OrderPlaced {
+        let quantity = self.quantities.draw(random);
         let goods = product.price.saturating_mul(quantity);
-        let percent = self.discounts.draw(&mut self.random);
+        let percent = self.discounts.draw(random);
         let discount_amount = (i64::from(goods) * i64::from(percent) / 1_000 * 10) as i32;
         let to_pay = goods - discount_amount;
         let shipping_cost = if to_pay >= FREE_SHIPPING_FROM { 0 } else { SHIPPING };
@@ -83,31 +100,25 @@ impl<R: Rng> Generator<R> {
             total_amount: to_pay.saturating_add(shipping_cost),
             shipping_cost,
             discount_amount,
-            payment_method: self.payments.draw(&mut self.random),
-            status: self.statuses.draw(&mut self.random),
+            payment_method: self.payments.draw(random),
+            status: self.statuses.draw(random),
             created_at,
         }
-    }
-
-    /// A number below `bound`, which is at least 1.
-    pub fn below(&mut self, bound: usize) -> usize {
-        self.random.random_range(0..bound)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rand::{SeedableRng, rngs::StdRng};
 
     use super::*;
 
     proptest! {
         #[test]
         fn the_total_adds_up_and_no_amount_is_negative(seed: u64, price in 0..5_000_000i32) {
-            let mut generator = Generator::new(StdRng::seed_from_u64(seed));
+            let generator = Generator::new(seed);
             let product = SampledProduct { product_id: "P1".into(), price };
-            let order = generator.order(&"U1".into(), &product, DateTime::UNIX_EPOCH);
+            let order = generator.order(&mut generator.random_of(0), &"U1".into(), &product, DateTime::UNIX_EPOCH);
             prop_assert_eq!(order.total_amount, price * order.quantity - order.discount_amount + order.shipping_cost);
             prop_assert!(order.quantity > 0 && order.total_amount >= 0 && order.discount_amount >= 0);
             prop_assert_eq!(order.shipping_cost == 0, price * order.quantity - order.discount_amount >= FREE_SHIPPING_FROM);
@@ -116,10 +127,10 @@ mod tests {
 
     #[test]
     fn the_shares_are_those_of_the_weights() {
-        let mut generator = Generator::new(StdRng::seed_from_u64(1));
+        let generator = Generator::new(1);
         let product = SampledProduct { product_id: "P1".into(), price: 1_000 };
-        let orders: Vec<_> =
-            (0..20_000).map(|_| generator.order(&"U1".into(), &product, DateTime::UNIX_EPOCH)).collect();
+        let order = |n| generator.order(&mut generator.random_of(n), &"U1".into(), &product, DateTime::UNIX_EPOCH);
+        let orders: Vec<_> = (0..20_000).map(order).collect();
         let share = |matches: &dyn Fn(&OrderPlaced) -> bool| {
             orders.iter().filter(|order| matches(order)).count() as f64 / 20_000.0
         };

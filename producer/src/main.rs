@@ -2,30 +2,36 @@
 
 use std::{
     process::ExitCode,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow};
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use producer::{
-    deliver::{Delivery, Start, client},
-    progress,
-    publish::Publisher,
-    record::{Recorder, SoFar},
-    report, sample,
-    settings::Command,
+    client::{client, client_config, linger},
+    deliver::{Delivery, DeliveryContext, Start},
+    partition::{Partitioning, Turns},
+    progress::View,
+    publish::{Publisher, Sent},
+    record::{Recorded, Recorder, SoFar, Unkept},
+    report,
+    sample::{self, Samples},
+    settings::{Command, LoadSettings, Source},
+    statistics,
 };
 use shared::{
     kafka::ensure_topic,
     latency::LatencyLog,
-    ledger::{Run, RunId, Verdict},
-    order_id::RunTag,
+    ledger::{Journal, Run, RunId, RunSummary, Verdict},
     program::{self, Outcome, OutputFormat},
     shutdown, telemetry,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// librdkafka takes memory for each order, and gives it back on another thread: this allocator is made for that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Time between the decision to start and the first due order, for the threads to be there.
 const LEAD: Duration = Duration::from_millis(200);
@@ -36,77 +42,136 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     let stop = shutdown::on_signal()?;
-    let seed = command.load.seed.unwrap_or_else(rand::random);
-    let pacer = command.load.pacer(seed)?;
-    ensure_topic(&command.kafka, &command.topic.orders()).await?;
-    let redis = command.cache.connect(Duration::from_secs(10)).await?;
-    let (sampler, samples) = sample::open(redis, command.cache.keys(), command.load.samples_a_batch()).await?;
-    telemetry::serve(&command.telemetry, Arc::new(|| Ok(())), stop.clone()).await?;
+    let seed = command.orders.seed.unwrap_or_else(|| command.run.seed());
+    let pacer = command.load.pacer(seed)?.of_instance(command.run.instance());
+    let partitions = ensure_topic(&command.kafka, &command.topic.orders()).await?;
+    let source = command.orders.source();
+    let opened = sample::open(&source, &command.cache, command.load.samples_a_batch(), seed).await?;
+    let (so_far, seen) = watch::channel(SoFar::default());
+    telemetry::serve(&command.telemetry, report::readiness(seen.clone()), stop.clone()).await?;
 
-    let tag = RunTag::random();
-    let start = start(command.load.start_at)?;
-    let run_id = command.ledger.run_id.clone().unwrap_or_else(|| RunId::new(start.at, tag));
-    let run = Run {
-        run_id: run_id.clone(),
+    let (run, start, journal) = begin(&command, seed)?;
+    if let (Source::Snapshot { .. }, Samples::Fixed(catalog)) = (&source, &opened.samples) {
+        catalog.write(&command.run.runs.folder_of(&run.run_id, run.instance).join("catalog.jsonl"))?;
+    }
+    let latency_log = latency_log(&command, &run)?;
+    tracing::info!(run = %run.run_id, instance = %run.instance, "sending");
+
+    let delivery = Delivery::new(start, command.load.warm_up);
+    let view = View { start, schedule: pacer.clone(), so_far: seen, refreshed_at: opened.refreshed_at.clone() };
+    let paced = command.load.is_paced();
+    let turns = matches!(command.orders.partitioning, Partitioning::Turns);
+    let (told, statistics) = watch::channel(Vec::new());
+    let mut config = client_config(&command.kafka, paced);
+    if command.telemetry.listen.is_some() {
+        config.set("statistics.interval.ms", "1000");
+    }
+    let publisher = Publisher {
+        producer: client(&config, DeliveryContext { delivery: delivery.clone(), statistics: told })?,
+        delivery: delivery.clone(),
+        pacer,
+        samples: opened.samples,
+        invalid: command.orders.invalid,
+        turns: turns.then(|| Turns::new(partitions, linger(paced))),
+        topic: run.topic.clone(),
+        tag: run.tag,
+        seed,
+        flush_timeout: command.load.flush_timeout,
+    };
+    let helpers = [
+        opened.follower.map(|follower| tokio::spawn(follower.run())),
+        Some(tokio::spawn(statistics::export(statistics))),
+    ];
+    let showing = tokio::spawn(view.show());
+    let recorder = Recorder { delivery, journal, latency_log, so_far, refreshed_at: opened.refreshed_at };
+    let (sent, recorded) = send(publisher, recorder, stop).await?;
+    helpers.into_iter().flatten().for_each(|helper| helper.abort());
+    // Where there is no terminal, the task that shows the run sleeps between its lines: it isn't waited for.
+    if tokio::time::timeout(Duration::from_millis(100), showing).await.is_err() {
+        tracing::debug!("the progress was not shown to its end");
+    }
+    let summary = report::summarize(run.run_id, run.instance, &command.load, &sent, &recorded.tally);
+    end(&command, &summary, recorded.unkept, sent.fatal)
+}
+
+/// Decides when the first order is due and creates the ledger. A disk that takes its time moves the start, unless it was
+/// given.
+fn begin(command: &Command, seed: u64) -> anyhow::Result<(Run, Start, Journal)> {
+    let mut start = start(&command.load)?;
+    let tag = command.run.tag();
+    let mut run = Run {
+        run_id: command.run.run_id.clone().unwrap_or_else(|| RunId::new(start.at, tag)),
+        instance: command.run.instance(),
         tag,
         started_at: start.at,
         topic: command.topic.topic.clone(),
         settings: command.for_record(seed),
     };
-    let journal = command.ledger.runs.create(&run)?;
-    let stats = command.ledger.stats_dir.clone().unwrap_or_else(|| command.ledger.runs.folder(&run_id));
-    let latency_log = LatencyLog::open(&stats, &format!("producer-{run_id}"))
-        .with_context(|| format!("the latency log can't be kept in {}", stats.display()))?;
-    tracing::info!(run = %run_id, "sending");
+    let journal = command.run.runs.create(&run)?;
+    while command.load.start_at.is_none() && start.instant < Instant::now() + LEAD / 2 {
+        start = self::start(&command.load)?;
+        run.started_at = start.at;
+        command.run.runs.describe(&run)?;
+    }
+    Ok((run, start, journal))
+}
 
-    let delivery = Delivery::new(start, command.load.warm_up);
-    let orders = pacer.expected();
-    let publisher = Publisher {
-        producer: client(&command.kafka, command.load.is_paced(), delivery.clone())?,
-        delivery: delivery.clone(),
-        pacer,
-        samples,
-        topic: command.topic.topic.clone(),
-        tag,
-        seed,
-        flush_timeout: command.load.flush_timeout,
-    };
-    let (so_far, seen) = watch::channel(SoFar::default());
-    let recorder = Recorder { delivery, journal, latency_log, so_far };
-    let sampling = tokio::spawn(sampler.run());
-    let showing = tokio::spawn(progress::show(orders, seen));
+/// When the first order is due: as asked, or as soon as the threads are there.
+fn start(load: &LoadSettings) -> anyhow::Result<Start> {
+    let (now, instant) = (Utc::now(), Instant::now());
+    let soon = Start { instant: instant + LEAD, at: now + LEAD };
+    let Some(at) = load.start_at else { return Ok(soon) };
+    if load.backdate {
+        return Ok(Start { at, ..soon });
+    }
+    let wait = (at - now).to_std().ok().filter(|wait| *wait >= LEAD);
+    let wait = wait.with_context(|| {
+        format!("--start-at {at} is not {LEAD:?} or more from now; to date a run from then on, give --backdate as well")
+    })?;
+    Ok(Start { instant: instant + wait, at })
+}
+
+fn latency_log(command: &Command, run: &Run) -> anyhow::Result<LatencyLog> {
+    let beside = || command.run.runs.folder_of(&run.run_id, run.instance);
+    let folder = command.run.stats_dir.clone().unwrap_or_else(beside);
+    let name = format!("producer-{}-{}", run.run_id, run.tag);
+    LatencyLog::open(&folder, &name).with_context(|| format!("the latency log can't be kept in {}", folder.display()))
+}
+
+/// Sends on a thread of its own and records what becomes of it, until both are done.
+async fn send(publisher: Publisher, recorder: Recorder, stop: CancellationToken) -> anyhow::Result<(Sent, Recorded)> {
     let sent = CancellationToken::new();
-    let (ended, done, stopped) = (sent.clone().drop_guard(), sent, stop.clone());
+    let (ended, done) = (sent.clone().drop_guard(), sent);
     let sending = std::thread::Builder::new().name("send".to_owned()).spawn(move || {
         let _ended = ended;
-        publisher.run(&stopped)
+        publisher.run(&stop)
     })?;
-    let tally = recorder.run(done, &stop).await;
-    sampling.abort();
+    let recorded = recorder.run(done).await;
     let sent = tokio::task::spawn_blocking(move || sending.join()).await?;
-    let sent = sent.map_err(|_| anyhow!("the sending thread panicked"))?;
-    // Where there is no terminal, the task that shows the run sleeps between its lines: it isn't waited for.
-    if tokio::time::timeout(Duration::from_millis(100), showing).await.is_err() {
-        tracing::debug!("the progress was not shown to its end");
-    }
-    let summary = report::summarize(run_id, &command.load, start, &sent, &tally?);
-    command.ledger.runs.finish(&summary)?;
+    Ok((sent.map_err(|_| anyhow!("the sending thread panicked"))?, recorded))
+}
+
+/// Tells how the run ended. What the disk does not take is printed.
+fn end(
+    command: &Command,
+    summary: &RunSummary,
+    unkept: Option<Unkept>,
+    fatal: Option<anyhow::Error>,
+) -> anyhow::Result<Outcome> {
+    let kept = command.run.runs.finish(summary);
     match command.output {
-        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
-        OutputFormat::Text => println!("{}", report::table(&summary)),
+        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(summary)?),
+        OutputFormat::Text => println!("{}", report::table(summary)),
     }
-    match sent.fatal {
+    if let Some(Unkept { error, sequences }) = unkept {
+        eprintln!("{}", report::sequences(&sequences));
+        let missing = "the run was sent, but its ledger lacks what is printed above, and an audit will not be whole";
+        return Err(anyhow::Error::new(error).context(missing));
+    }
+    kept.context("the run was sent; its summary is the one printed above")?;
+    match fatal {
         Some(error) => Err(error),
         None if summary.verdict == Verdict::Valid => Ok(Outcome::Valid),
         None => Ok(Outcome::Invalid),
     }
-}
-
-/// When the first order is due: as asked, or as soon as the threads are there.
-fn start(at: Option<DateTime<Utc>>) -> anyhow::Result<Start> {
-    let (now, instant) = (Utc::now(), Instant::now());
-    let at = at.unwrap_or(now + LEAD);
-    let wait = (at - now).to_std().ok().filter(|wait| *wait >= LEAD);
-    let wait = wait.with_context(|| format!("--start-at {at} is not {LEAD:?} or more from now"))?;
-    Ok(Start { instant: instant + wait, at })
 }

@@ -7,22 +7,23 @@ use std::{
 
 use anyhow::{Context, bail};
 use chrono::DateTime;
-use rand::{SeedableRng, rngs::StdRng};
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, Producer},
+    producer::{BaseProducer, BaseRecord, Producer, PurgeConfig},
 };
 use shared::{
     order_id::{OrderId, RunTag, Sequence},
-    wire::{self, EVENT_TYPE_HEADER, ORDER_PLACED_V1},
+    wire::{self, EVENT_TYPE_HEADER},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     deliver::{Delivery, DeliveryContext},
+    flaw::{Flaw, Share},
     generate::Generator,
     pace::{Next, Order, Pacer},
+    partition::Turns,
     report::HICCUP,
     sample::Samples,
 };
@@ -31,6 +32,9 @@ use crate::{
 const SENDS_A_POLL: u32 = 500;
 /// Longest sleep, so that acknowledgements and a stop are noticed soon at any rate.
 const LONGEST_WAIT: Duration = Duration::from_millis(10);
+
+/// How long the reports of what was taken back are waited for; they come at once.
+const PURGE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Which orders are sent where.
 pub struct Publisher {
@@ -42,6 +46,10 @@ pub struct Publisher {
     pub pacer: Pacer,
     /// Users and products.
     pub samples: Samples,
+    /// How many are invalid on purpose.
+    pub invalid: Share,
+    /// Which partition is whose turn; none when the key decides.
+    pub turns: Option<Turns>,
     /// The topic.
     pub topic: String,
     /// Marks the orders.
@@ -64,10 +72,16 @@ pub struct Sent {
 
 /// Buffers that are used for every order again.
 struct Encoder {
-    generator: Generator<StdRng>,
+    generator: Generator,
     key: [u8; OrderId::TEXT_LEN],
     value: Vec<u8>,
     headers: OwnedHeaders,
+    flaw: Option<Flaw>,
+    partition: Option<i32>,
+}
+
+fn headers(flaw: Option<Flaw>) -> OwnedHeaders {
+    OwnedHeaders::new().insert(Header { key: EVENT_TYPE_HEADER, value: Some(Flaw::event_type(flaw)) })
 }
 
 /// What the sending thread does after it has sent what was due.
@@ -83,16 +97,18 @@ impl Publisher {
     /// this returns.
     pub fn run(mut self, stop: &CancellationToken) -> Sent {
         let mut encoder = Encoder {
-            generator: Generator::new(StdRng::seed_from_u64(self.seed)),
+            generator: Generator::new(self.seed),
             key: [0; OrderId::TEXT_LEN],
             value: Vec::with_capacity(512),
-            headers: OwnedHeaders::new().insert(Header { key: EVENT_TYPE_HEADER, value: Some(ORDER_PLACED_V1) }),
+            headers: headers(None),
+            flaw: None,
+            partition: None,
         };
         let mut waiting = None;
         let mut fatal = None;
         while !stop.is_cancelled() && fatal.is_none() {
             let then = self.send_due(&mut waiting, &mut encoder);
-            self.producer.poll(Duration::ZERO);
+            self.delivery.look(|| self.producer.poll(Duration::ZERO));
             match then {
                 Ok(Then::Again) => {}
                 Ok(Then::WaitUntil(due)) => self.wait_until(due),
@@ -121,62 +137,76 @@ impl Publisher {
 
     /// Sends what is due, at most [`SENDS_A_POLL`]; an order that found the client's queue full is `waiting`.
     fn send_due(&mut self, waiting: &mut Option<Order>, encoder: &mut Encoder) -> anyhow::Result<Then> {
+        let mut now = self.delivery.now();
         for _ in 0..SENDS_A_POLL {
-            let now = self.delivery.now();
             let order = match waiting.take() {
-                // Without a schedule an order is due when it is taken.
+                // Its encoded form is still there.
                 Some(order) if self.pacer.is_paced() => order,
-                Some(order) => Order { due: u64::try_from(now).unwrap_or_default(), ..order },
+                // Without a schedule an order is due when it is taken.
+                Some(order) => {
+                    let order = Order { due: u64::try_from(now).unwrap_or_default(), ..order };
+                    self.encode(order, now, encoder)?;
+                    order
+                }
                 None => match self.pacer.next(now) {
-                    Next::Send(order) => order,
+                    Next::Send(order) => {
+                        self.encode(order, now, encoder)?;
+                        order
+                    }
                     Next::WaitUntil(due) => return Ok(Then::WaitUntil(due)),
                     Next::Over => return Ok(Then::End),
                 },
             };
-            self.encode(order, encoder)?;
-            if !self.enqueue(order, encoder)? {
-                *waiting = Some(order);
-                break;
+            match self.enqueue(order, encoder)? {
+                Some(sent_at) => now = sent_at,
+                None => {
+                    *waiting = Some(order);
+                    break;
+                }
             }
         }
         Ok(Then::Again)
     }
 
-    fn encode(&mut self, order: Order, encoder: &mut Encoder) -> anyhow::Result<()> {
+    fn encode(&mut self, order: Order, now: i64, encoder: &mut Encoder) -> anyhow::Result<()> {
         let due_nanos = self.delivery.due_unix_nanos(order);
         let sequence = Sequence::new(order.number).context("the run has more orders than it can name")?;
         OrderId::new(due_nanos, self.tag, sequence).encode(&mut encoder.key);
         let created_at = DateTime::from_timestamp_micros((due_nanos / 1_000) as i64).unwrap_or_default();
-        let (user, product) = self.samples.next(Instant::now());
-        let event = encoder.generator.order(user, product, created_at);
+        let mut random = encoder.generator.random_of(order.number);
+        let (user, product) = self.samples.next(self.delivery.instant(now), &mut random);
+        let event = encoder.generator.order(&mut random, user, product, created_at);
+        encoder.partition = self.turns.as_mut().map(|turns| turns.partition_of(order));
+        encoder.flaw = self.invalid.draw(&mut random);
         encoder.value.clear();
-        wire::encode_value(&event, &mut encoder.value);
+        match encoder.flaw {
+            None => wire::encode_value(&event, &mut encoder.value),
+            Some(flaw) => flaw.encode(event, &mut encoder.value),
+        }
         Ok(())
     }
 
-    /// Hands the encoded order over; false when the client's queue is full, and the order has to wait.
-    fn enqueue(&mut self, order: Order, encoder: &Encoder) -> anyhow::Result<bool> {
-        let due_millis = (self.delivery.due_unix_nanos(order)) / 1_000_000;
-        let record = BaseRecord::with_opaque_to(&self.topic, self.delivery.sending(order))
+    /// Hands the encoded order over and gives the time, in nanoseconds after the start; nothing when the client's queue is
+    /// full, and the order has to wait.
+    fn enqueue(&mut self, order: Order, encoder: &Encoder) -> anyhow::Result<Option<i64>> {
+        let due_millis = self.delivery.due_unix_nanos(order) / 1_000_000;
+        let ticket = self.delivery.sending(order, encoder.flaw);
+        let mut record = BaseRecord::with_opaque_to(&self.topic, ticket.opaque())
             .key(&encoder.key)
             .payload(&encoder.value)
-            .headers(encoder.headers.clone())
+            .headers(if encoder.flaw.is_none() { encoder.headers.clone() } else { headers(encoder.flaw) })
             .timestamp(due_millis as i64);
-        let sent = self.producer.send(record).map_err(|(error, _)| error);
-        match sent {
-            Ok(()) => {
-                self.delivery.sent(order);
-                Ok(true)
-            }
+        record.partition = encoder.partition;
+        match self.producer.send(record).map_err(|(error, _)| error) {
+            Ok(()) => Ok(Some(self.delivery.sent(ticket))),
             Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => {
-                self.delivery.queue_full();
+                self.delivery.queue_full(ticket);
                 self.producer.poll(Duration::from_millis(1));
-                Ok(false)
+                Ok(None)
             }
             Err(error) => {
                 self.fail_if_fatal()?;
-                self.delivery.refused(order, &error);
-                Ok(true)
+                Ok(Some(self.delivery.refused(ticket, &error)))
             }
         }
     }
@@ -192,8 +222,18 @@ impl Publisher {
         }
     }
 
+    /// Waits for the acknowledgements. What the deadline leaves is taken back, and so told apart: what was never sent has
+    /// failed, what was sent is unknown.
     fn flush(&self) {
-        let deadline = Instant::now() + self.flush_timeout;
+        self.poll_until_empty(self.flush_timeout);
+        if self.producer.in_flight_count() > 0 {
+            self.producer.purge(PurgeConfig::default().queue().inflight());
+            self.poll_until_empty(PURGE_PATIENCE);
+        }
+    }
+
+    fn poll_until_empty(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
         while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
             self.producer.poll(Duration::from_millis(1));
         }

@@ -6,20 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use chrono::{DateTime, Utc};
 use rdkafka::error::KafkaError;
-use roaring::RoaringTreemap;
 use shared::{
     latency::{Latencies, LatencyLog},
-    ledger::Journal,
+    ledger::{Journal, JournalContents, JournalError},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    deliver::{Delivery, is_surely_not_persisted},
-    metrics,
-};
+use crate::{deliver::Delivery, metrics, sample::RefreshedAt};
 
 /// A killed producer loses at most this much of its knowledge.
 pub const INTERVAL: Duration = Duration::from_secs(1);
@@ -38,6 +34,8 @@ pub enum Part {
 pub struct Fates {
     /// Handed to the client library.
     pub enqueued: u64,
+    /// Of those, made invalid on purpose.
+    pub invalid: u64,
     /// Acknowledged.
     pub acknowledged: u64,
     /// Surely not in the log.
@@ -47,6 +45,7 @@ pub struct Fates {
 impl Fates {
     fn add(&mut self, later: Self) {
         self.enqueued += later.enqueued;
+        self.invalid += later.invalid;
         self.acknowledged += later.acknowledged;
         self.failed += later.failed;
     }
@@ -59,10 +58,8 @@ pub struct Tally {
     pub warm_up: Fates,
     /// Orders of the run proper.
     pub measured: Fates,
-    /// Acknowledged, by sequence.
-    pub acknowledged: RoaringTreemap,
-    /// Surely not in the log, by sequence.
-    pub failed: RoaringTreemap,
+    /// Which ones.
+    pub sequences: JournalContents,
     /// Came back with an error, and may be in the log all the same.
     pub returned_unknown: u64,
     /// Orders that were not acknowledged, by the client library's name for the error.
@@ -73,10 +70,12 @@ pub struct Tally {
     pub lateness: Latencies,
     /// Acknowledged − due, of the run proper.
     pub acknowledgement: Latencies,
+    /// Acknowledged − enqueued, of the run proper.
+    pub round_trip: Latencies,
     /// How late the last order was, in nanoseconds.
     pub last_late: i64,
-    /// When the last acknowledgement came.
-    pub last_acknowledged: Option<Instant>,
+    /// When the last order that was acknowledged was, in nanoseconds after the start.
+    pub last_acknowledged: Option<i64>,
 }
 
 impl Tally {
@@ -96,30 +95,33 @@ impl Tally {
         }
     }
 
-    /// Order `n` was acknowledged `nanos` after it was due.
-    pub fn acknowledged(&mut self, n: u64, nanos: i64, part: Part) {
+    /// Order `n`, just handed over, was made invalid on purpose.
+    pub fn invalid(&mut self, n: u64, part: Part) {
+        self.fates(part).invalid += 1;
+        self.sequences.invalid.insert(n);
+    }
+
+    /// Order `n`, which was due and handed over at these times, was acknowledged `now`; all in nanoseconds after the start.
+    pub fn acknowledged(&mut self, n: u64, due: i64, enqueued: i64, now: i64, part: Part) {
         self.fates(part).acknowledged += 1;
-        self.acknowledged.insert(n);
-        self.last_acknowledged = Some(Instant::now());
+        self.sequences.acknowledged.insert(n);
+        self.last_acknowledged = Some(now);
         if part == Part::Measured {
-            self.acknowledgement.record_nanos(nanos);
+            self.acknowledgement.record_nanos(now - due);
+            self.round_trip.record_nanos(now - enqueued);
         }
     }
 
-    /// Order `n` came back with an error.
-    pub fn not_acknowledged(&mut self, n: u64, error: &KafkaError, part: Part) {
-        if is_surely_not_persisted(error) {
-            self.refused(n, error, part);
-        } else {
-            self.returned_unknown += 1;
-            self.count_error(error);
-        }
+    /// An order came back with an error, and may be in the log all the same.
+    pub fn unknown(&mut self, error: &KafkaError) {
+        self.returned_unknown += 1;
+        self.count_error(error);
     }
 
     /// Order `n` is surely not in the log.
-    pub fn refused(&mut self, n: u64, error: &KafkaError, part: Part) {
+    pub fn failed(&mut self, n: u64, error: &KafkaError, part: Part) {
         self.fates(part).failed += 1;
-        self.failed.insert(n);
+        self.sequences.failed.insert(n);
         self.count_error(error);
     }
 
@@ -135,8 +137,7 @@ impl Tally {
         }
         self.warm_up.add(later.warm_up);
         self.measured.add(later.measured);
-        self.acknowledged |= later.acknowledged;
-        self.failed |= later.failed;
+        self.sequences.add(later.sequences);
         self.returned_unknown += later.returned_unknown;
         for (name, count) in later.errors {
             *self.errors.entry(name).or_default() += count;
@@ -144,6 +145,7 @@ impl Tally {
         self.queue_full += later.queue_full;
         self.lateness.add(&later.lateness);
         self.acknowledgement.add(&later.acknowledgement);
+        self.round_trip.add(&later.round_trip);
         self.last_acknowledged = later.last_acknowledged.or(self.last_acknowledged);
     }
 }
@@ -157,75 +159,147 @@ pub struct SoFar {
     pub acknowledged: u64,
     /// Failed or unknown.
     pub lost: u64,
+    /// Times that the client's queue was full.
+    pub queue_full: u64,
     /// Handed over in the last second.
     pub rate: u64,
     /// Milliseconds of lateness in the last second: median and 99 %.
     pub lateness_ms: (f64, f64),
     /// Milliseconds from due to acknowledged in the last second: median and 99 %.
     pub acknowledgement_ms: (f64, f64),
+    /// When an order was last acknowledged, or none was on its way.
+    pub well_at: Option<Instant>,
+}
+
+impl SoFar {
+    /// Handed over, and not yet told again.
+    pub fn in_flight(&self) -> u64 {
+        self.enqueued.saturating_sub(self.acknowledged + self.lost)
+    }
+
+    fn add(&mut self, tally: &Tally) {
+        let sequences = &tally.sequences;
+        let (lateness, latency) = (tally.lateness.summary(), tally.acknowledgement.summary());
+        self.rate = tally.warm_up.enqueued + tally.measured.enqueued;
+        self.enqueued += self.rate;
+        self.acknowledged += sequences.acknowledged.len();
+        self.lost += sequences.failed.len() + tally.returned_unknown;
+        self.queue_full += tally.queue_full;
+        self.lateness_ms = (lateness.p50, lateness.p99);
+        self.acknowledgement_ms = (latency.p50, latency.p99);
+        if self.in_flight() == 0 || !sequences.acknowledged.is_empty() {
+            self.well_at = Some(Instant::now());
+        }
+    }
 }
 
 /// Writes the ledger of a run.
 pub struct Recorder {
     /// What to record.
     pub delivery: Arc<Delivery>,
-    /// Which orders were acknowledged.
+    /// What became of which order.
     pub journal: Journal,
     /// How long it took.
     pub latency_log: LatencyLog,
     /// Who wants to know.
     pub so_far: watch::Sender<SoFar>,
+    /// When the cache was last refreshed.
+    pub refreshed_at: RefreshedAt,
+}
+
+/// What was recorded of a run.
+pub struct Recorded {
+    /// The whole run's.
+    pub tally: Tally,
+    /// What the disk did not take to the last.
+    pub unkept: Option<Unkept>,
+}
+
+/// What the journal lacks.
+pub struct Unkept {
+    /// Why.
+    pub error: JournalError,
+    /// What became of which order.
+    pub sequences: JournalContents,
 }
 
 impl Recorder {
-    /// Records each second until `sent`, then once more, and gives the whole run's tally.
-    ///
-    /// # Errors
-    /// When the disk takes no more: a run that can't be proved is of no use, so `stop` is cancelled.
-    pub async fn run(mut self, sent: CancellationToken, stop: &CancellationToken) -> anyhow::Result<Tally> {
+    /// Records each second until `sent`, then once more. A disk that takes no more does not end the run: what could not be
+    /// written is tried again each second, and given back if it never is.
+    pub async fn run(mut self, sent: CancellationToken) -> Recorded {
         let mut whole = Tally::default();
+        let mut unkept: Option<Unkept> = None;
         let mut last = false;
         while !last {
             last = tokio::time::timeout(INTERVAL, sent.cancelled()).await.is_ok();
             let tally = self.delivery.take();
-            if let Err(error) = self.keep(&tally) {
-                stop.cancel();
-                return Err(error).context(
-                    "the run was ended, since it can't be recorded: free some space or choose another --runs-dir",
-                );
-            }
+            unkept = self.keep(unkept, &tally);
             self.show(&tally);
             whole.add(tally);
         }
-        Ok(whole)
+        Recorded { tally: whole, unkept }
     }
 
-    fn keep(&mut self, tally: &Tally) -> anyhow::Result<()> {
-        self.journal.append(&tally.acknowledged, &tally.failed)?;
-        let log = |log: &mut LatencyLog, stage, latencies| {
-            log.append(stage, INTERVAL, latencies)
-                .with_context(|| format!("the latency log {} can't be written", log.path().display()))
-        };
-        log(&mut self.latency_log, "due_to_enqueued", &tally.lateness)?;
-        log(&mut self.latency_log, "due_to_acknowledged", &tally.acknowledgement)
+    fn keep(&mut self, unkept: Option<Unkept>, tally: &Tally) -> Option<Unkept> {
+        let failing = unkept.is_some();
+        let mut news = tally.sequences.clone();
+        if let Some(unkept) = unkept {
+            news.add(unkept.sequences);
+        }
+        match self.journal.append(&news).map_err(|error| Unkept { error, sequences: news }) {
+            Ok(()) => {
+                if failing {
+                    tracing::info!("the run's ledger is whole again");
+                }
+                self.log(tally);
+                None
+            }
+            Err(unkept) => {
+                if !failing {
+                    let error = anyhow::Error::msg(unkept.error.to_string());
+                    tracing::warn!(
+                        "the run goes on, but {error:#}: free some space there, or it is printed at the end"
+                    );
+                }
+                Some(unkept)
+            }
+        }
+    }
+
+    fn log(&mut self, tally: &Tally) {
+        for (stage, latencies) in [
+            ("due_to_enqueued", &tally.lateness),
+            ("due_to_acknowledged", &tally.acknowledgement),
+            ("enqueued_to_acknowledged", &tally.round_trip),
+        ] {
+            if let Err(error) = self.latency_log.append(stage, INTERVAL, latencies) {
+                tracing::warn!(
+                    "an interval is missing from the latency log {}: {error}",
+                    self.latency_log.path().display()
+                );
+                return;
+            }
+        }
     }
 
     fn show(&self, tally: &Tally) {
-        let enqueued = tally.warm_up.enqueued + tally.measured.enqueued;
-        let (acknowledged, failed) = (tally.acknowledged.len(), tally.failed.len());
-        ::metrics::counter!(metrics::ENQUEUED).increment(enqueued);
+        self.so_far.send_modify(|so_far| so_far.add(tally));
+        let so_far = *self.so_far.borrow();
+        let (acknowledged, failed) = (tally.sequences.acknowledged.len(), tally.sequences.failed.len());
+        ::metrics::counter!(metrics::ENQUEUED).increment(so_far.rate);
+        ::metrics::counter!(metrics::INVALID).increment(tally.sequences.invalid.len());
         ::metrics::counter!(metrics::ACKNOWLEDGED).increment(acknowledged);
         ::metrics::counter!(metrics::UNACKNOWLEDGED, "fate" => "failed").increment(failed);
         ::metrics::counter!(metrics::UNACKNOWLEDGED, "fate" => "unknown").increment(tally.returned_unknown);
         ::metrics::counter!(metrics::QUEUE_FULL).increment(tally.queue_full);
-        let (lateness, latency) = (tally.lateness.summary(), tally.acknowledgement.summary());
-        self.so_far.send_modify(|so_far| {
-            so_far.enqueued += enqueued;
-            so_far.acknowledged += acknowledged;
-            so_far.lost += failed + tally.returned_unknown;
-            so_far.rate = enqueued;
-            so_far.lateness_ms = (lateness.p50, lateness.p99);
-            so_far.acknowledgement_ms = (latency.p50, latency.p99);
-        });
+        ::metrics::gauge!(metrics::IN_FLIGHT).set(so_far.in_flight() as f64);
+        if let Some(age) = age(*self.refreshed_at.borrow()) {
+            ::metrics::gauge!(metrics::CACHE_AGE).set(age.as_secs_f64());
+        }
     }
+}
+
+/// How long ago the cache was refreshed.
+pub fn age(refreshed_at: Option<DateTime<Utc>>) -> Option<Duration> {
+    (Utc::now() - refreshed_at?).to_std().ok()
 }

@@ -1,18 +1,19 @@
 //! Sums a run up.
 
-use std::time::{Duration, Instant};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
+use roaring::RoaringTreemap;
 use shared::{
     latency::LatencySummary,
-    ledger::{Counts, RunId, RunSummary, Verdict},
+    ledger::{Counts, Instance, JournalContents, RunId, RunSummary, Verdict},
     report::Report,
+    telemetry::Readiness,
 };
+use tokio::sync::watch;
 
 use crate::{
-    deliver::Start,
-    pace::Rate,
     publish::Sent,
-    record::{Fates, Tally},
+    record::{Fates, SoFar, Tally},
     settings::LoadSettings,
 };
 
@@ -20,17 +21,19 @@ use crate::{
 pub const RATE_TOLERANCE: f64 = 0.01;
 /// In a short run that fraction is a hiccup of the machine; below this, no rate is missed.
 pub const HICCUP: Duration = Duration::from_millis(250);
+/// Orders that are on their way for this long without one being acknowledged are a sign that the brokers are gone.
+const SILENCE: Duration = Duration::from_secs(5);
 
-/// Sums up `tally`, the whole run's, of orders that were to be sent by `load` from `start` on. What the deadline of the flush
+/// Sums up `tally`, the whole of what `instance` did in its run, of orders that were to be sent by `load`. What the deadline of the flush
 /// left in flight is of unknown fate.
-pub fn summarize(run_id: RunId, load: &LoadSettings, start: Start, sent: &Sent, tally: &Tally) -> RunSummary {
+pub fn summarize(run_id: RunId, instance: Instance, load: &LoadSettings, sent: &Sent, tally: &Tally) -> RunSummary {
     let (counts, warm_up) = (counts(tally.measured, sent.skipped), counts(tally.warm_up, 0));
-    let since_start = |at: Instant| at.saturating_duration_since(start.instant + load.warm_up);
-    let seconds = tally.last_acknowledged.map_or(0.0, |last| since_start(last).as_secs_f64());
+    let since_start = |nanos: i64| (nanos as f64 / 1e9 - load.warm_up.as_secs_f64()).max(0.0);
+    let seconds = tally.last_acknowledged.map_or(0.0, since_start);
     let late = Duration::from_nanos(u64::try_from(tally.last_late).unwrap_or_default());
     let (rate_asked, rate_achieved) = match sent.length {
         Some(length) => {
-            let asked = load.fixed_rate().map(Rate::per_second);
+            let asked = load.fixed_rate(instance);
             let mean = counts.scheduled as f64 / length.as_secs_f64();
             (Some(asked.unwrap_or(mean)), counts.enqueued as f64 / (length + late).as_secs_f64())
         }
@@ -45,6 +48,7 @@ pub fn summarize(run_id: RunId, load: &LoadSettings, start: Start, sent: &Sent, 
     };
     RunSummary {
         run_id,
+        instance,
         rate_asked,
         rate_achieved: if rate_achieved.is_finite() { rate_achieved } else { 0.0 },
         seconds,
@@ -54,14 +58,18 @@ pub fn summarize(run_id: RunId, load: &LoadSettings, start: Start, sent: &Sent, 
         queue_full: tally.queue_full,
         lateness_ms,
         acknowledgement_ms: tally.acknowledgement.summary(),
-        verdict: verdict(counts, warm_up, sent.length.map(|_| timing)),
+        round_trip_ms: tally.round_trip.summary(),
+        verdict: match sent.fatal {
+            Some(_) => Verdict::Lossy,
+            None => verdict(counts, warm_up, sent.length.map(|_| timing)),
+        },
     }
 }
 
 fn counts(fates: Fates, skipped: u64) -> Counts {
-    let Fates { enqueued, acknowledged, failed } = fates;
+    let Fates { enqueued, invalid, acknowledged, failed } = fates;
     let unknown = enqueued.saturating_sub(acknowledged + failed);
-    Counts { scheduled: enqueued + skipped, skipped, enqueued, acknowledged, failed, unknown }
+    Counts { scheduled: enqueued + skipped, skipped, enqueued, invalid, acknowledged, failed, unknown }
 }
 
 /// How a schedule was kept.
@@ -93,7 +101,11 @@ fn verdict(counts: Counts, warm_up: Counts, timing: Option<Timing>) -> Verdict {
 
 /// The summary for a person.
 pub fn table(summary: &RunSummary) -> Report {
-    let mut report = Report::about("run", &summary.run_id.to_string());
+    let instance = match summary.instance {
+        Instance::ALONE => String::new(),
+        instance => format!(", instance {instance}"),
+    };
+    let mut report = Report::about("run", &format!("{}{instance}", summary.run_id));
     let asked = match summary.rate_asked {
         Some(asked) => format!("{asked}/s asked, {:+.3} %", (summary.rate_achieved / asked - 1.0) * 100.0),
         None => "as many as the brokers acknowledged".to_owned(),
@@ -106,20 +118,61 @@ pub fn table(summary: &RunSummary) -> Report {
         0 => String::new(),
         orders => format!(", and {orders} to warm up"),
     };
+    if counts.invalid > 0 {
+        report.line("invalid", counts.invalid, "wrong on purpose: each is to end as a dead letter");
+    }
     report.line("acknowledged", counts.acknowledged, format!("by the brokers, all in-sync replicas{warm_up}"));
     let errors: Vec<String> = summary.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
     report.line("failed", counts.failed, errors.join(", "));
     report.line("unknown", counts.unknown, if counts.unknown > 0 { "may be in the log" } else { "" });
     report.line("queue full", summary.queue_full, "times that the client's queue took no more");
-    report.line("lateness", format!("p99 {} ms", summary.lateness_ms.p99), latency(&summary.lateness_ms));
-    let acknowledgement = &summary.acknowledgement_ms;
-    report.line("acknowledgement", format!("p99 {} ms", acknowledgement.p99), latency(acknowledgement));
+    for (what, from, figures) in [
+        ("lateness", "due to sent", &summary.lateness_ms),
+        ("acknowledgement", "due to acknowledged", &summary.acknowledgement_ms),
+        ("round trip", "sent to acknowledged", &summary.round_trip_ms),
+    ] {
+        report.line(what, format!("p99 {} ms", figures.p99), format!("{from}: {}", latency(figures)));
+    }
     report.line("verdict", summary.verdict, "");
     report
 }
 
 fn latency(summary: &LatencySummary) -> String {
-    format!("from due: p50 {} · p90 {} · p99.9 {} · max {} ms", summary.p50, summary.p90, summary.p999, summary.max)
+    format!("p50 {} · p90 {} · p99.9 {} · max {} ms", summary.p50, summary.p90, summary.p999, summary.max)
+}
+
+/// What became of which order, a line a fate: `acknowledged 0-41,43`.
+pub fn sequences(contents: &JournalContents) -> String {
+    let fates =
+        [("acknowledged", &contents.acknowledged), ("failed", &contents.failed), ("invalid", &contents.invalid)];
+    let lines = fates.iter().filter(|(_, sequences)| !sequences.is_empty());
+    lines.map(|(fate, sequences)| format!("{fate} {}", ranges(sequences))).collect::<Vec<_>>().join("\n")
+}
+
+fn ranges(sequences: &RoaringTreemap) -> String {
+    let mut text = String::new();
+    let mut rest = sequences.iter().peekable();
+    while let Some(first) = rest.next() {
+        let mut last = first;
+        while let Some(next) = rest.next_if_eq(&(last + 1)) {
+            last = next;
+        }
+        let comma = if text.is_empty() { "" } else { "," };
+        let written = if last > first { write!(text, "{comma}{first}-{last}") } else { write!(text, "{comma}{first}") };
+        written.expect("a String takes any text");
+    }
+    text
+}
+
+/// Ready is a producer whose orders are acknowledged.
+pub fn readiness(so_far: watch::Receiver<SoFar>) -> Readiness {
+    Arc::new(move || match so_far.borrow().well_at {
+        None => Err("nothing has been sent yet".to_owned()),
+        Some(at) if at.elapsed() > SILENCE => {
+            Err(format!("orders are on their way, but none has been acknowledged for {} s", at.elapsed().as_secs()))
+        }
+        Some(_) => Ok(()),
+    })
 }
 
 #[cfg(test)]
@@ -127,7 +180,7 @@ mod tests {
     use super::*;
 
     fn sent(enqueued: u64, acknowledged: u64, skipped: u64) -> Counts {
-        counts(Fates { enqueued, acknowledged, failed: 0 }, skipped)
+        counts(Fates { enqueued, acknowledged, ..Fates::default() }, skipped)
     }
 
     fn timing(length: u64, late: u64) -> Option<Timing> {
@@ -152,6 +205,16 @@ mod tests {
         assert_eq!(of(sent(100, 99, 0), full), Verdict::Lossy);
         assert_eq!(verdict(whole, sent(5, 4, 0), timing(60_000, 0)), Verdict::Lossy);
         assert_eq!(of(whole, None), Verdict::Valid);
+    }
+
+    #[test]
+    fn what_the_disk_did_not_take_is_printed_in_ranges() {
+        let contents = JournalContents {
+            acknowledged: (0..42).chain(43..44).chain(50..52).collect(),
+            invalid: [7].into_iter().collect(),
+            ..JournalContents::default()
+        };
+        assert_eq!(sequences(&contents), "acknowledged 0-41,43,50-51\ninvalid 7");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use shared::ledger::{RunSummary, read_journal};
 use testbed::Testbed;
 
 /// Longest time until a message.
@@ -32,10 +33,71 @@ fn assert_refused(output: &Output, code: i32, says: &[&str]) {
 
 #[test]
 fn a_wrong_rate_is_wrong_usage() {
-    for rate in ["0", "-1", "abc", "inf", ""] {
+    for rate in ["0", "-1", "abc", "inf", "1e9", ""] {
         let output = producer(&[], &["--count", "1", &format!("--rate={rate}")]);
         assert_refused(&output, 2, &["--rate", "a rate is a number of orders a second"]);
     }
+}
+
+#[test]
+fn flags_that_contradict_each_other_are_wrong_usage() {
+    for (arguments, says) in [
+        (&["--rate", "1", "--count", "1", "--duration", "1s"][..], "cannot be used with"),
+        (&["--rate", "1", "--steps", "1:1s"], "cannot be used with"),
+        (&["--rate", "1", "--catalog", "f", "--snapshot"], "cannot be used with"),
+        (&["--rate", "1", "--instance", "1/2", "--run-id", "r"], "--start-at"),
+    ] {
+        assert_refused(&producer(&[], arguments), 2, &[says]);
+    }
+    assert_refused(&producer(&[], &["--rate", "max", "--arrival", "poisson"]), 1, &["--rate max has no schedule"]);
+}
+
+#[tokio::test]
+async fn a_catalog_with_a_broken_line_is_refused_with_its_number() {
+    let bed = Testbed::new("broken_catalog").await;
+    let catalog = bed.folder().join("catalog.jsonl");
+    std::fs::write(&catalog, "{\"user_id\":\"U1\"}\n{\"product_id\":\"P1\"}\n").unwrap();
+    let arguments = ["--rate", "10", "--count", "1", "--catalog", catalog.to_str().unwrap()];
+    assert_refused(&producer(&bed.environment(), &arguments), 1, &["catalog.jsonl is broken in line 2", "price"]);
+    let arguments = ["--rate", "10", "--count", "1", "--catalog", "/nowhere"];
+    assert_refused(&producer(&bed.environment(), &arguments), 1, &["the catalog /nowhere can't be opened"]);
+}
+
+#[tokio::test]
+async fn a_start_that_is_past_is_refused_unless_it_is_meant() {
+    let bed = Testbed::new("past_start").await;
+    testbed::fill_cache(&bed).await;
+    let arguments = ["--rate", "10", "--count", "1", "--start-at", "2020-01-31T09:00:00Z"];
+    assert_refused(&producer(&bed.environment(), &arguments), 1, &["--start-at 2020-01-31", "--backdate"]);
+}
+
+/// A file of the run can't grow beyond some kilobytes, as on a disk that fills up.
+#[tokio::test]
+async fn a_ledger_that_fails_in_the_middle_of_a_run_is_printed_and_the_run_goes_on() {
+    let bed = Testbed::new("failing_ledger").await;
+    testbed::fill_cache(&bed).await;
+    let limited = "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\"";
+    let arguments = ["--rate", "4000", "--count", "20000", "--run-id", "r", "--output", "json"];
+    let mut command = Command::new("bash");
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_producer")]).args(arguments).envs(bed.environment());
+    let output = command.output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    for words in ["the run goes on", "acknowledged.journal", "its ledger lacks what is printed above"] {
+        assert!(message.contains(words), "{words:?} is not in: {message}");
+    }
+    let summary: RunSummary = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((summary.counts.scheduled, summary.counts.acknowledged), (20_000, 20_000));
+    let printed = message.lines().find_map(|line| line.strip_prefix("acknowledged ")).unwrap();
+    let ends = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        first.parse::<u64>().unwrap()..=last.parse::<u64>().unwrap()
+    };
+    let mut known = read_journal(&bed.runs().join("r/acknowledged.journal")).unwrap().acknowledged;
+    let kept = known.len();
+    known.extend(printed.split(',').flat_map(ends));
+    assert!(kept < 20_000, "the journal did not fail");
+    assert_eq!(known, (0..20_000).collect());
 }
 
 #[tokio::test]

@@ -1,9 +1,17 @@
 //! Runs against the real brokers.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use std::process::{Command, Output, Stdio};
+use std::{
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
 
-use shared::ledger::{RunSummary, Verdict};
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+};
+use shared::ledger::{JournalContents, RunSummary, Verdict};
 use testbed::Testbed;
 
 fn command(bed: &Testbed, arguments: &[&str]) -> Command {
@@ -30,11 +38,12 @@ async fn a_run_has_exactly_the_orders_that_were_asked_for_at_the_rate_that_was_a
         assert_eq!(output.status.code(), Some(code), "{summary:?}");
 
         let runs = shared::ledger::RunsDirectory { runs_dir: bed.runs() };
-        let (run, journal, kept) = runs.read(&summary.run_id).unwrap();
-        assert_eq!(journal.acknowledged, (0..600).collect());
-        assert_eq!(kept.unwrap().counts, summary.counts);
+        let ledger = runs.read(&summary.run_id).unwrap().remove(0);
+        let run = ledger.run;
+        assert_eq!(ledger.journal.acknowledged, (0..600).collect());
+        assert_eq!(ledger.summary.unwrap().counts, summary.counts);
         let (kafka, topic) = (bed.kafka.clone(), bed.topic.topic.clone());
-        let scanning = move || orderdb::audit::log::sequences(&kafka, &topic, run.tag, run.started_at).unwrap();
+        let scanning = move || orderdb::audit::log::sequences(&kafka, &topic, &[run.tag], run.started_at).unwrap();
         let in_topic = tokio::task::spawn_blocking(scanning).await.unwrap();
         assert_eq!((in_topic.sequences.len(), in_topic.repeats), (600, 0));
     }
@@ -48,7 +57,7 @@ async fn an_interrupted_run_sums_up_what_it_sent() {
     let pid = rustix::process::Pid::from_child(&child);
     let journal =
         || std::fs::read_dir(bed.runs()).ok()?.next()?.ok()?.path().join("acknowledged.journal").metadata().ok();
-    let patience = std::time::Duration::from_secs(30);
+    let patience = Duration::from_secs(30);
     testbed::eventually("orders are acknowledged", patience, async || {
         journal().is_some_and(|journal| journal.len() > 0)
     })
@@ -58,4 +67,71 @@ async fn an_interrupted_run_sums_up_what_it_sent() {
     let summary = summary(&output);
     assert_ne!(summary.verdict, Verdict::Lossy, "{summary:?}");
     assert!(summary.counts.acknowledged > 0 && summary.counts.acknowledged == summary.counts.scheduled);
+}
+
+/// The run's records as they stand in the topic: partition, timestamp, key, value.
+fn records(bed: &Testbed) -> Vec<(i32, i64, Vec<u8>, Vec<u8>)> {
+    let role = [("group.id", "test"), ("enable.partition.eof", "true"), ("auto.offset.reset", "earliest")];
+    let client: BaseConsumer = bed.kafka.client(&role).create().unwrap();
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_range(&bed.topic.topic, 0, 8);
+    partitions.set_all_offsets(Offset::Beginning).unwrap();
+    client.assign(&partitions).unwrap();
+    let (mut found, mut ended) = (Vec::new(), 0);
+    while ended < 9 {
+        match client.poll(Duration::from_secs(30)).expect("the topic can be read") {
+            Ok(record) => {
+                let bytes = |bytes: Option<&[u8]>| bytes.unwrap().to_owned();
+                let timestamp = record.timestamp().to_millis().unwrap();
+                found.push((record.partition(), timestamp, bytes(record.key()), bytes(record.payload())));
+            }
+            Err(KafkaError::PartitionEOF(_)) => ended += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    found.sort_by(|a, b| a.2.cmp(&b.2));
+    found
+}
+
+#[tokio::test]
+async fn a_run_can_be_repeated_byte_for_byte_even_by_several_producers() {
+    let (bed, second, third) =
+        (Testbed::new("repeated").await, Testbed::new("again").await, Testbed::new("shared").await);
+    testbed::fill_cache(&bed).await;
+    let common = ["--rate", "300", "--count", "300", "--arrival", "poisson", "--seed", "7", "--run-id", "r"];
+    let then = ["--start-at", "2024-02-29T12:00:00Z", "--backdate"];
+    let first = command(&bed, &[&common[..], &then, &["--skew", "1.1"]].concat()).output().unwrap();
+    assert_eq!(summary(&first).counts.acknowledged, 300);
+    let as_first_sent = records(&bed);
+    assert_eq!(as_first_sent.len(), 300);
+
+    let catalog = bed.runs().join("r/catalog.jsonl");
+    let again = ["--catalog", catalog.to_str().unwrap(), "--skew", "1.1"];
+    let folder = bed.folder().join("again").display().to_string();
+    let again_sent =
+        command(&second, &[&common[..], &then, &again, &["--runs-dir", &folder]].concat()).output().unwrap();
+    assert_eq!(summary(&again_sent).counts.acknowledged, 300);
+    assert_eq!(records(&second), as_first_sent);
+
+    // Each of several has its own tag; but for that, together they send what one alone does.
+    let shared: Vec<Child> = ["1/3", "2/3", "3/3"]
+        .map(|instance| {
+            let mine = ["--instance", instance, "--runs-dir", &folder, "--run-id", "shared"];
+            let arguments = [&common[..common.len() - 2], &then, &again, &mine].concat();
+            command(&third, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .into();
+    for child in shared {
+        assert_eq!(summary(&child.wait_with_output().unwrap()).counts.acknowledged, 100);
+    }
+    let values = |records: &[(i32, i64, Vec<u8>, Vec<u8>)]| {
+        let mut values: Vec<_> = records.iter().map(|record| (record.1, record.3.clone())).collect();
+        values.sort();
+        values
+    };
+    assert_eq!(values(&records(&third)), values(&as_first_sent));
+    let ledgers = shared::ledger::RunsDirectory { runs_dir: folder.into() }.read(&"shared".parse().unwrap()).unwrap();
+    let mut all = JournalContents::default();
+    ledgers.into_iter().for_each(|ledger| all.add(ledger.journal));
+    assert_eq!(all.acknowledged, (0..300).collect());
 }

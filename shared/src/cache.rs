@@ -5,6 +5,7 @@
 use std::{future::Future, time::Duration};
 
 use anyhow::{Context, anyhow};
+use chrono::{DateTime, Utc};
 use clap::Args;
 use redis::{
     AsyncCommands, Client, RedisError, RedisResult,
@@ -99,6 +100,16 @@ pub struct CacheKeys {
     pub staging_products: String,
 }
 
+impl CacheKeys {
+    /// What to tell a person whose cache is empty.
+    pub fn empty(&self) -> String {
+        format!(
+            "the cache is empty ({} and {} have no rows): seed the database (orderdb seed) and run the cache-worker first",
+            self.users, self.products
+        )
+    }
+}
+
 /// The connection's own deadline counts from when it is there; this one counts the reconnecting as well (invariant 12).
 async fn within<T>(call: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     let late = || RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within a second"));
@@ -118,6 +129,24 @@ pub async fn sample<Row: DeserializeOwned>(
     command.arg(key).arg(-(count as i64)).arg("WITHVALUES");
     let rows: Vec<(String, String)> = within(command.query_async(connection)).await?;
     Ok(rows.iter().filter_map(|(_, json)| serde_json::from_str(json).ok()).collect())
+}
+
+/// All rows of hash `key`, in no particular order. Empty when the hash is.
+///
+/// # Errors
+/// When Redis fails. A row that is not what the cache-worker writes is left out.
+pub async fn all<Row: DeserializeOwned>(connection: &mut ConnectionManager, key: &str) -> RedisResult<Vec<Row>> {
+    let rows: Vec<String> = within(connection.hvals(key)).await?;
+    Ok(rows.iter().filter_map(|json| serde_json::from_str(json).ok()).collect())
+}
+
+/// When the hashes were last swapped; nothing when they never were.
+///
+/// # Errors
+/// When Redis fails.
+pub async fn refreshed_at(connection: &mut ConnectionManager, keys: &CacheKeys) -> RedisResult<Option<DateTime<Utc>>> {
+    let time: Option<String> = within(connection.get(&keys.refreshed_at)).await?;
+    Ok(time.and_then(|time| time.parse().ok()))
 }
 
 /// Looks up `ids` in hash `key`; the answer has one place an id, empty where the hash doesn't have it.

@@ -1,8 +1,10 @@
 //! The order as it is placed: ids and the order's own figures, nothing that a consumer can look up.
 
-use chrono::{DateTime, Utc};
+use std::time::{Duration, UNIX_EPOCH};
+
+use chrono::{DateTime, Datelike, Utc};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::catalog::{ProductId, UserId};
 
@@ -82,5 +84,38 @@ pub struct OrderPlaced {
     /// Where it stands.
     pub status: OrderStatus,
     /// When the order was due by the producer's schedule, to the microsecond.
+    #[serde(serialize_with = "to_the_microsecond")]
     pub created_at: DateTime<Utc>,
+}
+
+/// As chrono itself would write it, but several times as fast: each order has one.
+fn to_the_microsecond<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    // What the library can't write (before 1970, after 9999) is the other one's.
+    let since_1970 = u64::try_from(time.timestamp_micros()).ok().filter(|_| time.year() <= 9999);
+    match since_1970 {
+        Some(micros) => {
+            serializer.collect_str(&humantime::format_rfc3339_micros(UNIX_EPOCH + Duration::from_micros(micros)))
+        }
+        None => time.serialize(serializer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Time(#[serde(serialize_with = "to_the_microsecond")] DateTime<Utc>);
+
+    proptest! {
+        #[test]
+        fn a_time_is_written_to_the_microsecond_and_read_again(micros in -1_000_000_000_000_000..300_000_000_000_000_000i64) {
+            let time = DateTime::UNIX_EPOCH + TimeDelta::microseconds(micros);
+            let json = serde_json::to_string(&Time(time)).unwrap();
+            prop_assert_eq!(serde_json::from_str::<DateTime<Utc>>(&json).unwrap(), time, "{}", json);
+        }
+    }
 }

@@ -14,7 +14,7 @@ const SEQUENCE_BITS: u32 = 38;
 const TAG_BITS: u32 = 24;
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
-/// Marks the orders of one producer instance of one run: 24 bits, drawn at random.
+/// Marks the orders of one producer instance of one run: 24 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunTag(u32);
@@ -23,6 +23,11 @@ impl RunTag {
     /// A tag drawn at random.
     pub fn random() -> Self {
         Self(rand::random::<u32>() >> (32 - TAG_BITS))
+    }
+
+    /// The `n`th tag after the one that `seed` stands for.
+    pub fn near(seed: u32, n: u64) -> Self {
+        Self(((u64::from(seed) + n) & ((1 << TAG_BITS) - 1)) as u32)
     }
 }
 

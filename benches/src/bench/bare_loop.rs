@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use chrono::Utc;
-use producer::{deliver::client_config, generate::Generator, sample::SampledProduct};
-use rand::{SeedableRng, rngs::StdRng};
+use producer::{client::client_config, generate::Generator, partition::ORDERS_A_TURN, sample::SampledProduct};
+use rand::RngExt;
 use rdkafka::{
     ClientConfig, ClientContext,
     error::{KafkaError, RDKafkaErrorCode},
@@ -44,14 +44,16 @@ impl Record {
 
 /// Orders as the producer makes them, of a thousand users and products.
 pub fn records(count: usize) -> Arc<Vec<Record>> {
-    let mut generator = Generator::new(StdRng::seed_from_u64(1));
+    let generator = Generator::new(1);
     let tag = RunTag::random();
     let record = |n: usize| {
         let now = Utc::now();
-        let product = SampledProduct { product_id: format!("P{:06}", generator.below(1_000)).into(), price: 12_340 };
-        let user = format!("U{:08}", generator.below(1_000)).as_str().into();
+        let mut random = generator.random_of(n as u64);
+        let product_id = format!("P{:06}", random.random_range(0..1_000)).into();
+        let product = SampledProduct { product_id, price: 12_340 };
+        let user = format!("U{:08}", random.random_range(0..1_000)).into();
         let mut value = Vec::new();
-        encode_value(&generator.order(&user, &product, now), &mut value);
+        encode_value(&generator.order(&mut random, &user, &product, now), &mut value);
         let nanos = now.timestamp_nanos_opt().unwrap_or_default() as u64;
         let sequence = Sequence::new(n as u64).expect("far fewer than a run can name");
         Record { key: OrderId::new(nanos, tag, sequence).to_string(), value }
@@ -78,20 +80,29 @@ impl ProducerContext for Counting {
     }
 }
 
-/// Sends `count` records, going through `records` again and again, and gives records a second until the last
+/// Sends `count` records, going through `records` again and again and giving each of the topic's `partitions` its turn, as the
+/// producer does, and gives records a second until the last
 /// acknowledgement. Blocks.
 ///
 /// # Errors
 /// When one is refused, or not all are acknowledged.
-pub fn run(config: &ClientConfig, topic: &str, records: &[Record], count: u64) -> anyhow::Result<f64> {
+pub fn run(
+    config: &ClientConfig,
+    topic: &str,
+    partitions: usize,
+    records: &[Record],
+    count: u64,
+) -> anyhow::Result<f64> {
     let acknowledged = Arc::new(AtomicU64::new(0));
     let producer: BaseProducer<Counting> =
         config.create_with_context(Counting(acknowledged.clone())).context("the Kafka settings are not usable")?;
     let headers = OwnedHeaders::new().insert(Header { key: EVENT_TYPE_HEADER, value: Some(ORDER_PLACED_V1) });
     let started = Instant::now();
     for (n, record) in records.iter().cycle().take(count as usize).enumerate() {
+        let partition = n / ORDERS_A_TURN as usize % partitions;
         loop {
             let sent = BaseRecord::to(topic).key(&record.key).payload(&record.value).headers(headers.clone());
+            let sent = sent.partition(partition as i32);
             match producer.send(sent) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {

@@ -52,8 +52,8 @@ pub async fn bench_producer(settings: ProducerBenchSettings) -> anyhow::Result<O
     let tag = RunTag::random();
     let mut topic = settings.topic.clone();
     topic.topic = format!("bench.{tag}");
-    ensure_topic(&settings.kafka, &topic.orders()).await?;
-    let measured = measure(&settings, &topic.topic).await;
+    let partitions = ensure_topic(&settings.kafka, &topic.orders()).await?;
+    let measured = measure(&settings, &topic.topic, partitions).await;
     let admin: AdminClient<_> = settings.kafka.client(&[]).create()?;
     admin.delete_topics(&[&topic.topic], &AdminOptions::new()).await.context("the bench's topic can't be deleted")?;
     let result = measured?;
@@ -64,7 +64,7 @@ pub async fn bench_producer(settings: ProducerBenchSettings) -> anyhow::Result<O
     Ok(Outcome::Valid)
 }
 
-async fn measure(settings: &ProducerBenchSettings, topic: &str) -> anyhow::Result<Result> {
+async fn measure(settings: &ProducerBenchSettings, topic: &str, partitions: usize) -> anyhow::Result<Result> {
     let folder = tempfile::tempdir()?;
     let records = bare_loop::records(RECORDS);
     let bytes_a_record = records.iter().map(bare_loop::Record::bytes).sum::<usize>() as f64 / records.len() as f64;
@@ -75,7 +75,7 @@ async fn measure(settings: &ProducerBenchSettings, topic: &str) -> anyhow::Resul
         let producer = ours(settings, topic, folder.path()).await?;
         let (client, looped, orders) = (bare_loop::config(&settings.kafka), records.clone(), settings.orders);
         let name = topic.to_owned();
-        let looping = move || bare_loop::run(&client, &name, &looped, orders);
+        let looping = move || bare_loop::run(&client, &name, partitions, &looped, orders);
         let bare_librdkafka = tokio::task::spawn_blocking(looping).await??;
         let perf_test = perf_test::run(settings, topic, &payloads).await?;
         let round = Round { producer, bare_librdkafka, perf_test };
@@ -95,7 +95,7 @@ async fn measure(settings: &ProducerBenchSettings, topic: &str) -> anyhow::Resul
 async fn ours(settings: &ProducerBenchSettings, topic: &str, runs: &std::path::Path) -> anyhow::Result<f64> {
     let mut producer = tokio::process::Command::from(command("producer")?);
     producer.args(["--rate", "max", "--count", &settings.orders.to_string(), "--output", "json", "--topic", topic]);
-    producer.args(["--brokers", &settings.kafka.brokers]).env("REDIS_URL", settings.cache.redis_url.expose_secret());
+    producer.envs(settings.kafka.environment()).env("REDIS_URL", settings.cache.redis_url.expose_secret());
     producer.args(["--redis-prefix", &settings.cache.redis_prefix, "--runs-dir"]).arg(runs);
     let output = producer.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped()).output().await?;
     if !output.status.success() {

@@ -40,8 +40,9 @@ pub async fn stored_rows(
     run_id: &RunId,
     count: i64,
 ) -> anyhow::Result<Vec<StoredRow>> {
-    let (run, _, _) = runs.read(run_id)?;
-    let range = OrderId::text_range(run.started_at, Utc::now());
+    let ledgers = runs.read(run_id)?;
+    let from = ledgers.iter().map(|ledger| ledger.run.started_at).min().unwrap_or_default();
+    let range = OrderId::text_range(from, Utc::now());
     let query = "SELECT order_id, user_id, product_id, quantity, total_amount, category, user_region, user_gender, user_age_group, created_at \
                  FROM orders WHERE order_id BETWEEN $1 AND $2 ORDER BY order_id LIMIT $3";
     let client = connect(database).await?;

@@ -28,12 +28,12 @@ pub struct InTopic {
     pub repeats: u64,
 }
 
-/// Reads `topic` from the records of time `from` to its end and picks those of run `tag`. A topic that doesn't exist has
+/// Reads `topic` from the records of time `from` to its end and picks those of a run, whose orders have one of `tags`. A topic that doesn't exist has
 /// none. Blocks.
 ///
 /// # Errors
 /// When the cluster doesn't answer, or stops answering.
-pub fn sequences(kafka: &KafkaSettings, topic: &str, tag: RunTag, from: DateTime<Utc>) -> anyhow::Result<InTopic> {
+pub fn sequences(kafka: &KafkaSettings, topic: &str, tags: &[RunTag], from: DateTime<Utc>) -> anyhow::Result<InTopic> {
     // The group is named because the client wants one; it is never joined and commits nothing.
     let role = [
         ("group.id", "orderflow-audit"),
@@ -56,7 +56,7 @@ pub fn sequences(kafka: &KafkaSettings, topic: &str, tag: RunTag, from: DateTime
         match client.poll(Duration::from_millis(200)) {
             Some(Ok(record)) => {
                 last_record = Instant::now();
-                note(&mut found, record.key(), tag);
+                note(&mut found, record.key(), tags);
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => at_end[partition as usize] = true,
             Some(Err(error)) => tracing::debug!(%error, "the topic's reader goes on"),
@@ -69,9 +69,9 @@ pub fn sequences(kafka: &KafkaSettings, topic: &str, tag: RunTag, from: DateTime
     Ok(found)
 }
 
-fn note(found: &mut InTopic, key: Option<&[u8]>, tag: RunTag) {
+fn note(found: &mut InTopic, key: Option<&[u8]>, tags: &[RunTag]) {
     let id = key.and_then(|key| std::str::from_utf8(key).ok()).and_then(|key| key.parse::<OrderId>().ok());
-    if let Some(id) = id.filter(|id| id.tag() == tag)
+    if let Some(id) = id.filter(|id| tags.contains(&id.tag()))
         && !found.sequences.insert(id.sequence().get())
     {
         found.repeats += 1;

@@ -9,13 +9,13 @@ pub mod table;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use chrono::{DateTime, TimeDelta, Utc};
+use anyhow::{Context, bail};
+use chrono::{TimeDelta, Utc};
 use shared::{
     database::{DatabaseSettings, connect},
     kafka::KafkaSettings,
     latency::{LatencySummary, due_to_commit, merge_logs},
-    ledger::{Run, RunId, RunsDirectory},
+    ledger::{Ledger, RunId, RunsDirectory},
     order_id::RunTag,
     program::{Outcome, OutputFormat},
 };
@@ -60,37 +60,35 @@ pub async fn audit(settings: AuditSettings, database: &DatabaseSettings) -> anyh
 /// # Errors
 /// When the ledger, the topic or the table can't be read.
 pub async fn gather(inputs: AuditInputs, database: &DatabaseSettings) -> anyhow::Result<AuditReport> {
-    let (run, journal, summary) = inputs.runs.read(&inputs.run_id)?;
+    let ledgers = inputs.runs.read(&inputs.run_id)?;
+    let tags: Vec<RunTag> = ledgers.iter().map(|ledger| ledger.run.tag).collect();
+    let topic = one_topic(&ledgers)?;
+    let from = ledgers.iter().map(|ledger| ledger.run.started_at).min().unwrap_or_default();
     let client = connect(database).await?;
-    let stored = table::stored_sequences(&client, &run, until(&run)).await?;
-    let latency = inputs.stats_dir.as_deref().map(|folder| latency_of(run.tag, folder)).transpose()?;
-    let scanned = run.clone();
+    let stored = table::stored_sequences(&client, &tags, from, Utc::now().max(from) + CLOCK_DIFFERENCE).await?;
+    let latency = inputs.stats_dir.as_deref().map(|folder| latency_of(&tags, folder)).transpose()?;
     let (in_topic, dead_lettered) = tokio::task::spawn_blocking(move || {
-        let from = scanned.started_at - CLOCK_DIFFERENCE;
-        let orders = log::sequences(&inputs.kafka, &scanned.topic, scanned.tag, from)?;
-        let dead_letters = log::sequences(&inputs.kafka, &inputs.dead_letter_topic, scanned.tag, from)?;
+        let from = from - CLOCK_DIFFERENCE;
+        let orders = log::sequences(&inputs.kafka, &topic, &tags, from)?;
+        let dead_letters = log::sequences(&inputs.kafka, &inputs.dead_letter_topic, &tags, from)?;
         anyhow::Ok((orders, dead_letters))
     })
     .await??;
-    Ok(AuditReport::compare(Evidence {
-        run_id: run.run_id,
-        journal,
-        summary,
-        in_topic,
-        dead_lettered,
-        stored,
-        latency,
-    }))
+    Ok(AuditReport::compare(Evidence { run_id: inputs.run_id, ledgers, in_topic, dead_lettered, stored, latency }))
+}
+
+fn one_topic(ledgers: &[Ledger]) -> anyhow::Result<String> {
+    let topic = ledgers.first().context("a run has at least one ledger")?.run.topic.clone();
+    let other = ledgers.iter().find(|ledger| ledger.run.topic != topic);
+    match other {
+        Some(other) => bail!("the run's producers wrote to several topics, {topic} and {}", other.run.topic),
+        None => Ok(topic),
+    }
 }
 
 /// From due to commit, of the run's own orders.
-fn latency_of(tag: RunTag, folder: &Path) -> anyhow::Result<LatencySummary> {
-    let series = due_to_commit(tag);
-    let merged = merge_logs(folder, |name| name == series);
+fn latency_of(tags: &[RunTag], folder: &Path) -> anyhow::Result<LatencySummary> {
+    let series: Vec<String> = tags.iter().map(|tag| due_to_commit(*tag)).collect();
+    let merged = merge_logs(folder, |name| series.iter().any(|series| series == name));
     Ok(merged.with_context(|| format!("the latency logs in {} can't be read", folder.display()))?.summary())
-}
-
-/// The last due time that an order of the run can have.
-fn until(run: &Run) -> DateTime<Utc> {
-    Utc::now().max(run.started_at) + CLOCK_DIFFERENCE
 }

@@ -4,7 +4,7 @@ use roaring::RoaringTreemap;
 use serde::Serialize;
 use shared::{
     latency::LatencySummary,
-    ledger::{JournalContents, RunId, RunSummary},
+    ledger::{JournalContents, Ledger, RunId, RunSummary},
     report::Report,
 };
 
@@ -14,10 +14,8 @@ use super::log::InTopic;
 pub struct Evidence {
     /// The run.
     pub run_id: RunId,
-    /// What the producer knows.
-    pub journal: JournalContents,
-    /// How the run ended; a killed one has none.
-    pub summary: Option<RunSummary>,
+    /// What its producers know.
+    pub ledgers: Vec<Ledger>,
     /// What the topic has.
     pub in_topic: InTopic,
     /// What the dead-letter topic has.
@@ -33,7 +31,9 @@ pub struct Evidence {
 pub struct AuditReport {
     /// The run.
     pub run_id: RunId,
-    /// Whether the producer lived to write its summary.
+    /// Producers that shared the run.
+    pub producers: usize,
+    /// Whether each producer lived to write its summary.
     pub finished: bool,
     /// Acknowledged by the brokers.
     pub acknowledged: u64,
@@ -47,6 +47,10 @@ pub struct AuditReport {
     pub stored: u64,
     /// In the dead-letter topic.
     pub dead_lettered: u64,
+    /// Made invalid on purpose, and therefore to be dead-lettered.
+    pub invalid: u64,
+    /// Of `invalid`, those that are in the table all the same.
+    pub invalid_stored: u64,
     /// Acknowledged, but not in the topic: lost by the brokers.
     pub missing_from_topic: u64,
     /// Acknowledged or in the topic, but neither stored nor dead-lettered: lost by the consumers, or not read yet.
@@ -62,25 +66,32 @@ pub struct AuditReport {
 impl AuditReport {
     /// Holds the counts against each other.
     pub fn compare(evidence: Evidence) -> Self {
-        let Evidence { run_id, journal, summary, in_topic, dead_lettered, stored, latency } = evidence;
+        let Evidence { run_id, ledgers, in_topic, dead_lettered, stored, latency } = evidence;
+        let producers = ledgers.len();
+        // None as soon as one producer has no summary.
+        let unknown: Option<u64> = ledgers.iter().map(|ledger| ledger.summary.as_ref().map(RunSummary::unknown)).sum();
+        let mut journal = JournalContents::default();
+        ledgers.into_iter().for_each(|ledger| journal.add(ledger.journal));
         let ended = &stored | &dead_lettered.sequences;
         let owed = &journal.acknowledged | &in_topic.sequences;
         let unexpected = &stored - &journal.acknowledged;
         // An order whose fate the producer does not know may be there. A killed producer knows nothing of its last second.
-        let unknown = summary.as_ref().map(RunSummary::unknown);
         let unexplained = match unknown {
             Some(0) => unexpected.len(),
             Some(_) | None => unexpected.intersection_len(&journal.failed),
         };
         Self {
             run_id,
-            finished: summary.is_some(),
+            producers,
+            finished: unknown.is_some(),
             acknowledged: journal.acknowledged.len(),
             failed: journal.failed.len(),
             in_topic: in_topic.sequences.len(),
             topic_repeats: in_topic.repeats,
             stored: stored.len(),
             dead_lettered: dead_lettered.sequences.len(),
+            invalid: journal.invalid.len(),
+            invalid_stored: stored.intersection_len(&journal.invalid),
             missing_from_topic: (&journal.acknowledged - &in_topic.sequences).len(),
             missing: (owed - ended).len(),
             unexpected: unexpected.len(),
@@ -91,16 +102,27 @@ impl AuditReport {
 
     /// Whether nothing was lost and nothing is there that was not to be.
     pub fn is_balanced(&self) -> bool {
-        self.missing == 0 && self.missing_from_topic == 0 && self.unexplained == 0
+        self.missing == 0 && self.missing_from_topic == 0 && self.unexplained == 0 && self.invalid_stored == 0
     }
 
     /// The report for a person.
     pub fn for_person(&self) -> Report {
         let mut report = Report::about("audit of run", &self.run_id.to_string());
-        report.line("acknowledged", self.acknowledged, "by the brokers, as the producer's ledger has it");
+        let ledgers = match self.producers {
+            1 => "as the producer's ledger has it".to_owned(),
+            producers => format!("as the ledgers of {producers} producers have it"),
+        };
+        report.line("acknowledged", self.acknowledged, format!("by the brokers, {ledgers}"));
         report.line("in the topic", self.in_topic, "");
         report.line("stored", self.stored, "in the table");
-        report.line("dead-lettered", self.dead_lettered, "");
+        let on_purpose = match self.invalid {
+            0 => String::new(),
+            invalid => format!("{invalid} orders were invalid on purpose"),
+        };
+        report.line("dead-lettered", self.dead_lettered, on_purpose);
+        if self.invalid_stored > 0 {
+            report.line("invalid, stored", self.invalid_stored, "invalid on purpose, and in the table all the same");
+        }
         report.line("repeats", self.topic_repeats, "records of the topic beyond the first of their order");
         report.line("missing from topic", self.missing_from_topic, "acknowledged, but the brokers don't have it");
         report.line("missing", self.missing, "neither stored nor dead-lettered");
@@ -124,13 +146,18 @@ impl AuditReport {
 mod tests {
     use std::collections::BTreeMap;
 
-    use shared::ledger::{Counts, Verdict};
+    use chrono::DateTime;
+    use shared::{
+        ledger::{Counts, Instance, Run, Verdict},
+        order_id::RunTag,
+    };
 
     use super::*;
 
     fn summary(unknown: u64) -> RunSummary {
         RunSummary {
             run_id: "r".parse().unwrap(),
+            instance: Instance::ALONE,
             rate_asked: None,
             rate_achieved: 1.0,
             seconds: 1.0,
@@ -140,6 +167,7 @@ mod tests {
             queue_full: 0,
             lateness_ms: LatencySummary::default(),
             acknowledgement_ms: LatencySummary::default(),
+            round_trip_ms: LatencySummary::default(),
             verdict: Verdict::Valid,
         }
     }
@@ -147,6 +175,7 @@ mod tests {
     struct Orders {
         acknowledged: std::ops::Range<u64>,
         failed: std::ops::Range<u64>,
+        invalid: std::ops::Range<u64>,
         in_topic: std::ops::Range<u64>,
         dead_lettered: std::ops::Range<u64>,
         stored: std::ops::Range<u64>,
@@ -157,8 +186,22 @@ mod tests {
         let in_topic = |range: std::ops::Range<u64>| InTopic { sequences: range.collect(), repeats: 0 };
         AuditReport::compare(Evidence {
             run_id: "r".parse().unwrap(),
-            journal: JournalContents { acknowledged: orders.acknowledged.collect(), failed: orders.failed.collect() },
-            summary: orders.unknown.map(summary),
+            ledgers: vec![Ledger {
+                run: Run {
+                    run_id: "r".parse().unwrap(),
+                    instance: Instance::ALONE,
+                    tag: RunTag::random(),
+                    started_at: DateTime::UNIX_EPOCH,
+                    topic: "orders".to_owned(),
+                    settings: BTreeMap::new(),
+                },
+                journal: JournalContents {
+                    acknowledged: orders.acknowledged.collect(),
+                    failed: orders.failed.collect(),
+                    invalid: orders.invalid.collect(),
+                },
+                summary: orders.unknown.map(summary),
+            }],
             in_topic: in_topic(orders.in_topic),
             dead_lettered: in_topic(orders.dead_lettered),
             stored: orders.stored.collect(),
@@ -169,6 +212,7 @@ mod tests {
     const WHOLE: Orders = Orders {
         acknowledged: 0..100,
         failed: 0..0,
+        invalid: 0..0,
         in_topic: 0..100,
         dead_lettered: 0..0,
         stored: 0..100,
@@ -179,6 +223,15 @@ mod tests {
     fn a_whole_run_is_balanced_and_dead_letters_count_as_kept() {
         assert!(compare(WHOLE).is_balanced());
         assert!(compare(Orders { stored: 10..100, dead_lettered: 0..10, ..WHOLE }).is_balanced());
+    }
+
+    #[test]
+    fn an_invalid_order_is_to_be_dead_lettered_and_not_stored() {
+        let sorted_out = compare(Orders { stored: 10..100, dead_lettered: 0..10, invalid: 0..10, ..WHOLE });
+        assert_eq!((sorted_out.invalid, sorted_out.is_balanced()), (10, true));
+        let let_through = compare(Orders { stored: 5..100, dead_lettered: 0..5, invalid: 0..10, ..WHOLE });
+        assert_eq!((let_through.invalid_stored, let_through.is_balanced()), (5, false));
+        assert!(!compare(Orders { stored: 10..100, invalid: 0..10, ..WHOLE }).is_balanced());
     }
 
     #[test]

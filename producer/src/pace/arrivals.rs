@@ -3,7 +3,7 @@
 use std::{str::FromStr, time::Duration};
 
 use clap::ValueEnum;
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use super::profile::{ORDER, Profile};
 
@@ -37,7 +37,7 @@ impl FromStr for Burst {
 }
 
 /// Due times in nanoseconds after the start, in order, for ever.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Arrivals {
     profile: Profile,
     spread: Spread,
@@ -45,13 +45,13 @@ pub struct Arrivals {
     burst: Option<Bursting>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Spread {
     Constant { next: u128 },
-    Poisson { work: u128, random: Box<StdRng> },
+    Poisson { work: u128, random: Box<Xoshiro256PlusPlus> },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Bursting {
     orders: u64,
     every: u64,
@@ -64,7 +64,7 @@ impl Arrivals {
     pub fn new(profile: Profile, arrival: Arrival, burst: Option<Burst>, seed: u64) -> Self {
         let spread = match arrival {
             Arrival::Constant => Spread::Constant { next: 0 },
-            Arrival::Poisson => Spread::Poisson { work: 0, random: Box::new(StdRng::seed_from_u64(seed)) },
+            Arrival::Poisson => Spread::Poisson { work: 0, random: Box::new(Xoshiro256PlusPlus::seed_from_u64(seed)) },
         };
         let burst = burst.map(|burst| {
             let every = u64::try_from(burst.every.as_nanos()).unwrap_or(u64::MAX);

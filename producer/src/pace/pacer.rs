@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use shared::ledger::Instance;
+
 use super::arrivals::Arrivals;
 
 /// How orders become due.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Pace {
     /// By a schedule.
     Scheduled(Box<Arrivals>),
@@ -27,7 +29,7 @@ pub enum End {
 /// An order to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Which one it is, counted from 0; skipped ones are counted.
+    /// Which of the run's orders it is, counted from 0; skipped ones and those of other instances are counted.
     pub number: u64,
     /// When it was due, in nanoseconds after the start.
     pub due: u64,
@@ -45,13 +47,15 @@ pub enum Next {
 }
 
 /// Says what to do at each time. All that is due goes at once; a stall is caught up, but no more than `catch_up` of it:
-/// what is further behind is skipped, and counted.
-#[derive(Debug)]
+/// what is further behind is skipped, and counted. Where several producers share a run, all have the same schedule, and each
+/// takes those of its orders that are its own.
+#[derive(Clone, Debug)]
 pub struct Pacer {
     pace: Pace,
     end: End,
     warm_up: u64,
     catch_up: u64,
+    instance: Instance,
     number: u64,
     measured: u64,
     skipped: u64,
@@ -61,7 +65,21 @@ impl Pacer {
     /// A pacer at its first order. Orders due within `warm_up` are sent before the run proper.
     pub fn new(pace: Pace, end: End, warm_up: Duration, catch_up: Duration) -> Self {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Self { pace, end, warm_up: nanos(warm_up), catch_up: nanos(catch_up), number: 0, measured: 0, skipped: 0 }
+        let (warm_up, catch_up, instance) = (nanos(warm_up), nanos(catch_up), Instance::ALONE);
+        Self { pace, end, warm_up, catch_up, instance, number: 0, measured: 0, skipped: 0 }
+    }
+
+    /// The part of the schedule that is `instance`'s.
+    pub fn of_instance(self, instance: Instance) -> Self {
+        match (&self.pace, self.end) {
+            (Pace::Scheduled(_), _) => Self { instance, ..self },
+            // Without a schedule an instance sees its own orders alone.
+            (Pace::Unpaced, End::Orders(orders)) => {
+                let end = End::Orders(instance.share_of(orders));
+                Self { instance, number: instance.first(), end, ..self }
+            }
+            (Pace::Unpaced, _) => Self { instance, number: instance.first(), ..self },
+        }
     }
 
     /// What to do at `now`, in nanoseconds after the start (below 0 before it).
@@ -79,6 +97,9 @@ impl Pacer {
                 return Next::WaitUntil(due);
             }
             let order = self.take(due);
+            if !self.instance.has(order.number) {
+                continue;
+            }
             if due.saturating_add(self.catch_up) >= now {
                 return Next::Send(order);
             }
@@ -95,14 +116,18 @@ impl Pacer {
     }
 
     fn take(&mut self, due: u64) -> Order {
-        if let Pace::Scheduled(arrivals) = &mut self.pace {
-            arrivals.next();
-        }
+        let order = Order { number: self.number, due };
+        self.number += match &mut self.pace {
+            Pace::Scheduled(arrivals) => {
+                arrivals.next();
+                1
+            }
+            Pace::Unpaced => self.instance.stride(),
+        };
         if due >= self.warm_up {
             self.measured += 1;
         }
-        self.number += 1;
-        Order { number: self.number - 1, due }
+        order
     }
 
     /// Whether orders have a schedule.
@@ -126,14 +151,32 @@ impl Pacer {
         Some(Duration::from_nanos(end.saturating_sub(self.warm_up)))
     }
 
+    /// When no more orders become due, where a time was given for that.
+    pub fn end(&self) -> Option<Duration> {
+        match self.end {
+            End::At(end) => Some(Duration::from_nanos(end)),
+            End::Orders(_) | End::Open => None,
+        }
+    }
+
     /// Number of orders that the whole run has, for a progress bar; expected only, where arrivals are random.
     pub fn expected(&self) -> Option<u64> {
         match (&self.pace, self.end) {
-            (Pace::Scheduled(arrivals), End::At(end)) => Some(arrivals.before(end)),
-            (Pace::Scheduled(arrivals), End::Orders(orders)) => Some(arrivals.before(self.warm_up) + orders),
+            (Pace::Scheduled(arrivals), End::At(end)) => Some(self.instance.share_of(arrivals.before(end))),
+            (Pace::Scheduled(arrivals), End::Orders(orders)) => {
+                Some(self.instance.share_of(arrivals.before(self.warm_up) + orders))
+            }
             (Pace::Unpaced, End::Orders(orders)) => Some(orders),
             (Pace::Unpaced, End::At(_)) | (_, End::Open) => None,
         }
+    }
+
+    /// Number of orders that are due by `now`, in nanoseconds after the start; `None` without a schedule. Expected only,
+    /// where arrivals are random.
+    pub fn due_by(&self, now: u64) -> Option<u64> {
+        let Pace::Scheduled(arrivals) = &self.pace else { return None };
+        let due = self.instance.share_of(arrivals.before(now));
+        Some(self.expected().map_or(due, |all| due.min(all)))
     }
 }
 
@@ -213,6 +256,32 @@ mod tests {
             sent += 1;
         }
         assert_eq!((sent, pacer.length()), (14, Some(Duration::from_millis(400))));
+    }
+
+    #[test]
+    fn instances_share_a_schedule_without_gap_or_overlap() {
+        let all = pacer(Profile::constant(rate(1_000.0)), End::Orders(100), Duration::from_secs(2));
+        let orders = |mut pacer: Pacer| {
+            std::iter::from_fn(move || match pacer.next(1_000_000_000) {
+                Next::Send(order) => Some(order),
+                _ => None,
+            })
+        };
+        let whole: Vec<Order> = orders(all.clone()).collect();
+        let mut shared = Vec::new();
+        for instance in "1/3".parse::<Instance>().unwrap().all() {
+            let mine = all.clone().of_instance(instance);
+            let expected = mine.expected();
+            assert_eq!(mine.due_by(u64::MAX), expected);
+            let before = shared.len();
+            shared.extend(orders(mine));
+            assert_eq!(Some((shared.len() - before) as u64), expected);
+        }
+        shared.sort_by_key(|order| order.number);
+        assert_eq!(shared, whole);
+        let unpaced = Pacer::new(Pace::Unpaced, End::Orders(10), Duration::ZERO, Duration::ZERO);
+        let second: Vec<u64> = orders(unpaced.of_instance("2/4".parse().unwrap())).map(|order| order.number).collect();
+        assert_eq!(second, [1, 5, 9]);
     }
 
     #[test]

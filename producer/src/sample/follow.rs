@@ -1,20 +1,21 @@
-//! Users and products, drawn from Redis in bulk and ahead of need, so that the sending thread never waits (invariant 3).
+//! Draws users and products from Redis in bulk and ahead of need, for as long as the run lasts.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
 use redis::{RedisResult, aio::ConnectionManager};
-use serde::Deserialize;
 use shared::{
     cache::{self, CacheKeys},
-    catalog::{ProductId, UserId},
+    catalog::UserId,
     retry::Backoff,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use super::{SampledProduct, SampledUser};
 use crate::metrics;
 
 /// A batch is drawn anew after this, used or not, so that what is sampled follows the cache.
@@ -22,23 +23,7 @@ const FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// Time between two draws at least: beyond that, new pairs are made of what was drawn, so that an unpaced run spends its
 /// processor on orders.
-const DRAW_EVERY: Duration = Duration::from_millis(100);
-
-/// What an order needs to know of a user.
-#[derive(Clone, Debug, Deserialize)]
-pub struct SampledUser {
-    /// Who orders.
-    pub user_id: UserId,
-}
-
-/// What an order needs to know of a product.
-#[derive(Clone, Debug, Deserialize)]
-pub struct SampledProduct {
-    /// What is ordered.
-    pub product_id: ProductId,
-    /// Whole won a piece.
-    pub price: i32,
-}
+const DRAW_EVERY: Duration = Duration::from_millis(500);
 
 /// As many users as products, each drawn at random with repetition.
 #[derive(Clone, Debug)]
@@ -46,6 +31,7 @@ struct Batch {
     users: Vec<SampledUser>,
     products: Vec<SampledProduct>,
     drawn_at: Instant,
+    refreshed_at: Option<DateTime<Utc>>,
 }
 
 impl Batch {
@@ -56,8 +42,9 @@ impl Batch {
     async fn draw(connection: &mut ConnectionManager, keys: &CacheKeys, size: usize) -> RedisResult<Option<Self>> {
         let users = cache::sample(connection, &keys.users, size).await?;
         let products = cache::sample(connection, &keys.products, size).await?;
+        let refreshed_at = cache::refreshed_at(connection, keys).await?;
         let filled = !users.is_empty() && !products.is_empty();
-        Ok(filled.then(|| Self { users, products, drawn_at: Instant::now() }))
+        Ok(filled.then(|| Self { users, products, drawn_at: Instant::now(), refreshed_at }))
     }
 }
 
@@ -77,14 +64,15 @@ pub struct Samples {
 }
 
 /// The drawing task's end.
-pub struct Sampler {
+pub struct Follower {
     connection: ConnectionManager,
     keys: CacheKeys,
     size: usize,
     slot: Arc<Slot>,
+    refreshed_at: watch::Sender<Option<DateTime<Utc>>>,
 }
 
-/// Draws a first batch of `size` and gives both ends.
+/// Draws a first batch of `size` and gives both ends; `refreshed_at` is told the cache's.
 ///
 /// # Errors
 /// When Redis fails or the cache is empty.
@@ -92,21 +80,17 @@ pub async fn open(
     mut connection: ConnectionManager,
     keys: CacheKeys,
     size: usize,
-) -> anyhow::Result<(Sampler, Samples)> {
-    let batch =
-        Batch::draw(&mut connection, &keys, size).await.context("users and products can't be drawn from Redis")?;
-    ensure!(
-        batch.is_some(),
-        "the cache is empty ({} and {} have no rows): seed the database (orderdb seed) and run the cache-worker first",
-        keys.users,
-        keys.products
-    );
-    let batch = batch.context("the cache is empty")?;
+    refreshed_at: watch::Sender<Option<DateTime<Utc>>>,
+) -> anyhow::Result<(Follower, Samples)> {
+    let drawn = Batch::draw(&mut connection, &keys, size).await;
+    let Some(batch) = drawn.context("users and products can't be drawn from Redis")? else { bail!(keys.empty()) };
+    refreshed_at.send_replace(batch.refreshed_at);
     let slot = Arc::new(Slot::default());
-    Ok((Sampler { connection, keys, size, slot: slot.clone() }, Samples { slot, batch, position: 0, passes: 0 }))
+    let samples = Samples { slot: slot.clone(), batch, position: 0, passes: 0 };
+    Ok((Follower { connection, keys, size, slot, refreshed_at }, samples))
 }
 
-impl Sampler {
+impl Follower {
     /// Draws batches for as long as it is polled. When Redis is lost it says so once, keeps trying, and says once that it
     /// is back; the sending thread goes on with what it holds.
     pub async fn run(mut self) {
@@ -119,6 +103,7 @@ impl Sampler {
                         tracing::info!("samples are drawn from Redis again");
                     }
                     backoff = Backoff::start();
+                    self.refreshed_at.send_replace(batch.refreshed_at);
                     *self.slot.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(batch);
                     let drawn = tokio::time::Instant::now();
                     let _ = tokio::time::timeout(FRESH_FOR, self.slot.taken.notified()).await;

@@ -1,20 +1,24 @@
 //! What the producer is told.
 
-use std::{collections::BTreeMap, path::PathBuf, str::FromStr, time::Duration};
+mod load;
+mod orders;
+mod run;
 
-use anyhow::ensure;
-use chrono::{DateTime, Utc};
-use clap::{Args, Parser};
+use std::collections::BTreeMap;
+
+use clap::Parser;
 use shared::{
     cache::CacheSettings,
     kafka::{KafkaSettings, TopicSettings},
-    ledger::{RunId, RunsDirectory},
-    order_id::Sequence,
-    program::{OutputFormat, positive_duration},
+    program::OutputFormat,
     telemetry::TelemetryArgs,
 };
 
-use crate::pace::{Arrival, Arrivals, Burst, End, InvalidRate, Pace, Pacer, Profile, Rate, Step};
+pub use self::{
+    load::{AskedRate, LoadSettings},
+    orders::{OrderSettings, Source},
+    run::RunSettings,
+};
 
 /// Emits synthetic orders to Kafka at exactly the rate asked, counts what the brokers acknowledge, and leaves a ledger by
 /// which `orderdb audit` can prove that nothing was lost.
@@ -24,12 +28,15 @@ use crate::pace::{Arrival, Arrivals, Burst, End, InvalidRate, Pace, Pacer, Profi
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  producer --rate 1000 --duration 30s\n  producer --rate 50 --count 10000 --output json\n\nExit codes: 0 valid, 1 failed, 2 wrong usage, 3 finished but not valid (the rate was missed, an order was lost)."
+    after_help = "Examples:\n  producer --rate 1000 --duration 30s\n  producer --rate 50 --count 10000 --output json\n  producer --steps 500:30s,1000:30s,2000:30s --skew 1.1\n  producer --rate max --count 1000000\n\nExit codes: 0 valid, 1 failed, 2 wrong usage, 3 finished but not valid (the rate was missed, an order was lost)."
 )]
 pub struct Command {
     /// How many orders, how fast.
     #[command(flatten)]
     pub load: LoadSettings,
+    /// What the orders are made of.
+    #[command(flatten)]
+    pub orders: OrderSettings,
     /// Where users and products are sampled.
     #[command(flatten)]
     pub cache: CacheSettings,
@@ -39,9 +46,9 @@ pub struct Command {
     /// The topic.
     #[command(flatten)]
     pub topic: TopicSettings,
-    /// The run's ledger.
+    /// The run and its ledger.
     #[command(flatten)]
-    pub ledger: LedgerSettings,
+    pub run: RunSettings,
     /// Metrics and health.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
@@ -50,141 +57,12 @@ pub struct Command {
     pub output: OutputFormat,
 }
 
-/// What `--rate` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AskedRate {
-    /// Orders a second.
-    Fixed(Rate),
-    /// As fast as the brokers acknowledge.
-    Max,
-}
-
-impl FromStr for AskedRate {
-    type Err = InvalidRate;
-
-    fn from_str(text: &str) -> Result<Self, InvalidRate> {
-        if text == "max" { Ok(Self::Max) } else { text.parse().map(Self::Fixed) }
-    }
-}
-
-/// How many orders, how fast.
-#[derive(Clone, Debug, Args)]
-pub struct LoadSettings {
-    /// Orders a second, such as 1000 or 0.5, or `max` for as fast as the brokers acknowledge.
-    #[arg(long, value_name = "ORDERS_A_SECOND", required_unless_present = "steps")]
-    pub rate: Option<AskedRate>,
-    /// How long orders become due, such as 30s or 5m; without it and --count, until Ctrl-C.
-    #[arg(long, value_parser = positive_duration, conflicts_with = "count")]
-    pub duration: Option<Duration>,
-    /// How many orders.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=Sequence::LIMIT))]
-    pub count: Option<u64>,
-    /// One rate after the other, such as 500:30s,1000:30s,2000:30s; in place of --rate and --duration.
-    #[arg(long, value_delimiter = ',', value_name = "RATE:DURATION", conflicts_with_all = ["rate", "duration", "count", "ramp_up"])]
-    pub steps: Vec<Step>,
-    /// Begin at 0 and reach the rate only after this long.
-    #[arg(long, value_parser = positive_duration, value_name = "DURATION")]
-    pub ramp_up: Option<Duration>,
-    /// Extra orders at once, again and again: 5000@10s is 5,000 every 10 s.
-    #[arg(long, value_name = "ORDERS@DURATION")]
-    pub burst: Option<Burst>,
-    /// How orders are spread: evenly, or as those of many independent buyers are.
-    #[arg(long, value_enum, default_value_t)]
-    pub arrival: Arrival,
-    /// Send for this long before --count and --duration begin; audited, but left out of the figures.
-    #[arg(long, default_value = "0s", value_parser = humantime::parse_duration, value_name = "DURATION")]
-    pub warm_up: Duration,
-    /// How much of a stall is caught up. What is further behind is skipped, which makes the run invalid.
-    #[arg(long, default_value = "2s", value_parser = humantime::parse_duration, value_name = "DURATION")]
-    pub catch_up: Duration,
-    /// A run whose lateness (sent − due) has a 99th percentile above this is not valid.
-    #[arg(long, default_value = "250ms", value_parser = positive_duration, value_name = "DURATION")]
-    pub lateness_bound: Duration,
-    /// The same number gives the same arrivals and the same figures of each order; drawn at random when not given.
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// When the first order is due, such as 2026-01-31T09:00:00Z; at once when not given.
-    #[arg(long, value_name = "TIME")]
-    pub start_at: Option<DateTime<Utc>>,
-    /// How long acknowledgements are waited for at the end.
-    #[arg(long, default_value = "30s", value_parser = positive_duration, value_name = "DURATION")]
-    pub flush_timeout: Duration,
-}
-
-impl LoadSettings {
-    /// The schedule that is asked for.
-    ///
-    /// # Errors
-    /// When the settings contradict each other.
-    pub fn pacer(&self, seed: u64) -> anyhow::Result<Pacer> {
-        let profile = match (self.rate, self.ramp_up) {
-            (None, _) => Profile::steps(self.warm_up, &self.steps),
-            (Some(AskedRate::Fixed(rate)), None) => Profile::constant(rate),
-            (Some(AskedRate::Fixed(rate)), Some(ramp)) => Profile::ramp(self.warm_up, ramp, rate),
-            (Some(AskedRate::Max), ramp) => {
-                let scheduled = ramp.is_some() || self.burst.is_some() || self.arrival != Arrival::default();
-                ensure!(!scheduled, "--rate max has no schedule that --ramp-up, --burst or --arrival could shape");
-                return Ok(Pacer::new(Pace::Unpaced, self.end(), self.warm_up, self.catch_up));
-            }
-        };
-        let arrivals = Arrivals::new(profile, self.arrival, self.burst, seed);
-        Ok(Pacer::new(Pace::Scheduled(Box::new(arrivals)), self.end(), self.warm_up, self.catch_up))
-    }
-
-    fn end(&self) -> End {
-        let of_steps = (!self.steps.is_empty()).then(|| self.steps.iter().map(|step| step.length).sum());
-        match (self.count, self.duration.or(of_steps)) {
-            (Some(count), _) => End::Orders(count),
-            (None, Some(length)) => End::At(u64::try_from((self.warm_up + length).as_nanos()).unwrap_or(u64::MAX)),
-            (None, None) => End::Open,
-        }
-    }
-
-    /// The rate that was asked for, when it is one number.
-    pub fn fixed_rate(&self) -> Option<Rate> {
-        match self.rate {
-            Some(AskedRate::Fixed(rate)) if self.ramp_up.is_none() && self.burst.is_none() => Some(rate),
-            _ => None,
-        }
-    }
-
-    /// Whether the orders have a schedule.
-    pub fn is_paced(&self) -> bool {
-        self.rate != Some(AskedRate::Max)
-    }
-
-    /// Users and products to be drawn at once: a twentieth of a second's, within reason, so that there are few calls at a
-    /// high rate, and fresh rows at a low one.
-    pub fn samples_a_batch(&self) -> usize {
-        let steps = self.steps.iter().map(|step| step.rate.per_second());
-        let fastest = match self.rate {
-            Some(AskedRate::Max) => f64::MAX,
-            Some(AskedRate::Fixed(rate)) => rate.per_second(),
-            None => steps.fold(0.0, f64::max),
-        };
-        (fastest / 20.0).clamp(500.0, 5_000.0) as usize
-    }
-}
-
-/// Where the run leaves its traces.
-#[derive(Clone, Debug, Args)]
-pub struct LedgerSettings {
-    /// Folder of the runs.
-    #[command(flatten)]
-    pub runs: RunsDirectory,
-    /// The run's name; made of the time and a random tag when not given.
-    #[arg(long, help_heading = "Run ledger")]
-    pub run_id: Option<RunId>,
-    /// Where the latency log goes; beside the ledger when not given.
-    #[arg(long, value_name = "FOLDER", help_heading = "Run ledger")]
-    pub stats_dir: Option<PathBuf>,
-}
-
 impl Command {
     /// The settings as the ledger keeps them: no secrets.
     pub fn for_record(&self, seed: u64) -> BTreeMap<String, String> {
         let mut record = BTreeMap::from([
             ("load".to_owned(), format!("{:?}", self.load)),
+            ("orders".to_owned(), format!("{:?}", self.orders)),
             ("seed".to_owned(), seed.to_string()),
             ("brokers".to_owned(), self.kafka.brokers.clone()),
             ("topic".to_owned(), self.topic.topic.clone()),
@@ -195,54 +73,5 @@ impl Command {
             record.insert(format!("kafka.{key}"), value);
         }
         record
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(arguments: &[&str]) -> Result<LoadSettings, clap::Error> {
-        Command::try_parse_from(["producer"].iter().chain(arguments)).map(|command| command.load)
-    }
-
-    fn orders(arguments: &[&str]) -> Option<u64> {
-        load(arguments).unwrap().pacer(0).unwrap().expected()
-    }
-
-    #[test]
-    fn the_number_of_orders_is_exact() {
-        assert_eq!(orders(&["--rate", "1000", "--duration", "30s"]), Some(30_000));
-        assert_eq!(orders(&["--rate", "0.3", "--duration", "10s"]), Some(3));
-        assert_eq!(orders(&["--rate", "7", "--count", "13"]), Some(13));
-        assert_eq!(orders(&["--steps", "500:30s,1000:30s,2000:30s"]), Some(105_000));
-        assert_eq!(orders(&["--rate", "1000", "--duration", "30s", "--ramp-up", "30s"]), Some(15_000));
-        assert_eq!(orders(&["--rate", "10", "--duration", "30s", "--burst", "5000@10s"]), Some(300 + 10_000));
-        assert_eq!(orders(&["--rate", "1000", "--duration", "1s", "--warm-up", "5s"]), Some(6_000));
-        assert_eq!(orders(&["--rate", "max", "--count", "5"]), Some(5));
-        assert_eq!(orders(&["--rate", "7"]), None);
-    }
-
-    #[test]
-    fn a_wrong_rate_count_or_duration_is_refused_as_wrong_usage() {
-        for arguments in [
-            &["--rate", "0"][..],
-            &["--rate", "-1"],
-            &["--rate=-1"],
-            &["--rate", "abc"],
-            &["--rate", "NaN"],
-            &["--rate", "1e12"],
-            &["--rate", "1", "--count", "0"],
-            &["--rate", "1", "--duration", "0s"],
-            &["--rate", "1", "--duration", "soon"],
-            &["--rate", "1", "--duration", "1s", "--count", "1"],
-            &["--rate", "1", "--steps", "1:1s"],
-            &["--steps", "1:1s,2"],
-            &["--rate", "1", "--burst", "0@1s"],
-            &[],
-        ] {
-            assert_eq!(load(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
-        }
-        assert!(load(&["--rate", "max", "--arrival", "poisson"]).unwrap().pacer(0).is_err());
     }
 }

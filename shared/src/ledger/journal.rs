@@ -1,6 +1,6 @@
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -10,22 +10,41 @@ use roaring::RoaringTreemap;
 const MAGIC: [u8; 4] = *b"ofj1";
 const ACKNOWLEDGED: u8 = 1;
 const FAILED: u8 = 2;
+const INVALID: u8 = 3;
 const HEADER: usize = MAGIC.len() + 1 + 4 + 4;
 
-/// Appends which sequences were acknowledged or failed since the last time: records of
-/// `magic | kind | length | crc32 | roaring treemap`, integers little-endian.
+/// Appends what became of which sequences since the last time: records of `magic | kind | length | crc32 | roaring treemap`,
+/// integers little-endian.
 pub struct Journal {
     path: PathBuf,
     file: File,
+    /// Bytes that are whole records.
+    length: u64,
 }
 
 /// What a journal holds.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct JournalContents {
     /// Sequences that the brokers acknowledged.
     pub acknowledged: RoaringTreemap,
     /// Sequences that surely are not in the log.
     pub failed: RoaringTreemap,
+    /// Sequences of orders that were made invalid on purpose.
+    pub invalid: RoaringTreemap,
+}
+
+impl JournalContents {
+    /// Adds what `other` holds.
+    pub fn add(&mut self, other: Self) {
+        self.acknowledged |= other.acknowledged;
+        self.failed |= other.failed;
+        self.invalid |= other.invalid;
+    }
+
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.acknowledged.is_empty() && self.failed.is_empty() && self.invalid.is_empty()
+    }
 }
 
 /// The journal can't be kept or read.
@@ -48,16 +67,17 @@ impl Journal {
             action: "created",
             source,
         })?;
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), file, length: 0 })
     }
 
-    /// Appends both sets and waits until they are on the disk. Empty ones leave nothing.
+    /// Appends what `news` holds and waits until it is on the disk. Empty sets leave nothing.
     ///
     /// # Errors
-    /// When the disk takes no more.
-    pub fn append(&mut self, acknowledged: &RoaringTreemap, failed: &RoaringTreemap) -> Result<(), JournalError> {
+    /// When the disk takes no more. The journal then is as it was before, and the next try may go well.
+    pub fn append(&mut self, news: &JournalContents) -> Result<(), JournalError> {
         let mut bytes = Vec::new();
-        for (kind, sequences) in [(ACKNOWLEDGED, acknowledged), (FAILED, failed)] {
+        for (kind, sequences) in [(ACKNOWLEDGED, &news.acknowledged), (FAILED, &news.failed), (INVALID, &news.invalid)]
+        {
             if !sequences.is_empty() {
                 encode(kind, sequences, &mut bytes);
             }
@@ -65,8 +85,14 @@ impl Journal {
         if bytes.is_empty() {
             return Ok(());
         }
-        let written = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
-        written.map_err(|source| JournalError { path: self.path.clone(), action: "written", source })
+        let failed = |source| JournalError { path: self.path.clone(), action: "written", source };
+        let length = self.length + bytes.len() as u64;
+        // What a failed try left behind the last whole record is written over, and the rest of it cut off.
+        self.file.seek(SeekFrom::Start(self.length)).map_err(failed)?;
+        let written = self.file.write_all(&bytes).and_then(|()| self.file.set_len(length));
+        written.and_then(|()| self.file.sync_data()).map_err(failed)?;
+        self.length = length;
+        Ok(())
     }
 }
 
@@ -95,6 +121,7 @@ pub fn read_journal(path: &Path) -> Result<JournalContents, JournalError> {
         match kind {
             ACKNOWLEDGED => contents.acknowledged |= sequences,
             FAILED => contents.failed |= sequences,
+            INVALID => contents.invalid |= sequences,
             other => return Err(failed(damaged(&format!("unknown record kind {other}")))),
         }
         rest = after;
@@ -127,12 +154,16 @@ fn next_record(bytes: &[u8]) -> io::Result<Option<Record<'_>>> {
 mod tests {
     use super::*;
 
+    fn acknowledged(sequences: std::ops::Range<u64>) -> JournalContents {
+        JournalContents { acknowledged: sequences.collect(), ..JournalContents::default() }
+    }
+
     fn journal_of(parts: &[(u64, u64)]) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("acknowledged.journal");
         let mut journal = Journal::create(&path).unwrap();
         for (from, to) in parts {
-            journal.append(&(*from..*to).collect(), &RoaringTreemap::new()).unwrap();
+            journal.append(&acknowledged(*from..*to)).unwrap();
         }
         (folder, path)
     }
@@ -168,8 +199,9 @@ mod tests {
         let mut journal = Journal {
             path: "runs/r/acknowledged.journal".into(),
             file: File::options().write(true).open("/dev/full").unwrap(),
+            length: 0,
         };
-        let error = journal.append(&(0..9).collect(), &RoaringTreemap::new()).unwrap_err();
+        let error = journal.append(&acknowledged(0..9)).unwrap_err();
         let error = format!("{:#}", anyhow::Error::from(error));
         assert!(error.contains("runs/r/acknowledged.journal") && error.contains("No space left"), "{error}");
     }

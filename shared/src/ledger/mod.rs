@@ -1,8 +1,10 @@
 //! What a producer run leaves behind in `runs/<run-id>/`, so that the run can be audited later, even one that was killed:
 //! `run.json` (who, when, how), `acknowledged.journal` (which orders), `summary.json` (how it ended), latency logs.
 
+mod instance;
 mod journal;
 mod run;
 
+pub use instance::{Instance, InvalidInstance};
 pub use journal::{Journal, JournalContents, JournalError, read_journal};
-pub use run::{Counts, Run, RunId, RunSummary, RunsDirectory, Verdict};
+pub use run::{Counts, Ledger, Run, RunId, RunSummary, RunsDirectory, Verdict};

@@ -10,7 +10,10 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::journal::{Journal, JournalContents, read_journal};
+use super::{
+    instance::Instance,
+    journal::{Journal, JournalContents, read_journal},
+};
 use crate::{latency::LatencySummary, order_id::RunTag};
 
 /// Where run ledgers are kept.
@@ -35,6 +38,16 @@ impl RunId {
     /// The id of a run that begins at `started_at` under `tag`.
     pub fn new(started_at: DateTime<Utc>, tag: RunTag) -> Self {
         Self(format!("{}-{tag}", started_at.format("%Y%m%d-%H%M%S")))
+    }
+
+    /// The tag of `instance`'s orders, the same each time; those of a run's instances differ.
+    pub fn tag(&self, instance: Instance) -> RunTag {
+        RunTag::near(crc32fast::hash(self.0.as_bytes()), instance.first())
+    }
+
+    /// A number that stands for the name, for whatever is to be drawn at random but the same again.
+    pub fn seed(&self) -> u64 {
+        u64::from(crc32fast::hash(self.0.as_bytes()))
     }
 }
 
@@ -68,12 +81,15 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Who, when and how: written before the first order.
+/// Who, when and how, of one producer: written before the first order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
     /// The run's name.
     pub run_id: RunId,
-    /// Marks the run's orders.
+    /// Which of the run's producers this is.
+    #[serde(default)]
+    pub instance: Instance,
+    /// Marks the orders.
     pub tag: RunTag,
     /// When its first order is due.
     pub started_at: DateTime<Utc>,
@@ -92,6 +108,9 @@ pub struct Counts {
     pub skipped: u64,
     /// Handed to the client library.
     pub enqueued: u64,
+    /// Of the enqueued, those that were made invalid on purpose: they are to end as dead letters.
+    #[serde(default)]
+    pub invalid: u64,
     /// Acknowledged by the brokers.
     pub acknowledged: u64,
     /// Surely not in the log.
@@ -137,6 +156,8 @@ impl RunSummary {
 pub struct RunSummary {
     /// The run's name.
     pub run_id: RunId,
+    /// Which of the run's producers this is.
+    pub instance: Instance,
     /// Orders a second that were asked for, over the whole schedule; none when it was as many as possible.
     pub rate_asked: Option<f64>,
     /// Orders a second that were sent: over the schedule's length and how late its last order was. Without a schedule,
@@ -157,8 +178,21 @@ pub struct RunSummary {
     pub lateness_ms: LatencySummary,
     /// Acknowledged − due, in milliseconds, without the warm-up.
     pub acknowledgement_ms: LatencySummary,
+    /// Acknowledged − enqueued, in milliseconds, without the warm-up.
+    pub round_trip_ms: LatencySummary,
     /// What the figures are worth.
     pub verdict: Verdict,
+}
+
+/// What is known of one producer's part of a run.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    /// Who, when and how.
+    pub run: Run,
+    /// What became of its orders.
+    pub journal: JournalContents,
+    /// How it ended; a killed one has none.
+    pub summary: Option<RunSummary>,
 }
 
 impl RunsDirectory {
@@ -167,13 +201,19 @@ impl RunsDirectory {
         self.runs_dir.join(&id.0)
     }
 
-    /// Makes the run's folder with `run.json` and an empty journal in it.
+    /// The folder of one producer's part of a run: the run's own, or one in it where several share the run.
+    pub fn folder_of(&self, id: &RunId, instance: Instance) -> PathBuf {
+        let folder = self.folder(id);
+        if instance == Instance::ALONE { folder } else { folder.join(instance.to_string().replace('/', "-of-")) }
+    }
+
+    /// Makes the producer's folder with `run.json` and an empty journal in it.
     ///
     /// # Errors
     /// When the run exists already, or the folder can't be written.
     pub fn create(&self, run: &Run) -> anyhow::Result<Journal> {
-        let folder = self.folder(&run.run_id);
-        ensure!(!folder.join("run.json").exists(), "run {} exists already in {}", run.run_id, self.runs_dir.display());
+        let folder = self.folder_of(&run.run_id, run.instance);
+        ensure!(!folder.join(RUN).exists(), "run {} exists already in {}", run.run_id, folder.display());
         let refused = || {
             format!(
                 "the run ledger can't be kept in {}: free some space there or choose another --runs-dir",
@@ -181,11 +221,19 @@ impl RunsDirectory {
             )
         };
         std::fs::create_dir_all(&folder).with_context(refused)?;
-        let mut journal = Journal::create(&folder.join("acknowledged.journal")).with_context(refused)?;
-        // An empty append would not notice a full disk, so the room for `run.json` is what is tried first.
-        write_whole(&folder.join("run.json"), &serde_json::to_vec_pretty(run)?).with_context(refused)?;
-        journal.append(&Default::default(), &Default::default())?;
+        let journal = Journal::create(&folder.join(JOURNAL)).with_context(refused)?;
+        self.describe(run).with_context(refused)?;
         Ok(journal)
+    }
+
+    /// Writes `run.json`, over that of before.
+    ///
+    /// # Errors
+    /// When the disk takes no more.
+    pub fn describe(&self, run: &Run) -> anyhow::Result<()> {
+        let path = self.folder_of(&run.run_id, run.instance).join(RUN);
+        write_whole(&path, &serde_json::to_vec_pretty(run)?)
+            .with_context(|| format!("the run ledger can't be kept in {}", path.display()))
     }
 
     /// Writes `summary.json`.
@@ -193,30 +241,60 @@ impl RunsDirectory {
     /// # Errors
     /// When the disk takes no more.
     pub fn finish(&self, summary: &RunSummary) -> anyhow::Result<()> {
-        let path = self.folder(&summary.run_id).join("summary.json");
+        let path = self.folder_of(&summary.run_id, summary.instance).join(SUMMARY);
         write_whole(&path, &serde_json::to_vec_pretty(summary)?)
             .with_context(|| format!("the run's summary can't be written to {}", path.display()))
     }
 
-    /// Reads what is known of a run: a killed one has no summary.
+    /// Reads what is known of a run: one ledger a producer, in their order. There is at least one.
     ///
     /// # Errors
-    /// When there is no such run here, or its ledger is damaged.
-    pub fn read(&self, id: &RunId) -> anyhow::Result<(Run, JournalContents, Option<RunSummary>)> {
+    /// When there is no such run here, one of its ledgers is damaged, or that of an instance is not here.
+    pub fn read(&self, id: &RunId) -> anyhow::Result<Vec<Ledger>> {
         let folder = self.folder(id);
-        let run = std::fs::read(folder.join("run.json"))
-            .with_context(|| format!("no run {id} in {}: is --runs-dir right?", self.runs_dir.display()))?;
-        let run = serde_json::from_slice(&run).with_context(|| format!("the ledger of run {id} is damaged"))?;
-        let journal = read_journal(&folder.join("acknowledged.journal"))?;
-        let summary = match std::fs::read(folder.join("summary.json")) {
-            Ok(bytes) => {
-                Some(serde_json::from_slice(&bytes).with_context(|| format!("the summary of run {id} is damaged"))?)
+        let nothing = || format!("no run {id} in {}: is --runs-dir right?", self.runs_dir.display());
+        if folder.join(RUN).exists() {
+            return Ok(vec![read_ledger(id, &folder)?]);
+        }
+        let mut ledgers = Vec::new();
+        for entry in std::fs::read_dir(&folder).with_context(nothing)? {
+            let folder = entry?.path();
+            if folder.join(RUN).exists() {
+                ledgers.push(read_ledger(id, &folder)?);
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error).context("the run's summary can't be read"),
-        };
-        Ok((run, journal, summary))
+        }
+        ledgers.sort_by_key(|ledger| ledger.run.instance);
+        let first = ledgers.first().with_context(nothing)?.run.instance;
+        let here: Vec<Instance> = ledgers.iter().map(|ledger| ledger.run.instance).collect();
+        let missing = first.all().filter(|instance| !here.contains(instance));
+        let missing: Vec<String> = missing.map(|instance| instance.to_string()).collect();
+        ensure!(
+            missing.is_empty() && here.len() as u64 == first.stride(),
+            "run {id} is not whole in {}: {} producers left a ledger, that of instance {} is missing",
+            self.runs_dir.display(),
+            here.len(),
+            missing.join(", ")
+        );
+        Ok(ledgers)
     }
+}
+
+const RUN: &str = "run.json";
+const JOURNAL: &str = "acknowledged.journal";
+const SUMMARY: &str = "summary.json";
+
+fn read_ledger(id: &RunId, folder: &Path) -> anyhow::Result<Ledger> {
+    let run = std::fs::read(folder.join(RUN)).with_context(|| format!("the ledger of run {id} can't be read"))?;
+    let run = serde_json::from_slice(&run).with_context(|| format!("the ledger of run {id} is damaged"))?;
+    let journal = read_journal(&folder.join(JOURNAL))?;
+    let summary = match std::fs::read(folder.join(SUMMARY)) {
+        Ok(bytes) => {
+            Some(serde_json::from_slice(&bytes).with_context(|| format!("the summary of run {id} is damaged"))?)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error).context("the run's summary can't be read"),
+    };
+    Ok(Ledger { run, journal, summary })
 }
 
 /// Readers see the old file or the whole new one.

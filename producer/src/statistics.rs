@@ -1,0 +1,44 @@
+//! librdkafka's own statistics become metrics.
+
+use rdkafka::{Statistics, statistics::Broker};
+use tokio::sync::watch;
+
+use crate::metrics;
+
+/// Exports what the client told last, whenever it tells something, until it is gone. The client tells it as JSON from within
+/// `poll`, on the sending thread: so it is read here.
+pub async fn export(mut told: watch::Receiver<Vec<u8>>) {
+    while told.changed().await.is_ok() {
+        let json = told.borrow_and_update().clone();
+        match serde_json::from_slice::<Statistics>(&json) {
+            Ok(statistics) => export_one(&statistics),
+            Err(error) => tracing::debug!(%error, "the client's statistics can't be read"),
+        }
+    }
+}
+
+fn export_one(statistics: &Statistics) {
+    ::metrics::gauge!(metrics::CLIENT_QUEUE_MESSAGES).set(statistics.msg_cnt as f64);
+    ::metrics::gauge!(metrics::CLIENT_QUEUE_BYTES).set(statistics.msg_size as f64);
+    // Negative ids are those of the addresses that the client began with.
+    for broker in statistics.brokers.values().filter(|broker| broker.nodeid >= 0) {
+        export_broker(broker);
+    }
+}
+
+fn export_broker(broker: &Broker) {
+    let id = broker.nodeid.to_string();
+    let label = || ("broker", id.clone());
+    let count = |count: i64| u64::try_from(count).unwrap_or_default();
+    ::metrics::gauge!(metrics::CONNECTED, &[label()]).set(f64::from(u8::from(broker.state == "UP")));
+    ::metrics::gauge!(metrics::REQUESTS_WAITING, &[label()]).set(broker.outbuf_cnt as f64);
+    ::metrics::gauge!(metrics::REQUESTS_UNANSWERED, &[label()]).set(broker.waitresp_cnt as f64);
+    ::metrics::counter!(metrics::RETRIES, &[label()]).absolute(count(broker.txretries as i64));
+    ::metrics::counter!(metrics::TIMEOUTS, &[label()]).absolute(count(broker.req_timeouts as i64));
+    if let Some(round_trip) = &broker.rtt {
+        for (quantile, micros) in [("0.5", round_trip.p50), ("0.99", round_trip.p99)] {
+            let labels = [label(), ("quantile", quantile.to_owned())];
+            ::metrics::gauge!(metrics::ROUND_TRIP, &labels).set(micros as f64 / 1e6);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// Which of the producers that share a run: `2/4` is the second of four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Instance {
+    number: u32,
+    of: u32,
+}
+
+/// The text names no instance.
+#[derive(Debug, thiserror::Error)]
+#[error("an instance is NUMBER/OF, such as 2/4 for the second of four, of at most {} instances", Instance::MOST)]
+pub struct InvalidInstance;
+
+impl FromStr for Instance {
+    type Err = InvalidInstance;
+
+    fn from_str(text: &str) -> Result<Self, InvalidInstance> {
+        let (number, of) = text.split_once('/').ok_or(InvalidInstance)?;
+        let parse = |text: &str| text.parse::<u32>().map_err(|_| InvalidInstance);
+        let (number, of) = (parse(number)?, parse(of)?);
+        if (1..=Self::MOST).contains(&of) && (1..=of).contains(&number) {
+            Ok(Self { number, of })
+        } else {
+            Err(InvalidInstance)
+        }
+    }
+}
+
+impl TryFrom<String> for Instance {
+    type Error = InvalidInstance;
+
+    fn try_from(text: String) -> Result<Self, InvalidInstance> {
+        text.parse()
+    }
+}
+
+impl From<Instance> for String {
+    fn from(instance: Instance) -> Self {
+        instance.to_string()
+    }
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}
+
+impl Default for Instance {
+    fn default() -> Self {
+        Self::ALONE
+    }
+}
+
+impl Instance {
+    /// A producer that has the run to itself.
+    pub const ALONE: Self = Self { number: 1, of: 1 };
+    /// Producers that one run can have.
+    pub const MOST: u32 = 1_000;
+
+    /// All producers of this one's run.
+    pub fn all(self) -> impl Iterator<Item = Self> {
+        (1..=self.of).map(move |number| Self { number, of: self.of })
+    }
+
+    /// The first of the run's orders that are this one's: it has every [`Self::stride`]th from there on.
+    pub fn first(self) -> u64 {
+        u64::from(self.number - 1)
+    }
+
+    /// Producers of the run.
+    pub fn stride(self) -> u64 {
+        u64::from(self.of)
+    }
+
+    /// Whether the run's `n`th order, counted from 0, is this one's.
+    pub fn has(self, n: u64) -> bool {
+        n % self.stride() == self.first()
+    }
+
+    /// How many of the run's first `orders` are this one's.
+    pub fn share_of(self, orders: u64) -> u64 {
+        orders.saturating_sub(self.first()).div_ceil(self.stride())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_order_is_one_instances_and_no_others() {
+        let one: Instance = "1/3".parse().unwrap();
+        for orders in 0..20 {
+            let shares: Vec<u64> = one.all().map(|instance| instance.share_of(orders)).collect();
+            assert_eq!(shares.iter().sum::<u64>(), orders);
+            for (instance, share) in one.all().zip(shares) {
+                assert_eq!((0..orders).filter(|n| instance.has(*n)).count() as u64, share);
+            }
+        }
+        assert_eq!((Instance::ALONE.share_of(7), Instance::ALONE.has(6)), (7, true));
+    }
+
+    #[test]
+    fn a_text_that_names_no_instance_is_refused() {
+        for text in ["", "1", "0/3", "4/3", "1/0", "-1/3", "1/1001", "a/b", "1/3/5"] {
+            assert!(text.parse::<Instance>().is_err(), "{text}");
+        }
+        assert_eq!("2/4".parse::<Instance>().unwrap().to_string(), "2/4");
+    }
+}
