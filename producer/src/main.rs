@@ -10,6 +10,7 @@ use chrono::Utc;
 use producer::{
     client::{client, client_config, linger},
     deliver::{Delivery, DeliveryContext, Start},
+    encode::Encoder,
     partition::{Partitioning, Turns},
     progress::View,
     publish::{Publisher, Sent},
@@ -70,12 +71,9 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         producer: client(&config, DeliveryContext { delivery: delivery.clone(), statistics: told })?,
         delivery: delivery.clone(),
         pacer,
-        samples: opened.samples,
-        invalid: command.orders.invalid,
+        encoder: Encoder::new(run.tag, opened.samples, seed, command.orders.invalid),
         turns: turns.then(|| Turns::new(partitions, linger(paced))),
         topic: run.topic.clone(),
-        tag: run.tag,
-        seed,
         flush_timeout: command.load.flush_timeout,
     };
     let helpers = [

@@ -40,14 +40,18 @@ impl Turns {
         Self { partitions, length, partition: 0, orders: 0, ends: length }
     }
 
-    /// The partition of the next order.
-    pub fn partition_of(&mut self, order: Order) -> i32 {
+    /// Takes the next order; its partition is [`Self::partition`] until there is another.
+    pub fn take(&mut self, order: Order) {
         if order.due >= self.ends || self.orders == ORDERS_A_TURN {
             self.partition = (self.partition + 1) % self.partitions;
             self.orders = 0;
             self.ends = order.due.saturating_add(self.length);
         }
         self.orders += 1;
+    }
+
+    /// The partition of the order that was taken last.
+    pub fn partition(&self) -> i32 {
         self.partition as i32
     }
 }
@@ -58,7 +62,11 @@ mod tests {
 
     fn partitions(due: impl Iterator<Item = u64>) -> Vec<i32> {
         let mut turns = Turns::new(3, Duration::from_millis(2));
-        due.map(|due| turns.partition_of(Order { number: 0, due })).collect()
+        let partition_of = |due| {
+            turns.take(Order { number: 0, due });
+            turns.partition()
+        };
+        due.map(partition_of).collect()
     }
 
     #[test]

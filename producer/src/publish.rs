@@ -5,27 +5,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
-use chrono::DateTime;
+use anyhow::bail;
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
-    message::{Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer, PurgeConfig},
-};
-use shared::{
-    order_id::{OrderId, RunTag, Sequence},
-    wire::{self, EVENT_TYPE_HEADER},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     deliver::{Delivery, DeliveryContext},
-    flaw::{Flaw, Share},
-    generate::Generator,
+    encode::Encoder,
     pace::{Next, Order, Pacer},
     partition::Turns,
     report::HICCUP,
-    sample::Samples,
 };
 
 /// Sends between two looks at what was acknowledged; also how often a stop is noticed when the sender is behind.
@@ -44,18 +36,12 @@ pub struct Publisher {
     pub delivery: Arc<Delivery>,
     /// When orders are due.
     pub pacer: Pacer,
-    /// Users and products.
-    pub samples: Samples,
-    /// How many are invalid on purpose.
-    pub invalid: Share,
+    /// Makes them, one at a time.
+    pub encoder: Encoder,
     /// Which partition is whose turn; none when the key decides.
     pub turns: Option<Turns>,
     /// The topic.
     pub topic: String,
-    /// Marks the orders.
-    pub tag: RunTag,
-    /// Decides the figures of the orders.
-    pub seed: u64,
     /// How long acknowledgements are waited for at the end.
     pub flush_timeout: Duration,
 }
@@ -70,20 +56,6 @@ pub struct Sent {
     pub fatal: Option<anyhow::Error>,
 }
 
-/// Buffers that are used for every order again.
-struct Encoder {
-    generator: Generator,
-    key: [u8; OrderId::TEXT_LEN],
-    value: Vec<u8>,
-    headers: OwnedHeaders,
-    flaw: Option<Flaw>,
-    partition: Option<i32>,
-}
-
-fn headers(flaw: Option<Flaw>) -> OwnedHeaders {
-    OwnedHeaders::new().insert(Header { key: EVENT_TYPE_HEADER, value: Some(Flaw::event_type(flaw)) })
-}
-
 /// What the sending thread does after it has sent what was due.
 enum Then {
     Again,
@@ -96,18 +68,10 @@ impl Publisher {
     /// thread of its own. What the client library still holds when the deadline of the flush is over is counted before
     /// this returns.
     pub fn run(mut self, stop: &CancellationToken) -> Sent {
-        let mut encoder = Encoder {
-            generator: Generator::new(self.seed),
-            key: [0; OrderId::TEXT_LEN],
-            value: Vec::with_capacity(512),
-            headers: headers(None),
-            flaw: None,
-            partition: None,
-        };
         let mut waiting = None;
         let mut fatal = None;
         while !stop.is_cancelled() && fatal.is_none() {
-            let then = self.send_due(&mut waiting, &mut encoder);
+            let then = self.send_due(&mut waiting);
             self.delivery.look(|| self.producer.poll(Duration::ZERO));
             match then {
                 Ok(Then::Again) => {}
@@ -136,7 +100,7 @@ impl Publisher {
     }
 
     /// Sends what is due, at most [`SENDS_A_POLL`]; an order that found the client's queue full is `waiting`.
-    fn send_due(&mut self, waiting: &mut Option<Order>, encoder: &mut Encoder) -> anyhow::Result<Then> {
+    fn send_due(&mut self, waiting: &mut Option<Order>) -> anyhow::Result<Then> {
         let mut now = self.delivery.now();
         for _ in 0..SENDS_A_POLL {
             let order = match waiting.take() {
@@ -145,19 +109,19 @@ impl Publisher {
                 // Without a schedule an order is due when it is taken.
                 Some(order) => {
                     let order = Order { due: u64::try_from(now).unwrap_or_default(), ..order };
-                    self.encode(order, now, encoder)?;
+                    self.encode(order, now)?;
                     order
                 }
                 None => match self.pacer.next(now) {
                     Next::Send(order) => {
-                        self.encode(order, now, encoder)?;
+                        self.encode(order, now)?;
                         order
                     }
                     Next::WaitUntil(due) => return Ok(Then::WaitUntil(due)),
                     Next::Over => return Ok(Then::End),
                 },
             };
-            match self.enqueue(order, encoder)? {
+            match self.enqueue(order)? {
                 Some(sent_at) => now = sent_at,
                 None => {
                     *waiting = Some(order);
@@ -168,35 +132,24 @@ impl Publisher {
         Ok(Then::Again)
     }
 
-    fn encode(&mut self, order: Order, now: i64, encoder: &mut Encoder) -> anyhow::Result<()> {
-        let due_nanos = self.delivery.due_unix_nanos(order);
-        let sequence = Sequence::new(order.number).context("the run has more orders than it can name")?;
-        OrderId::new(due_nanos, self.tag, sequence).encode(&mut encoder.key);
-        let created_at = DateTime::from_timestamp_micros((due_nanos / 1_000) as i64).unwrap_or_default();
-        let mut random = encoder.generator.random_of(order.number);
-        let (user, product) = self.samples.next(self.delivery.instant(now), &mut random);
-        let event = encoder.generator.order(&mut random, user, product, created_at);
-        encoder.partition = self.turns.as_mut().map(|turns| turns.partition_of(order));
-        encoder.flaw = self.invalid.draw(&mut random);
-        encoder.value.clear();
-        match encoder.flaw {
-            None => wire::encode_value(&event, &mut encoder.value),
-            Some(flaw) => flaw.encode(event, &mut encoder.value),
+    fn encode(&mut self, order: Order, now: i64) -> anyhow::Result<()> {
+        if let Some(turns) = &mut self.turns {
+            turns.take(order);
         }
-        Ok(())
+        self.encoder.encode(order.number, self.delivery.due_unix_nanos(order), self.delivery.instant(now))
     }
 
     /// Hands the encoded order over and gives the time, in nanoseconds after the start; nothing when the client's queue is
     /// full, and the order has to wait.
-    fn enqueue(&mut self, order: Order, encoder: &Encoder) -> anyhow::Result<Option<i64>> {
+    fn enqueue(&mut self, order: Order) -> anyhow::Result<Option<i64>> {
         let due_millis = self.delivery.due_unix_nanos(order) / 1_000_000;
-        let ticket = self.delivery.sending(order, encoder.flaw);
+        let ticket = self.delivery.sending(order, self.encoder.flaw());
         let mut record = BaseRecord::with_opaque_to(&self.topic, ticket.opaque())
-            .key(&encoder.key)
-            .payload(&encoder.value)
-            .headers(if encoder.flaw.is_none() { encoder.headers.clone() } else { headers(encoder.flaw) })
+            .key(self.encoder.key())
+            .payload(self.encoder.value())
+            .headers(self.encoder.headers())
             .timestamp(due_millis as i64);
-        record.partition = encoder.partition;
+        record.partition = self.turns.as_ref().map(Turns::partition);
         match self.producer.send(record).map_err(|(error, _)| error) {
             Ok(()) => Ok(Some(self.delivery.sent(ticket))),
             Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => {
