@@ -21,6 +21,8 @@ pub fn client_config(kafka: &KafkaSettings, paced: bool) -> ClientConfig {
         ("acks", "all"),
         ("enable.idempotence", "true"),
         ("compression.type", "lz4"),
+        // Connected to each broker from the beginning, not from the first order on.
+        ("enable.sparse.connections", "false"),
         ("linger.ms", &linger(paced).as_millis().to_string()),
         ("batch.size", "1000000"),
         // A batch goes as soon as its partition's turn is over.

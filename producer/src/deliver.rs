@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use rdkafka::{
     ClientContext, Message,
     bindings::{rd_kafka_message_status, rd_kafka_msg_status_t},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, DeliveryResult},
     producer::ProducerContext,
 };
@@ -47,11 +47,10 @@ impl Start {
     }
 }
 
-/// An order on its way: handed over, or about to be, and not yet told again.
+/// An order on its way: handed over, and not yet told again.
 #[derive(Clone, Copy, Debug)]
 struct OnItsWay {
     order: Order,
-    flaw: Option<Flaw>,
     /// When it was handed over, in nanoseconds after the start.
     enqueued: i64,
 }
@@ -59,6 +58,15 @@ struct OnItsWay {
 /// What librdkafka carries for us with an order, and gives back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket(usize);
+
+/// What became of an order that was to be handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandedOver {
+    /// The client library has it since then, in nanoseconds after the start.
+    At(i64),
+    /// The client library's queue takes no more.
+    QueueFull,
+}
 
 #[derive(Default)]
 struct State {
@@ -108,40 +116,41 @@ impl Delivery {
         self.start.unix_nanos() + order.due
     }
 
-    /// The order is about to be handed over.
-    pub fn sending(&self, order: Order, flaw: Option<Flaw>) -> Ticket {
-        Ticket(self.lock().on_their_way.insert(OnItsWay { order, flaw, enqueued: 0 }))
-    }
-
-    /// The order was handed over; gives the time, in nanoseconds after the start.
-    pub fn sent(&self, ticket: Ticket) -> i64 {
-        let now = self.now();
+    /// Hands the order over by `send`, which gets the ticket that librdkafka is to carry, and gives the time of it, in
+    /// nanoseconds after the start; nothing when the client's queue is full. What librdkafka refuses for good is counted.
+    ///
+    /// # Errors
+    /// When the client library refuses the order.
+    pub fn hand_over(
+        &self,
+        order: Order,
+        flaw: Option<Flaw>,
+        send: impl FnOnce(Ticket) -> Result<(), KafkaError>,
+    ) -> Result<HandedOver, KafkaError> {
+        // Held while sending: what comes back is told on this thread, and only when it asks.
         let mut state = self.lock();
-        let sent = &mut state.on_their_way[ticket.0];
-        sent.enqueued = now;
-        let OnItsWay { order, flaw, .. } = *sent;
-        let part = self.part(order.due);
-        state.tally.enqueued(now - order.due as i64, part);
-        if flaw.is_some() {
-            state.tally.invalid(order.number, part);
+        let State { tally, on_their_way, .. } = &mut *state;
+        let place = on_their_way.vacant_entry();
+        let sent = send(Ticket(place.key()));
+        if let Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) = sent {
+            tally.queue_full += 1;
+            return Ok(HandedOver::QueueFull);
         }
-        now
-    }
-
-    /// The client's queue took no more: the order was not handed over.
-    pub fn queue_full(&self, ticket: Ticket) {
-        let mut state = self.lock();
-        state.on_their_way.remove(ticket.0);
-        state.tally.queue_full += 1;
-    }
-
-    /// The client library refused the order for good; gives the time, in nanoseconds after the start.
-    pub fn refused(&self, ticket: Ticket, error: &KafkaError) -> i64 {
-        let now = self.sent(ticket);
-        let mut state = self.lock();
-        let OnItsWay { order, .. } = state.on_their_way.remove(ticket.0);
-        state.tally.failed(order.number, error, self.part(order.due));
-        now
+        let (now, part) = (self.now(), self.part(order.due));
+        tally.enqueued(now - order.due as i64, part);
+        if flaw.is_some() {
+            tally.invalid(order.number, part);
+        }
+        match sent {
+            Ok(()) => {
+                place.insert(OnItsWay { order, enqueued: now });
+                Ok(HandedOver::At(now))
+            }
+            Err(error) => {
+                tally.failed(order.number, &error, part);
+                Err(error)
+            }
+        }
     }
 
     /// Runs `look`, which takes what came back and does not wait. All of that was there when it began: one look at the clock
@@ -156,7 +165,7 @@ impl Delivery {
     fn returned(&self, ticket: Ticket, result: &DeliveryResult<'_>) {
         let mut state = self.lock();
         let now = state.looking_since.unwrap_or_else(|| self.now());
-        let OnItsWay { order, enqueued, .. } = state.on_their_way.remove(ticket.0);
+        let OnItsWay { order, enqueued } = state.on_their_way.remove(ticket.0);
         let part = self.part(order.due);
         match result {
             Ok(_) => state.tally.acknowledged(order.number, order.due as i64, enqueued, now, part),

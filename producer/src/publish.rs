@@ -6,14 +6,11 @@ use std::{
 };
 
 use anyhow::bail;
-use rdkafka::{
-    error::{KafkaError, RDKafkaErrorCode},
-    producer::{BaseProducer, BaseRecord, Producer, PurgeConfig},
-};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    deliver::{Delivery, DeliveryContext},
+    deliver::{Delivery, DeliveryContext, HandedOver},
     encode::Encoder,
     pace::{Next, Order, Pacer},
     partition::Turns,
@@ -24,7 +21,8 @@ use crate::{
 const SENDS_A_POLL: u32 = 500;
 /// Longest sleep, so that acknowledgements and a stop are noticed soon at any rate.
 const LONGEST_WAIT: Duration = Duration::from_millis(10);
-
+/// How long the client may take to learn who leads the topic.
+const INTRODUCTION: Duration = Duration::from_millis(150);
 /// How long the reports of what was taken back are waited for; they come at once.
 const PURGE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -68,6 +66,7 @@ impl Publisher {
     /// thread of its own. What the client library still holds when the deadline of the flush is over is counted before
     /// this returns.
     pub fn run(mut self, stop: &CancellationToken) -> Sent {
+        self.meet_the_brokers();
         let mut waiting = None;
         let mut fatal = None;
         while !stop.is_cancelled() && fatal.is_none() {
@@ -84,6 +83,14 @@ impl Publisher {
         self.flush();
         let fatal = fatal.or_else(|| self.fail_if_fatal().err());
         Sent { skipped: self.pacer.skipped() + left, length: self.pacer.length(), fatal }
+    }
+
+    /// Has the client know the topic's leaders before the first order is due, which would have to wait for that. Whether it
+    /// works out is not for this to say.
+    fn meet_the_brokers(&self) {
+        let left = u64::try_from(-self.delivery.now()).map_or(Duration::ZERO, Duration::from_nanos);
+        let met = self.producer.client().fetch_metadata(Some(&self.topic), left.min(INTRODUCTION));
+        tracing::debug!("the brokers were met: {}", met.is_ok());
     }
 
     /// Orders that a stop found overdue: the brokers or the machine held them up, and the figures must not hide it.
@@ -143,24 +150,22 @@ impl Publisher {
     /// full, and the order has to wait.
     fn enqueue(&mut self, order: Order) -> anyhow::Result<Option<i64>> {
         let due_millis = self.delivery.due_unix_nanos(order) / 1_000_000;
-        let ticket = self.delivery.sending(order, self.encoder.flaw());
-        let mut record = BaseRecord::with_opaque_to(&self.topic, ticket.opaque())
-            .key(self.encoder.key())
-            .payload(self.encoder.value())
-            .headers(self.encoder.headers())
-            .timestamp(due_millis as i64);
-        record.partition = self.turns.as_ref().map(Turns::partition);
-        match self.producer.send(record).map_err(|(error, _)| error) {
-            Ok(()) => Ok(Some(self.delivery.sent(ticket))),
-            Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => {
-                self.delivery.queue_full(ticket);
+        let handed_over = self.delivery.hand_over(order, self.encoder.flaw(), |ticket| {
+            let mut record = BaseRecord::with_opaque_to(&self.topic, ticket.opaque())
+                .key(self.encoder.key())
+                .payload(self.encoder.value())
+                .headers(self.encoder.headers())
+                .timestamp(due_millis as i64);
+            record.partition = self.turns.as_ref().map(Turns::partition);
+            self.producer.send(record).map_err(|(error, _)| error)
+        });
+        match handed_over {
+            Ok(HandedOver::At(now)) => Ok(Some(now)),
+            Ok(HandedOver::QueueFull) => {
                 self.producer.poll(Duration::from_millis(1));
                 Ok(None)
             }
-            Err(error) => {
-                self.fail_if_fatal()?;
-                Ok(Some(self.delivery.refused(ticket, &error)))
-            }
+            Err(_) => self.fail_if_fatal().map(|()| Some(self.delivery.now())),
         }
     }
 

@@ -57,7 +57,7 @@ impl DecodeError {
 
 /// Appends the event's JSON to `buffer`.
 pub fn encode_value(event: &OrderPlaced, buffer: &mut Vec<u8>) {
-    serde_json::to_writer(buffer, event)
+    sonic_rs::to_writer(buffer, event)
         .expect("an order has no map with keys that are not text, and a Vec takes any write");
 }
 
