@@ -42,7 +42,7 @@ pub enum BenchAction {
 #[derive(Clone, Debug, Args)]
 pub struct ProducerBenchSettings {
     /// Orders that each sends in a round.
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    #[arg(long, default_value_t = 3_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub orders: u64,
     /// Rounds that count; one more goes before them to warm the brokers up.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]

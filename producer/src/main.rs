@@ -23,7 +23,7 @@ use producer::{
 use shared::{
     kafka::ensure_topic,
     latency::LatencyLog,
-    ledger::{Journal, Run, RunId, RunSummary, Verdict},
+    ledger::{Instance, Journal, Run, RunId, RunSummary, Verdict},
     program::{self, Outcome, OutputFormat},
     shutdown, telemetry,
 };
@@ -56,7 +56,10 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         catalog.write(&command.run.runs.folder_of(&run.run_id, run.instance).join("catalog.jsonl"))?;
     }
     let latency_log = latency_log(&command, &run)?;
-    tracing::info!(run = %run.run_id, instance = %run.instance, "sending");
+    match run.instance {
+        Instance::ALONE => tracing::info!(run = %run.run_id, "sending"),
+        instance => tracing::info!(run = %run.run_id, %instance, "sending"),
+    }
 
     let delivery = Delivery::new(start, command.load.warm_up);
     let view = View { start, schedule: pacer.clone(), so_far: seen, refreshed_at: opened.refreshed_at.clone() };

@@ -1,6 +1,6 @@
 //! How a report for a person looks: what, how much (to the right), what it means.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// A report being written.
 pub struct Report(Table);
@@ -10,6 +10,8 @@ impl Report {
     pub fn about(kind: &str, subject: &str) -> Self {
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED).set_header([kind, subject, ""]);
+        // Within the terminal, where there is one.
+        table.set_content_arrangement(ContentArrangement::Dynamic);
         if let Some(column) = table.column_mut(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
