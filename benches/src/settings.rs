@@ -83,6 +83,10 @@ pub struct PipelineSettings {
     /// How long orders become due.
     #[arg(long, default_value = "30s", value_parser = positive_duration)]
     pub duration: Duration,
+    /// Send at the same rate for so long first, in a run of its own: brokers that have just been started compile their code
+    /// as they go, and take hundreds of milliseconds for what takes three once they are warm.
+    #[arg(long, value_parser = positive_duration, value_name = "DURATION")]
+    pub warm_up: Option<Duration>,
     /// Consumers that share the topic.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub consumers: u16,

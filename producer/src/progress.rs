@@ -76,8 +76,9 @@ impl View {
             }
             let now = *self.so_far.borrow_and_update();
             let of = self.schedule.expected().map_or_else(String::new, |all| format!(" of {all}"));
-            let figures = self.figures(&now).map(|line| line.trim_start().to_owned());
-            tracing::info!("{}{of} acknowledged, {}", now.acknowledged, figures.join(", "));
+            let [rates, latencies, trouble] = self.figures(&now).map(|line| line.trim_start().to_owned());
+            let trouble = if now.lost + now.queue_full > 0 { format!(" · {trouble}") } else { String::new() };
+            tracing::info!("{}{of} acknowledged · {rates} · {latencies}{trouble}", now.acknowledged);
         }
     }
 

@@ -62,9 +62,15 @@ async fn run(settings: PipelineSettings, database: &DatabaseSettings) -> anyhow:
     line.wait_for_assignment(partitions).await?;
     // What earlier runs left behind would stand before this run's orders in the queue.
     wait_for_lag(&settings, &mut line).await?;
+    if let Some(length) = settings.warm_up {
+        // A run of its own: the figures of the other one have nothing of it.
+        let warm_up = produce(&settings, length).await?;
+        tell(&format!("warm-up done: {} acknowledged, in run {}", warm_up.counts.acknowledged, warm_up.run_id));
+        wait_for_lag(&settings, &mut line).await?;
+    }
 
     let before = line.counts().await?;
-    let run = produce(&settings).await?;
+    let run = produce(&settings, settings.duration).await?;
     tell(&format!("producer done: {} acknowledged, {}", run.counts.acknowledged, run.verdict));
     wait_for_lag(&settings, &mut line).await?;
     line.wait_for_latency_logs().await?;
@@ -89,17 +95,17 @@ fn tell(what: &str) {
     tracing::info!("{what}");
 }
 
-/// Runs the producer to its end; its progress goes to our stderr.
+/// Runs the producer for so long; its progress goes to our stderr.
 ///
 /// # Errors
 /// When it fails.
-pub async fn produce(settings: &PipelineSettings) -> anyhow::Result<RunSummary> {
+pub async fn produce(settings: &PipelineSettings, length: Duration) -> anyhow::Result<RunSummary> {
     let mut producer = tokio::process::Command::from(command("producer")?);
     producer.args([
         "--rate",
         &settings.rate.to_string(),
         "--duration",
-        &humantime::format_duration(settings.duration).to_string(),
+        &humantime::format_duration(length).to_string(),
     ]);
     producer.args(line::kafka_config(settings));
     producer.args(["--output", "json", "--runs-dir"]).arg(&settings.runs.runs_dir).envs(line::environment(settings));

@@ -57,7 +57,7 @@ impl Scenario {
 
     /// One producer run, with `meanwhile` happening beside it once `orders` orders are stored.
     pub async fn produce_and(&mut self, orders: i64, meanwhile: impl AsyncFnOnce(&mut Line)) -> RunSummary {
-        let producing = produce(&self.settings);
+        let producing = produce(&self.settings, self.settings.duration);
         let disturbing = async {
             wait_until_stored(&self.bed, orders).await;
             meanwhile(&mut self.line).await;
