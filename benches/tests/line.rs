@@ -6,7 +6,10 @@ mod secure;
 
 use std::{collections::BTreeMap, process::Stdio, time::Duration};
 
-use benches::programs::{Program, command};
+use benches::{
+    metrics,
+    programs::{Program, command, free_address},
+};
 use rdkafka::{
     Message,
     consumer::{BaseConsumer, Consumer},
@@ -197,6 +200,72 @@ async fn what_cannot_become_a_row_is_dead_lettered_whole_and_costs_no_other_orde
     assert_eq!(kind(&"x".repeat(51)), "invalid_id");
     assert_eq!(letters["stranger"].1["dlq-offset"], "200");
     assert_eq!(stored(&bed).await, 400);
+    tokio::task::spawn_blocking(move || consumer.stop()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_flood_of_dead_letters_waits_for_a_person_and_is_put_back_once_its_cause_is_gone() {
+    let bed = Testbed::new("flood").await;
+    ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
+    let producer: FutureProducer = bed.kafka.client(&[("acks", "all")]).create().unwrap();
+    let order = r#"{"user_id":"newcomer","product_id":"P000001","quantity":1,"total_amount":1000,"shipping_cost":0,
+        "discount_amount":0,"payment_method":"card","status":"paid","created_at":"2026-01-01T00:00:00Z"}"#;
+    let keys: Vec<String> = (0..300).map(|n| format!("order-{n:03}")).collect();
+    for key in &keys {
+        let headers = OwnedHeaders::new().insert(Header { key: "trace", value: Some("kept") });
+        let record = FutureRecord::to(&bed.topic.topic).key(key).payload(order).headers(headers);
+        producer.send(record, Duration::from_secs(10)).await.unwrap();
+    }
+    let address = free_address().unwrap();
+    let arguments = ["--listen".to_owned(), address.to_string()];
+    let consumer = Program::start("consumer", "consumer", arguments, &bed.environment(), bed.folder()).unwrap();
+    testbed::eventually("the flood is noticed", PATIENCE, async || consumer.log().contains("are a flood")).await;
+    assert!(!metrics::is_ready(address).await);
+    let dead_lettered = async || metrics::value(address, consumer::metrics::DEAD_LETTERED).await.unwrap_or(0.0);
+    // Whole batches are counted once all of them went, so that fewer than the hundred that went may be counted.
+    assert!(dead_lettered().await <= 100.0);
+    let list = async |bed: &Testbed| {
+        let mut dlq = command("consumer").unwrap();
+        dlq.args(["dlq", "list", "--output", "json"]).envs(bed.environment());
+        let output = tokio::task::spawn_blocking(move || dlq.output()).await.unwrap().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        let listing: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
+        listing["kinds"]["unknown_user"].clone()
+    };
+    assert_eq!(list(&bed).await["orders"], 100);
+
+    consumer.signal(Signal::USR1).unwrap();
+    testbed::eventually("the rest follows", PATIENCE, async || dead_lettered().await == 300.0).await;
+    assert!(metrics::is_ready(address).await);
+    let listed = list(&bed).await;
+    assert_eq!((&listed["orders"], &listed["settled"]), (&300.into(), &0.into()), "{listed}");
+
+    let replay = async |bed: &Testbed, arguments: &[&str]| {
+        let mut dlq = command("consumer").unwrap();
+        dlq.args(["dlq", "replay", "--output", "json"]).args(arguments).envs(bed.environment());
+        let output = tokio::task::spawn_blocking(move || dlq.output()).await.unwrap().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        let replayed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
+        (replayed["replayed"].as_u64().unwrap(), replayed["settled"].as_u64().unwrap())
+    };
+    assert_eq!(replay(&bed, &["--kind", "malformed"]).await, (0, 0));
+    assert_eq!(replay(&bed, &["--dry-run"]).await, (300, 0));
+    // Too early: they come back.
+    assert_eq!(replay(&bed, &["--limit", "10"]).await, (10, 0));
+    testbed::eventually("they come back", PATIENCE, async || list(&bed).await["came_back"] == 10).await;
+    assert_eq!(list(&bed).await["orders"], 300);
+    let newcomer = "INSERT INTO users (user_id, name, gender, age, age_group, region, join_date) \
+                    VALUES ('newcomer', 'x', 'U', 30, '30대', '서울', now())";
+    bed.sql().await.batch_execute(newcomer).await.unwrap();
+    // That nobody has this name is remembered for a moment.
+    testbed::eventually("all are stored", PATIENCE, async || {
+        replay(&bed, &["--max-replays", "1000"]).await;
+        stored(&bed).await == 300
+    })
+    .await;
+    assert_eq!(replay(&bed, &["--max-replays", "1000"]).await, (0, 300));
+    let query = "SELECT count(DISTINCT order_id) FROM orders WHERE order_id LIKE 'order-%'";
+    assert_eq!(bed.sql().await.query_one(query, &[]).await.unwrap().get::<_, i64>(0), 300);
     tokio::task::spawn_blocking(move || consumer.stop()).await.unwrap().unwrap();
 }
 

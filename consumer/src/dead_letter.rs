@@ -1,6 +1,9 @@
 //! What can't become a row goes to the dead-letter topic byte for byte, with headers that say where from and why.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use chrono::Utc;
@@ -13,11 +16,17 @@ use rdkafka::{
 };
 use shared::{database::SqlError, kafka::KafkaSettings, wire::DecodeError};
 
-use crate::store::{GivenUp, Outage};
+use crate::{
+    flood::{FloodGate, Verdict},
+    health::{Health, Obstacle},
+    store::{GivenUp, Outage},
+};
 
 /// How long one try may take.
 const SEND: Duration = Duration::from_secs(10);
 const MESSAGE_CHARS: usize = 1_000;
+/// Time between two looks at whether a flood was accepted.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Why an order can't become a row.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +62,8 @@ pub struct DeadLetters {
     producer: FutureProducer,
     topic: String,
     instance: String,
+    gate: Arc<FloodGate>,
+    health: Arc<Health>,
 }
 
 impl DeadLetters {
@@ -60,7 +71,13 @@ impl DeadLetters {
     ///
     /// # Errors
     /// When a setting is wrong.
-    pub fn open(kafka: &KafkaSettings, topic: String, instance: String) -> anyhow::Result<Self> {
+    pub fn open(
+        kafka: &KafkaSettings,
+        topic: String,
+        instance: String,
+        gate: Arc<FloodGate>,
+        health: Arc<Health>,
+    ) -> anyhow::Result<Self> {
         let role = [
             ("acks", "all"),
             ("enable.idempotence", "true"),
@@ -69,7 +86,33 @@ impl DeadLetters {
             ("message.max.bytes", "4000000"),
         ];
         let producer = kafka.client(&role).create().context("the Kafka settings are not usable")?;
-        Ok(Self { producer, topic, instance })
+        Ok(Self { producer, topic, instance, gate, health })
+    }
+
+    /// So many records were decided about, those that are to be sent here among them.
+    pub fn decided(&self, records: usize) {
+        self.gate.records(records as u64, Instant::now());
+    }
+
+    /// Waits while letters of this kind are a flood.
+    async fn pass_gate(&self, kind: &'static str, outage: &mut Outage<'_>) -> Result<(), GivenUp> {
+        let mut held = false;
+        while let Verdict::Hold { letters } = self.gate.try_pass(kind, Instant::now()) {
+            held = true;
+            outage.check()?;
+            let what = format!(
+                "{letters} orders of kind {kind} within seconds are a flood: is this the right database, and seeded, and are \
+                 the producers of this version? Nothing more is dead-lettered until told so: kill -USR1 {} accepts it, \
+                 Ctrl-C leaves the orders in the topic",
+                std::process::id()
+            );
+            self.health.trouble(Obstacle::Flood, what);
+            outage.unless_abandoned(tokio::time::sleep(LOOK_EVERY)).await?;
+        }
+        if held {
+            self.health.well(Obstacle::Flood);
+        }
+        Ok(())
     }
 
     /// Sends `record` and waits until the brokers have acknowledged it, however long they are away. One that is too large
@@ -79,6 +122,7 @@ impl DeadLetters {
     /// # Errors
     /// [`GivenUp`] when the outage is not waited for any longer.
     pub async fn send(&self, record: &OwnedMessage, defect: &Defect, outage: &mut Outage<'_>) -> Result<(), GivenUp> {
+        self.pass_gate(defect.kind(), outage).await?;
         let mut form = Form::Whole;
         loop {
             outage.check()?;

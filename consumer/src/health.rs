@@ -1,26 +1,42 @@
 //! Whether the consumer can do its work right now, for `/readyz`.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// What may keep the consumer from its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Obstacle {
+    /// The database is lost.
+    Database,
+    /// Too many dead letters of one kind.
+    Flood,
+}
 
 /// What keeps the consumer from its work, if anything does.
 #[derive(Debug, Default)]
 pub struct Health {
-    trouble: Mutex<Option<String>>,
+    troubles: Mutex<BTreeMap<Obstacle, String>>,
 }
 
 impl Health {
-    /// Something is lost; said once in the log, until [`Self::well`].
-    pub fn trouble(&self, what: String) {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if trouble.is_none() {
-            tracing::warn!("{what}; trying again until it is back");
-        }
-        *trouble = Some(what);
+    fn troubles(&self) -> MutexGuard<'_, BTreeMap<Obstacle, String>> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It is back.
-    pub fn well(&self) {
-        if self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+    /// Something is in the way; said once in the log, until [`Self::well`].
+    pub fn trouble(&self, obstacle: Obstacle, what: String) {
+        if let Some(before) = self.troubles().insert(obstacle, what.clone()) {
+            tracing::debug!("{what}; before: {before}");
+        } else {
+            tracing::warn!("{what}");
+        }
+    }
+
+    /// It is out of the way.
+    pub fn well(&self, obstacle: Obstacle) {
+        if self.troubles().remove(&obstacle).is_some() {
             tracing::info!("working again");
         }
     }
@@ -30,9 +46,7 @@ impl Health {
     /// # Errors
     /// What keeps the consumer from its work.
     pub fn ready(&self) -> Result<(), String> {
-        match &*self.trouble.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(what) => Err(what.clone()),
-            None => Ok(()),
-        }
+        let troubles = self.troubles();
+        if troubles.is_empty() { Ok(()) } else { Err(troubles.values().cloned().collect::<Vec<_>>().join("; ")) }
     }
 }

@@ -7,11 +7,13 @@ use consumer::{
     account::Account,
     assignment::Assignment,
     dead_letter::DeadLetters,
+    dlq,
     enrich::Enricher,
+    flood::FloodGate,
     group::{GroupConsumer, join},
     health::Health,
     read::Reader,
-    settings::Command,
+    settings::{Action, Command, DlqAction},
     statistics::Statistics,
     store::Database,
     write::{Writing, write},
@@ -24,6 +26,7 @@ use shared::{
     shutdown, telemetry,
 };
 use tokio::{
+    signal::unix::{SignalKind, signal},
     sync::{Semaphore, mpsc},
     task::JoinSet,
 };
@@ -38,6 +41,9 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     let stop = shutdown::on_signal()?;
+    if let Some(Action::Dlq(action)) = command.action {
+        return dead_letters(action, stop).await;
+    }
     let database = command.database.settings()?;
     require_tables(&mut connect_diesel(&database).await?, &database).await?;
     ensure_topic(&command.kafka, &command.topic.orders()).await?;
@@ -63,12 +69,20 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     };
     let (account, statistics, assignment) =
         (Arc::new(Account::default()), Arc::new(Statistics::default()), Arc::new(Assignment::default()));
+    let gate = Arc::new(FloodGate::new(command.batches.dead_letter_limit));
+    accept_on_signal(gate.clone())?;
     let group = Arc::new(join(&command.kafka, &command.group, &command.topic.topic, assignment.clone())?);
     let writing = Arc::new(Writing {
         consumer: group.clone(),
         topic: command.topic.topic.clone(),
         enricher: Enricher::new(redis, command.cache.keys()),
-        dead_letters: DeadLetters::open(&command.kafka, command.topic.dead_letter_topic(), instance)?,
+        dead_letters: DeadLetters::open(
+            &command.kafka,
+            command.topic.dead_letter_topic(),
+            instance,
+            gate.clone(),
+            health.clone(),
+        )?,
         account: account.clone(),
         statistics: statistics.clone(),
         abandon: CancellationToken::new(),
@@ -133,6 +147,29 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     ensure!(!writer_died, "a writer ended before its time, which is a fault of this program; its error stands above");
     ensure!(account.is_balanced(), "the account does not balance, which is a fault of this program: {account}");
     Ok(Outcome::Valid)
+}
+
+/// Looks at the dead letters, or puts orders back.
+async fn dead_letters(action: DlqAction, stop: CancellationToken) -> anyhow::Result<Outcome> {
+    match action {
+        DlqAction::List(dlq) => dlq::list::list(*dlq).await,
+        DlqAction::Show { place, dlq } => tokio::task::spawn_blocking(move || dlq::show::show(&dlq, place)).await?,
+        DlqAction::Replay { choice, dlq } => dlq::replay::replay(*dlq, choice, stop).await,
+    }
+}
+
+/// A person says by a signal that a flood of dead letters is as it should be.
+fn accept_on_signal(gate: Arc<FloodGate>) -> std::io::Result<()> {
+    let mut accepting = signal(SignalKind::user_defined1())?;
+    tokio::spawn(async move {
+        while accepting.recv().await.is_some() {
+            match gate.accept() {
+                kinds if kinds.is_empty() => tracing::info!("there is no flood of dead letters to accept"),
+                kinds => tracing::info!(?kinds, "dead-lettering goes on, without a limit for these kinds"),
+            }
+        }
+    });
+    Ok(())
 }
 
 async fn leave(group: Arc<GroupConsumer>) {

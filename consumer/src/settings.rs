@@ -2,12 +2,18 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use shared::{
     cache::CacheSettings,
     database::DatabaseArgs,
     kafka::{KafkaSettings, TopicSettings},
+    program::OutputFormat,
     telemetry::TelemetryArgs,
+};
+
+use crate::{
+    dlq::{letter::Place, replay::Choice},
+    flood::Limit,
 };
 
 /// Reads orders from Kafka as one member of a group, fills in region, gender, age group and category, and stores each
@@ -15,9 +21,13 @@ use shared::{
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Example: consumer --group orders-sink --listen 127.0.0.1:9466\nAny number of them share the work; those beyond the topic's partitions stand by."
+    after_help = "Example: consumer --group orders-sink --listen 127.0.0.1:9466\n         consumer dlq list\nAny number of them share the work; those beyond the topic's partitions stand by."
 )]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Command {
+    /// What to do instead of reading.
+    #[command(subcommand)]
+    pub action: Option<Action>,
     /// The group.
     #[command(flatten)]
     pub group: GroupSettings,
@@ -42,6 +52,55 @@ pub struct Command {
     /// Append latency logs (HdrHistogram, one interval a second) in this folder.
     #[arg(long, value_name = "FOLDER", help_heading = "Telemetry")]
     pub stats_dir: Option<PathBuf>,
+}
+
+/// What to do instead of reading.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Look at the dead letters, and put orders back once their cause is gone.
+    #[command(subcommand)]
+    Dlq(DlqAction),
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DlqAction {
+    /// Count them by kind, with an example of each.
+    List(Box<DlqSettings>),
+    /// Show one whole.
+    Show {
+        /// PARTITION:OFFSET, as `list` tells it.
+        place: Place,
+        /// Where it is.
+        #[command(flatten)]
+        dlq: Box<DlqSettings>,
+    },
+    /// Put their orders back on the topic. Safe to interrupt and to repeat.
+    Replay {
+        /// Which ones.
+        #[command(flatten)]
+        choice: Choice,
+        /// Where they are.
+        #[command(flatten)]
+        dlq: Box<DlqSettings>,
+    },
+}
+
+/// Where the dead letters are.
+#[derive(Debug, Args)]
+pub struct DlqSettings {
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    /// The cluster.
+    #[command(flatten)]
+    pub kafka: KafkaSettings,
+    /// The topic of the orders, which the dead letters' topic is named for.
+    #[command(flatten)]
+    pub topic: TopicSettings,
+    /// The database, which tells what is settled.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
 }
 
 /// How the members of a group share its partitions.
@@ -92,6 +151,11 @@ pub struct BatchSettings {
     /// Most memory for records that were read and not yet stored, in MiB.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1_024), value_name = "MIB", help_heading = "Batches")]
     pub queue_size: u32,
+    /// How many dead letters of one kind within 10 s are a flood: more than this share of the records (and a hundred at
+    /// least), or more than this number. The instance then dead-letters nothing more and pauses until it gets the signal
+    /// USR1. `none` for no limit.
+    #[arg(long, default_value_t, value_name = "SHARE%,NUMBER", help_heading = "Batches")]
+    pub dead_letter_limit: Limit,
     /// How long a statement may take before the database counts as lost.
     #[arg(long, default_value = "15s", value_parser = humantime::parse_duration, value_name = "DURATION", help_heading = "Batches")]
     pub statement_deadline: Duration,

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     enrich::{ProductFacts, UserFacts},
-    health::Health,
+    health::{Health, Obstacle},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -228,7 +228,7 @@ impl Database {
                 None
             }
             answer => {
-                self.health.well();
+                self.health.well(Obstacle::Database);
                 Some(answer)
             }
         }
@@ -237,7 +237,8 @@ impl Database {
     /// The database is of no use right now: says so, and waits for the outage's next delay.
     pub async fn lost(&mut self, error: String, outage: &mut Outage<'_>) {
         self.client = None;
-        self.health.trouble(format!("the database {} is lost: {error}", self.settings));
+        let what = format!("the database {} is lost: {error}; trying again until it is back", self.settings);
+        self.health.trouble(Obstacle::Database, what);
         outage.wait().await;
     }
 

@@ -164,6 +164,7 @@ impl Writing {
         let committed_at = SystemTime::now();
         let refused: HashMap<usize, Defect> =
             stored.refused.into_iter().map(|(row, error)| (places[row], error.into())).collect();
+        self.dead_letters.decided(batch.len());
         let mut dead = Vec::new();
         for (at, prepared) in batch.iter().enumerate() {
             let Some(defect) = prepared.becomes.as_ref().err().or_else(|| refused.get(&at)) else { continue };

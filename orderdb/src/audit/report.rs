@@ -47,6 +47,8 @@ pub struct AuditReport {
     pub stored: u64,
     /// In the dead-letter topic.
     pub dead_lettered: u64,
+    /// Of those, in the table by now: put back once their cause was gone.
+    pub replayed: u64,
     /// Made invalid on purpose, and therefore to be dead-lettered.
     pub invalid: u64,
     /// Of `invalid`, those that are in the table all the same.
@@ -90,6 +92,7 @@ impl AuditReport {
             topic_repeats: in_topic.repeats,
             stored: stored.len(),
             dead_lettered: dead_lettered.sequences.len(),
+            replayed: dead_lettered.sequences.intersection_len(&stored),
             invalid: journal.invalid.len(),
             invalid_stored: stored.intersection_len(&journal.invalid),
             missing_from_topic: (&journal.acknowledged - &in_topic.sequences).len(),
@@ -120,6 +123,9 @@ impl AuditReport {
             invalid => format!("{invalid} orders were invalid on purpose"),
         };
         report.line("dead-lettered", self.dead_lettered, on_purpose);
+        if self.replayed > 0 {
+            report.line("replayed", self.replayed, "dead-lettered once, and in the table by now");
+        }
         if self.invalid_stored > 0 {
             report.line("invalid, stored", self.invalid_stored, "invalid on purpose, and in the table all the same");
         }

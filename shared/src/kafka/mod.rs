@@ -2,11 +2,13 @@
 
 mod contact;
 mod lag;
+mod scan;
 mod security;
 mod settings;
 mod topic;
 
 pub use lag::{GroupLag, group_lag};
+pub use scan::scan;
 pub use security::{SaslMechanism, SecurityArgs, SecurityProtocol};
 pub use settings::KafkaSettings;
 pub use topic::{TopicSettings, TopicSpec, ensure_topic, partition_count};
