@@ -6,10 +6,16 @@
 
 mod scenario;
 
-use std::{process::Command, time::Duration};
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
+use benches::programs::command;
+use orderdb::audit::log::sequences;
 use scenario::Scenario;
-use shared::ledger::{RunSummary, Verdict};
+use shared::ledger::{RunSummary, RunsDirectory, Verdict};
+use testbed::Testbed;
 
 async fn stack(arguments: &[&str]) {
     let name = std::env::var("ORDERFLOW_TEST_STACK").expect("ORDERFLOW_TEST_STACK names the stack that may be broken");
@@ -62,6 +68,51 @@ mod short {
     async fn a_paused_redis_holds_nothing_up() {
         let run = survives("redis_paused", "10s", &["pause", "redis"], SHORT, &["resume", "redis"]).await;
         assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
+    }
+
+    /// All brokers hang while orders are under way, and the flush does not wait for them.
+    #[tokio::test]
+    async fn what_a_flush_gives_up_has_failed_or_is_unknown_and_the_topic_agrees() {
+        let bed = Testbed::new("gives_up").await;
+        testbed::fill_cache(&bed).await;
+        let mut producer = command("producer").unwrap();
+        producer.args([
+            "--rate",
+            "500",
+            "--duration",
+            "8s",
+            "--catch-up",
+            "1s",
+            "--flush-timeout",
+            "2s",
+            "--run-id",
+            "r",
+        ]);
+        producer.args(["--kafka-config", "queue.buffering.max.messages=600", "--output", "json"]);
+        let child = producer.envs(bed.environment()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let journal = bed.runs().join("r/acknowledged.journal");
+        let is_begun = async || journal.metadata().is_ok_and(|journal| journal.len() > 0);
+        testbed::eventually("orders are acknowledged", Duration::from_secs(30), is_begun).await;
+        let brokers = ["kafka-1", "kafka-2", "kafka-3"];
+        stack(&[&["pause"][..], &brokers].concat()).await;
+        let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+        stack(&[&["resume"][..], &brokers].concat()).await;
+
+        let log = String::from_utf8_lossy(&output.stderr);
+        let run: RunSummary = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
+        let counts = run.counts;
+        assert_eq!((run.verdict, output.status.code()), (Verdict::Lossy, Some(3)), "{run:?}");
+        assert!(counts.failed > 0 && counts.unknown > 0 && counts.skipped > 0 && run.queue_full > 0, "{run:?}");
+        assert_eq!(counts.scheduled, counts.enqueued + counts.skipped);
+        assert_eq!(counts.scheduled, 4_000, "what waits for a full queue is skipped, and the schedule ends in time");
+        let ledger = RunsDirectory { runs_dir: bed.runs() }.read(&run.run_id).unwrap().remove(0);
+        let (kafka, topic, tag, from) =
+            (bed.kafka.clone(), bed.topic.topic.clone(), ledger.run.tag, ledger.run.started_at);
+        let in_topic = tokio::task::spawn_blocking(move || sequences(&kafka, &topic, &[tag], from).unwrap());
+        let in_topic = in_topic.await.unwrap().sequences;
+        assert!(ledger.journal.acknowledged.is_subset(&in_topic), "{run:?}");
+        assert!(ledger.journal.failed.is_disjoint(&in_topic), "an order in the topic was said to be surely not there");
+        assert!((in_topic - ledger.journal.acknowledged).len() <= counts.unknown, "{run:?}");
     }
 }
 

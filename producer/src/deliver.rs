@@ -93,7 +93,9 @@ impl Delivery {
 
     /// What happened since the last time that this was called.
     pub fn take(&self) -> Tally {
-        std::mem::take(&mut self.lock().tally)
+        // Made before the lock is taken: it is half a megabyte, and the sending thread would wait for it.
+        let empty = Tally::default();
+        std::mem::replace(&mut self.lock().tally, empty)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -133,7 +135,7 @@ impl Delivery {
         let place = on_their_way.vacant_entry();
         let sent = send(Ticket(place.key()));
         if let Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) = sent {
-            tally.queue_full += 1;
+            tally.queue_full(self.part(order.due));
             return Ok(HandedOver::QueueFull);
         }
         let (now, part) = (self.now(), self.part(order.due));
@@ -153,12 +155,22 @@ impl Delivery {
         }
     }
 
-    /// Runs `look`, which takes what came back and does not wait. All of that was there when it began: one look at the clock
-    /// will do, where one for each order would be a tenth of the sending thread's work.
-    pub fn look(&self, look: impl FnOnce()) {
-        self.lock().looking_since = Some(self.now());
-        look();
-        self.lock().looking_since = None;
+    /// Runs `look`, which takes some of what came back and does not wait, until nothing more came. What it takes was there when
+    /// it began: one look at the clock will do, where one for each order would be a tenth of the sending thread's work.
+    pub fn look(&self, look: impl Fn()) {
+        loop {
+            let before = {
+                let mut state = self.lock();
+                state.looking_since = Some(self.now());
+                state.on_their_way.len()
+            };
+            look();
+            let mut state = self.lock();
+            state.looking_since = None;
+            if state.on_their_way.len() == before {
+                return;
+            }
+        }
     }
 
     /// The order came back.

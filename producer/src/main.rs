@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow};
-use chrono::Utc;
+use anyhow::{Context, anyhow, ensure};
+use chrono::{DateTime, Utc};
 use producer::{
     client::{client, client_config, linger},
     deliver::{Delivery, DeliveryContext, Start},
@@ -44,7 +44,8 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     let stop = shutdown::on_signal()?;
     let seed = command.orders.seed.unwrap_or_else(|| command.run.seed());
-    let pacer = command.load.pacer(seed)?.of_instance(command.run.instance());
+    command.check().unwrap_or_else(|wrong| wrong.exit());
+    let pacer = command.load.pacer(seed).unwrap_or_else(|wrong| wrong.exit()).of_instance(command.run.instance());
     let partitions = ensure_topic(&command.kafka, &command.topic.orders()).await?;
     let source = command.orders.source();
     let opened = sample::open(&source, &command.cache, command.load.samples_a_batch(), seed).await?;
@@ -106,10 +107,12 @@ fn begin(command: &Command, seed: u64) -> anyhow::Result<(Run, Start, Journal)> 
         tag,
         started_at: start.at,
         topic: command.topic.topic.clone(),
+        backdated: command.load.backdate,
         settings: command.for_record(seed),
     };
     let journal = command.run.runs.create(&run)?;
-    while command.load.start_at.is_none() && start.instant < Instant::now() + LEAD / 2 {
+    let fixed = command.load.start_at.is_some() && !command.load.backdate;
+    while !fixed && start.instant < Instant::now() + LEAD / 2 {
         start = self::start(&command.load)?;
         run.started_at = start.at;
         command.run.runs.describe(&run)?;
@@ -122,7 +125,12 @@ fn start(load: &LoadSettings) -> anyhow::Result<Start> {
     let (now, instant) = (Utc::now(), Instant::now());
     let soon = Start { instant: instant + LEAD, at: now + LEAD };
     let Some(at) = load.start_at else { return Ok(soon) };
+    ensure!(
+        at >= DateTime::UNIX_EPOCH && at.timestamp_nanos_opt().is_some(),
+        "--start-at {at} is a time that no order's id can say: it must be between 1970 and 2262"
+    );
     if load.backdate {
+        ensure!(at < now, "--start-at {at} is not past: without --backdate the run waits for it");
         return Ok(Start { at, ..soon });
     }
     let wait = (at - now).to_std().ok().filter(|wait| *wait >= LEAD);

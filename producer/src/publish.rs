@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     deliver::{Delivery, DeliveryContext, HandedOver},
     encode::Encoder,
-    pace::{Next, Order, Pacer},
+    pace::{Next, Order, Pacer, Skipped},
     partition::Turns,
     report::HICCUP,
 };
@@ -21,6 +21,8 @@ use crate::{
 const SENDS_A_POLL: u32 = 500;
 /// Longest sleep, so that acknowledgements and a stop are noticed soon at any rate.
 const LONGEST_WAIT: Duration = Duration::from_millis(10);
+/// Between two looks at what came back, where there is nothing else to do.
+const SHORT: Duration = Duration::from_millis(1);
 /// How long the client may take to learn who leads the topic.
 const INTRODUCTION: Duration = Duration::from_millis(150);
 /// How long the reports of what was taken back are waited for; they come at once.
@@ -47,7 +49,7 @@ pub struct Publisher {
 /// How the sending ended.
 pub struct Sent {
     /// Orders that were too far behind to be caught up.
-    pub skipped: u64,
+    pub skipped: Skipped,
     /// The schedule's length without the warm-up; none when there was no schedule.
     pub length: Option<Duration>,
     /// A fatal error of the client library, which ended it.
@@ -79,10 +81,12 @@ impl Publisher {
                 Err(error) => fatal = Some(error),
             }
         }
-        let left = if stop.is_cancelled() { self.left_behind(waiting) } else { 0 };
+        if stop.is_cancelled() {
+            self.leave_behind(waiting);
+        }
         self.flush();
         let fatal = fatal.or_else(|| self.fail_if_fatal().err());
-        Sent { skipped: self.pacer.skipped() + left, length: self.pacer.length(), fatal }
+        Sent { skipped: self.pacer.skipped(), length: self.pacer.length(), fatal }
     }
 
     /// Has the client know the topic's leaders before the first order is due, which would have to wait for that. Whether it
@@ -93,32 +97,32 @@ impl Publisher {
         tracing::debug!("the brokers were met: {}", met.is_ok());
     }
 
-    /// Orders that a stop found overdue: the brokers or the machine held them up, and the figures must not hide it.
-    fn left_behind(&mut self, waiting: Option<Order>) -> u64 {
+    /// Orders that a stop found overdue are skipped: the brokers or the machine held them up, and the figures must not hide
+    /// it.
+    fn leave_behind(&mut self, waiting: Option<Order>) {
         if !self.pacer.is_paced() {
-            return 0;
+            return;
         }
         let overdue = self.delivery.now() - HICCUP.as_nanos() as i64;
-        let mut left = u64::from(waiting.is_some_and(|order| (order.due as i64) < overdue));
-        while let Next::Send(_) = self.pacer.next(overdue) {
-            left += 1;
+        if let Some(order) = waiting.filter(|order| (order.due as i64) < overdue) {
+            self.pacer.skip(order);
         }
-        left
+        while let Next::Send(order) = self.pacer.next(overdue) {
+            self.pacer.skip(order);
+        }
     }
 
-    /// Sends what is due, at most [`SENDS_A_POLL`]; an order that found the client's queue full is `waiting`.
+    /// Sends what is due, at most [`SENDS_A_POLL`]; an order with a due time that found the client's queue full is `waiting`.
     fn send_due(&mut self, waiting: &mut Option<Order>) -> anyhow::Result<Then> {
         let mut now = self.delivery.now();
         for _ in 0..SENDS_A_POLL {
+            let late = |order: &Order| self.pacer.is_too_late(*order, u64::try_from(now).unwrap_or_default());
+            if let Some(order) = waiting.take_if(|order| late(order)) {
+                self.pacer.skip(order);
+            }
             let order = match waiting.take() {
                 // Its encoded form is still there.
-                Some(order) if self.pacer.is_paced() => order,
-                // Without a schedule an order is due when it is taken.
-                Some(order) => {
-                    let order = Order { due: u64::try_from(now).unwrap_or_default(), ..order };
-                    self.encode(order, now)?;
-                    order
-                }
+                Some(order) => order,
                 None => match self.pacer.next(now) {
                     Next::Send(order) => {
                         self.encode(order, now)?;
@@ -130,8 +134,12 @@ impl Publisher {
             };
             match self.enqueue(order)? {
                 Some(sent_at) => now = sent_at,
-                None => {
+                None if self.pacer.is_paced() => {
                     *waiting = Some(order);
+                    break;
+                }
+                None => {
+                    self.pacer.give_back(order);
                     break;
                 }
             }
@@ -162,19 +170,20 @@ impl Publisher {
         match handed_over {
             Ok(HandedOver::At(now)) => Ok(Some(now)),
             Ok(HandedOver::QueueFull) => {
-                self.producer.poll(Duration::from_millis(1));
+                std::thread::sleep(SHORT);
                 Ok(None)
             }
             Err(_) => self.fail_if_fatal().map(|()| Some(self.delivery.now())),
         }
     }
 
-    /// Sleeps until `due`, but not for long. librdkafka's own wait has a resolution of a millisecond.
+    /// Sleeps until `due`, but not for long. The client's own wait is in whole milliseconds, and spins for the rest.
     fn wait_until(&self, due: u64) {
         let nanos = due as i64 - self.delivery.now();
         let Ok(wait) = u64::try_from(nanos).map(Duration::from_nanos) else { return };
-        if wait > Duration::from_millis(2) {
-            self.producer.poll(wait.min(LONGEST_WAIT) - Duration::from_millis(1));
+        if wait > 2 * SHORT {
+            let whole = (wait.min(LONGEST_WAIT) - SHORT).as_millis() as u64;
+            self.producer.poll(Duration::from_millis(whole) + Duration::from_micros(50));
         } else {
             std::thread::sleep(wait);
         }
@@ -193,7 +202,8 @@ impl Publisher {
     fn poll_until_empty(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
-            self.producer.poll(Duration::from_millis(1));
+            std::thread::sleep(SHORT);
+            self.delivery.look(|| self.producer.poll(Duration::ZERO));
         }
     }
 

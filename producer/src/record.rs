@@ -40,6 +40,8 @@ pub struct Fates {
     pub acknowledged: u64,
     /// Surely not in the log.
     pub failed: u64,
+    /// Times that the client's queue was full.
+    pub queue_full: u64,
 }
 
 impl Fates {
@@ -48,6 +50,7 @@ impl Fates {
         self.invalid += later.invalid;
         self.acknowledged += later.acknowledged;
         self.failed += later.failed;
+        self.queue_full += later.queue_full;
     }
 }
 
@@ -64,8 +67,6 @@ pub struct Tally {
     pub returned_unknown: u64,
     /// Orders that were not acknowledged, by the client library's name for the error.
     pub errors: BTreeMap<String, u64>,
-    /// Times that the client's queue was full.
-    pub queue_full: u64,
     /// Enqueued − due, of the run proper.
     pub lateness: Latencies,
     /// Acknowledged − due, of the run proper.
@@ -74,7 +75,7 @@ pub struct Tally {
     pub round_trip: Latencies,
     /// How late the last order was, in nanoseconds.
     pub last_late: i64,
-    /// When the last order that was acknowledged was, in nanoseconds after the start.
+    /// When the last order of the run proper that was acknowledged was, in nanoseconds after the start.
     pub last_acknowledged: Option<i64>,
 }
 
@@ -95,6 +96,11 @@ impl Tally {
         }
     }
 
+    /// The client's queue took no more.
+    pub fn queue_full(&mut self, part: Part) {
+        self.fates(part).queue_full += 1;
+    }
+
     /// Order `n`, just handed over, was made invalid on purpose.
     pub fn invalid(&mut self, n: u64, part: Part) {
         self.fates(part).invalid += 1;
@@ -105,8 +111,8 @@ impl Tally {
     pub fn acknowledged(&mut self, n: u64, due: i64, enqueued: i64, now: i64, part: Part) {
         self.fates(part).acknowledged += 1;
         self.sequences.acknowledged.insert(n);
-        self.last_acknowledged = Some(now);
         if part == Part::Measured {
+            self.last_acknowledged = Some(now);
             self.acknowledgement.record_nanos(now - due);
             self.round_trip.record_nanos(now - enqueued);
         }
@@ -142,7 +148,6 @@ impl Tally {
         for (name, count) in later.errors {
             *self.errors.entry(name).or_default() += count;
         }
-        self.queue_full += later.queue_full;
         self.lateness.add(&later.lateness);
         self.acknowledgement.add(&later.acknowledgement);
         self.round_trip.add(&later.round_trip);
@@ -184,7 +189,7 @@ impl SoFar {
         self.enqueued += self.rate;
         self.acknowledged += sequences.acknowledged.len();
         self.lost += sequences.failed.len() + tally.returned_unknown;
-        self.queue_full += tally.queue_full;
+        self.queue_full += tally.warm_up.queue_full + tally.measured.queue_full;
         self.lateness_ms = (lateness.p50, lateness.p99);
         self.acknowledgement_ms = (latency.p50, latency.p99);
         if self.in_flight() == 0 || !sequences.acknowledged.is_empty() {
@@ -241,6 +246,7 @@ impl Recorder {
     }
 
     fn keep(&mut self, unkept: Option<Unkept>, tally: &Tally) -> Option<Unkept> {
+        self.log(tally);
         let failing = unkept.is_some();
         let mut news = tally.sequences.clone();
         if let Some(unkept) = unkept {
@@ -251,7 +257,6 @@ impl Recorder {
                 if failing {
                     tracing::info!("the run's ledger is whole again");
                 }
-                self.log(tally);
                 None
             }
             Err(unkept) => {
@@ -291,7 +296,7 @@ impl Recorder {
         ::metrics::counter!(metrics::ACKNOWLEDGED).increment(acknowledged);
         ::metrics::counter!(metrics::UNACKNOWLEDGED, "fate" => "failed").increment(failed);
         ::metrics::counter!(metrics::UNACKNOWLEDGED, "fate" => "unknown").increment(tally.returned_unknown);
-        ::metrics::counter!(metrics::QUEUE_FULL).increment(tally.queue_full);
+        ::metrics::counter!(metrics::QUEUE_FULL).increment(tally.warm_up.queue_full + tally.measured.queue_full);
         ::metrics::gauge!(metrics::IN_FLIGHT).set(so_far.in_flight() as f64);
         if let Some(age) = age(*self.refreshed_at.borrow()) {
             ::metrics::gauge!(metrics::CACHE_AGE).set(age.as_secs_f64());

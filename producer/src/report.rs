@@ -27,25 +27,29 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// Sums up `tally`, the whole of what `instance` did in its run, of orders that were to be sent by `load`. What the deadline of the flush
 /// left in flight is of unknown fate.
 pub fn summarize(run_id: RunId, instance: Instance, load: &LoadSettings, sent: &Sent, tally: &Tally) -> RunSummary {
-    let (counts, warm_up) = (counts(tally.measured, sent.skipped), counts(tally.warm_up, 0));
+    let (counts, warm_up) =
+        (counts(tally.measured, sent.skipped.measured), counts(tally.warm_up, sent.skipped.warm_up));
     let since_start = |nanos: i64| (nanos as f64 / 1e9 - load.warm_up.as_secs_f64()).max(0.0);
     let seconds = tally.last_acknowledged.map_or(0.0, since_start);
     let late = Duration::from_nanos(u64::try_from(tally.last_late).unwrap_or_default());
-    let (rate_asked, rate_achieved) = match sent.length {
-        Some(length) => {
-            let asked = load.fixed_rate(instance);
-            let mean = counts.scheduled as f64 / length.as_secs_f64();
-            (Some(asked.unwrap_or(mean)), counts.enqueued as f64 / (length + late).as_secs_f64())
-        }
-        None => (None, counts.acknowledged as f64 / seconds),
-    };
     let lateness_ms = tally.lateness.summary();
-    let timing = Timing {
-        length: sent.length.unwrap_or_default(),
+    let timing = sent.length.map(|length| Timing {
+        length,
         late,
+        tail: Duration::try_from_secs_f64(seconds - length.as_secs_f64()).unwrap_or_default(),
         too_late: lateness_ms.p99 > load.lateness_bound.as_secs_f64() * 1_000.0,
-        queue_full: tally.queue_full > 0,
+        queue_full: tally.measured.queue_full > 0,
+    });
+    let (rate_asked, over) = match timing {
+        Some(Timing { length, .. }) if length.is_zero() => (None, 0.0),
+        Some(timing) => {
+            let mean = counts.scheduled as f64 / timing.length.as_secs_f64();
+            let delay = if timing.is_out_of_bounds(timing.tail) { timing.tail } else { late };
+            (Some(load.fixed_rate(instance).unwrap_or(mean)), (timing.length + delay).as_secs_f64())
+        }
+        None => (None, seconds),
     };
+    let rate_achieved = counts.acknowledged as f64 / over;
     RunSummary {
         run_id,
         instance,
@@ -55,19 +59,19 @@ pub fn summarize(run_id: RunId, instance: Instance, load: &LoadSettings, sent: &
         counts,
         warm_up,
         errors: tally.errors.clone(),
-        queue_full: tally.queue_full,
+        queue_full: tally.measured.queue_full,
         lateness_ms,
         acknowledgement_ms: tally.acknowledgement.summary(),
         round_trip_ms: tally.round_trip.summary(),
         verdict: match sent.fatal {
             Some(_) => Verdict::Lossy,
-            None => verdict(counts, warm_up, sent.length.map(|_| timing)),
+            None => verdict(counts, warm_up, timing),
         },
     }
 }
 
 fn counts(fates: Fates, skipped: u64) -> Counts {
-    let Fates { enqueued, invalid, acknowledged, failed } = fates;
+    let Fates { enqueued, invalid, acknowledged, failed, .. } = fates;
     let unknown = enqueued.saturating_sub(acknowledged + failed);
     Counts { scheduled: enqueued + skipped, skipped, enqueued, invalid, acknowledged, failed, unknown }
 }
@@ -79,22 +83,33 @@ struct Timing {
     length: Duration,
     /// How late its last order was.
     late: Duration,
+    /// How long after its end the last order was acknowledged.
+    tail: Duration,
     /// Whether the lateness was out of its bound.
     too_late: bool,
     /// Whether the client's queue was ever full, which the brokers alone can empty.
     queue_full: bool,
 }
 
+impl Timing {
+    /// Whether a delay at the schedule's end is more than a hiccup of the machine.
+    fn is_out_of_bounds(&self, delay: Duration) -> bool {
+        delay > self.length.mul_f64(RATE_TOLERANCE).max(HICCUP)
+    }
+}
+
 fn verdict(counts: Counts, warm_up: Counts, timing: Option<Timing>) -> Verdict {
     let lost = [counts, warm_up].iter().any(|counts| counts.failed + counts.unknown > 0);
+    let brokers = |timing: Timing| timing.queue_full || timing.is_out_of_bounds(timing.tail);
     let missed = |timing: &Timing| {
-        let late = timing.late > timing.length.mul_f64(RATE_TOLERANCE).max(HICCUP);
-        counts.skipped > 0 || late || timing.too_late
+        let delayed = timing.is_out_of_bounds(timing.late) || timing.is_out_of_bounds(timing.tail);
+        // What was ended before its first order has shown nothing.
+        counts.skipped > 0 || counts.scheduled == 0 || timing.too_late || delayed
     };
     match timing.filter(missed) {
         _ if lost => Verdict::Lossy,
         None => Verdict::Valid,
-        Some(timing) if timing.queue_full => Verdict::BrokerLimited,
+        Some(timing) if brokers(timing) => Verdict::BrokerLimited,
         Some(_) => Verdict::GeneratorLimited,
     }
 }
@@ -114,17 +129,21 @@ pub fn table(summary: &RunSummary) -> Report {
     let counts = summary.counts;
     report.line("scheduled", counts.scheduled, format!("in {:.1} s", summary.seconds));
     report.line("skipped", counts.skipped, if counts.skipped > 0 { "too far behind to be caught up" } else { "" });
-    let warm_up = match summary.warm_up.acknowledged {
-        0 => String::new(),
-        orders => format!(", and {orders} to warm up"),
-    };
+    let warm_up = |orders: u64| if orders > 0 { format!(", and {orders} to warm up") } else { String::new() };
     if counts.invalid > 0 {
         report.line("invalid", counts.invalid, "wrong on purpose: each is to end as a dead letter");
     }
-    report.line("acknowledged", counts.acknowledged, format!("by the brokers, all in-sync replicas{warm_up}"));
-    let errors: Vec<String> = summary.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    report.line("failed", counts.failed, errors.join(", "));
-    report.line("unknown", counts.unknown, if counts.unknown > 0 { "may be in the log" } else { "" });
+    report.line(
+        "acknowledged",
+        counts.acknowledged,
+        format!("by the brokers, all in-sync replicas{}", warm_up(summary.warm_up.acknowledged)),
+    );
+    report.line("failed", counts.failed, format!("surely not in the log{}", warm_up(summary.warm_up.failed)));
+    report.line("unknown", counts.unknown, format!("may be in the log{}", warm_up(summary.warm_up.unknown)));
+    if !summary.errors.is_empty() {
+        let errors: Vec<String> = summary.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        report.line("errors", summary.errors.values().sum::<u64>(), errors.join(", "));
+    }
     report.line("queue full", summary.queue_full, "times that the client's queue took no more");
     for (what, from, figures) in [
         ("lateness", "due to sent", &summary.lateness_ms),
@@ -185,7 +204,7 @@ mod tests {
 
     fn timing(length: u64, late: u64) -> Option<Timing> {
         let ms = Duration::from_millis;
-        Some(Timing { length: ms(length), late: ms(late), too_late: false, queue_full: false })
+        Some(Timing { length: ms(length), late: ms(late), tail: ms(late), too_late: false, queue_full: false })
     }
 
     fn of(counts: Counts, timing: Option<Timing>) -> Verdict {
@@ -196,7 +215,11 @@ mod tests {
     fn the_verdict_names_what_is_wrong_and_whose_fault_it_is() {
         let whole = sent(100, 100, 0);
         assert_eq!(of(whole, timing(60_000, 590)), Verdict::Valid);
-        assert_eq!(of(whole, timing(60_000, 610)), Verdict::GeneratorLimited);
+        let in_time = |timing: Option<Timing>| timing.map(|timing| Timing { tail: Duration::ZERO, ..timing });
+        assert_eq!(of(whole, in_time(timing(60_000, 610))), Verdict::GeneratorLimited);
+        let slow = timing(60_000, 0).map(|timing| Timing { tail: Duration::from_secs(12), ..timing });
+        assert_eq!(of(whole, slow), Verdict::BrokerLimited, "handed over in time, and acknowledged too slowly");
+        assert_eq!(of(sent(0, 0, 0), timing(0, 0)), Verdict::GeneratorLimited, "nothing was shown");
         assert_eq!(of(sent(99, 99, 1), timing(60_000, 0)), Verdict::GeneratorLimited);
         let too_late = timing(60_000, 0).map(|timing| Timing { too_late: true, ..timing });
         assert_eq!(of(whole, too_late), Verdict::GeneratorLimited);
@@ -220,6 +243,6 @@ mod tests {
     #[test]
     fn a_hiccup_at_the_end_of_a_short_run_is_no_missed_rate() {
         assert_eq!(of(sent(10, 10, 0), timing(10, 200)), Verdict::Valid);
-        assert_eq!(of(sent(10, 10, 0), timing(10, 260)), Verdict::GeneratorLimited);
+        assert_eq!(of(sent(10, 10, 0), timing(10, 260)), Verdict::BrokerLimited);
     }
 }

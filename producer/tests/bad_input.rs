@@ -49,7 +49,15 @@ fn flags_that_contradict_each_other_are_wrong_usage() {
     ] {
         assert_refused(&producer(&[], arguments), 2, &[says]);
     }
-    assert_refused(&producer(&[], &["--rate", "max", "--arrival", "poisson"]), 1, &["--rate max has no schedule"]);
+    for (arguments, says) in [
+        (&["--rate", "max", "--arrival", "poisson"][..], "--rate max has no schedule"),
+        (&["--rate", "100000", "--ramp-up", "17h"], "--ramp-up is too long"),
+        (&["--rate", "1", "--kafka-config", "acks=1"], "acks=1 is not for the producer"),
+    ] {
+        assert_refused(&producer(&[], arguments), 2, &[says]);
+    }
+    let secret = producer(&[], &["--rate", "1", "--kafka-config", "sasl.password=hunter2"]);
+    assert_refused(&secret, 2, &["KAFKA_SASL_PASSWORD"]);
 }
 
 #[tokio::test]

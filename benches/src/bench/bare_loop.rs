@@ -97,6 +97,9 @@ pub fn run(
     let producer: BaseProducer<Counting> =
         config.create_with_context(Counting(acknowledged.clone())).context("the Kafka settings are not usable")?;
     let headers = OwnedHeaders::new().insert(Header { key: EVENT_TYPE_HEADER, value: Some(ORDER_PLACED_V1) });
+    // The producer's clock begins once it has met the brokers, too.
+    producer.client().fetch_metadata(Some(topic), PATIENCE).context("the brokers don't answer")?;
+    std::thread::sleep(Duration::from_millis(200));
     let started = Instant::now();
     for (n, record) in records.iter().cycle().take(count as usize).enumerate() {
         let partition = n / ORDERS_A_TURN as usize % partitions;

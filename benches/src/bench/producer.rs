@@ -104,6 +104,9 @@ async fn measure(settings: &ProducerBenchSettings, topic: &str, partitions: usiz
 async fn ours(settings: &ProducerBenchSettings, topic: &str, runs: &std::path::Path) -> anyhow::Result<f64> {
     let mut producer = tokio::process::Command::from(command("producer")?);
     producer.args(["--rate", "max", "--count", &settings.orders.to_string(), "--output", "json", "--topic", topic]);
+    for (key, value) in &settings.kafka.extra {
+        producer.args(["--kafka-config", &format!("{key}={value}")]);
+    }
     producer.envs(settings.kafka.environment()).env("REDIS_URL", settings.cache.redis_url.expose_secret());
     producer.args(["--redis-prefix", &settings.cache.redis_prefix, "--runs-dir"]).arg(runs);
     let output = producer.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped()).output().await?;

@@ -66,7 +66,8 @@ pub async fn gather(inputs: AuditInputs, database: &DatabaseSettings) -> anyhow:
     let from = ledgers.iter().map(|ledger| ledger.run.started_at).min().unwrap_or_default();
     let client = connect(database).await?;
     let stored = table::stored_sequences(&client, &tags, from, Utc::now().max(from) + CLOCK_DIFFERENCE).await?;
-    let latency = inputs.stats_dir.as_deref().map(|folder| latency_of(&tags, folder)).transpose()?;
+    let dated = ledgers.iter().all(|ledger| !ledger.run.backdated);
+    let latency = inputs.stats_dir.as_deref().filter(|_| dated).map(|folder| latency_of(&tags, folder)).transpose()?;
     let (in_topic, dead_lettered) = tokio::task::spawn_blocking(move || {
         let from = from - CLOCK_DIFFERENCE;
         let orders = log::sequences(&inputs.kafka, &topic, &tags, from)?;

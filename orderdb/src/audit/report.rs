@@ -78,9 +78,10 @@ impl AuditReport {
         let owed = &journal.acknowledged | &in_topic.sequences;
         let unexpected = &stored - &journal.acknowledged;
         // An order whose fate the producer does not know may be there. A killed producer knows nothing of its last second.
+        let refuted = unexpected.intersection_len(&journal.failed);
         let unexplained = match unknown {
-            Some(0) => unexpected.len(),
-            Some(_) | None => unexpected.intersection_len(&journal.failed),
+            Some(unknown) => refuted.max(unexpected.len().saturating_sub(unknown)),
+            None => refuted,
         };
         Self {
             run_id,
@@ -199,6 +200,7 @@ mod tests {
                     tag: RunTag::random(),
                     started_at: DateTime::UNIX_EPOCH,
                     topic: "orders".to_owned(),
+                    backdated: false,
                     settings: BTreeMap::new(),
                 },
                 journal: JournalContents {
@@ -264,5 +266,7 @@ mod tests {
         assert_eq!(compare(Orders { unknown: Some(0), ..more }).unexplained, 10);
         let failed = Orders { acknowledged: 0..90, failed: 95..100, unknown: Some(5), ..WHOLE };
         assert_eq!(compare(failed).unexplained, 5);
+        let more_than_unknown = Orders { acknowledged: 0..90, unknown: Some(3), ..WHOLE };
+        assert_eq!(compare(more_than_unknown).unexplained, 7);
     }
 }

@@ -10,6 +10,6 @@ mod profile;
 mod rate;
 
 pub use arrivals::{Arrival, Arrivals, Burst};
-pub use pacer::{End, Next, Order, Pace, Pacer};
+pub use pacer::{End, Next, Order, Pace, Pacer, Skipped};
 pub use profile::{Profile, Step};
 pub use rate::{InvalidRate, Rate};

@@ -58,7 +58,16 @@ pub struct Pacer {
     instance: Instance,
     number: u64,
     measured: u64,
-    skipped: u64,
+    skipped: Skipped,
+}
+
+/// Orders that were due but too far behind to be caught up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Those of the warm-up.
+    pub warm_up: u64,
+    /// Those of the run proper.
+    pub measured: u64,
 }
 
 impl Pacer {
@@ -66,7 +75,7 @@ impl Pacer {
     pub fn new(pace: Pace, end: End, warm_up: Duration, catch_up: Duration) -> Self {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let (warm_up, catch_up, instance) = (nanos(warm_up), nanos(catch_up), Instance::ALONE);
-        Self { pace, end, warm_up, catch_up, instance, number: 0, measured: 0, skipped: 0 }
+        Self { pace, end, warm_up, catch_up, instance, number: 0, measured: 0, skipped: Skipped::default() }
     }
 
     /// The part of the schedule that is `instance`'s.
@@ -100,10 +109,32 @@ impl Pacer {
             if !self.instance.has(order.number) {
                 continue;
             }
-            if due.saturating_add(self.catch_up) >= now {
+            if !self.is_too_late(order, now) {
                 return Next::Send(order);
             }
-            self.skipped += 1;
+            self.skip(order);
+        }
+    }
+
+    /// Whether the order is too far behind at `now`, in nanoseconds after the start, to be caught up.
+    pub fn is_too_late(&self, order: Order, now: u64) -> bool {
+        self.is_paced() && order.due.saturating_add(self.catch_up) < now
+    }
+
+    /// The order, taken before, is not sent.
+    pub fn skip(&mut self, order: Order) {
+        if order.due < self.warm_up {
+            self.skipped.warm_up += 1;
+        } else {
+            self.skipped.measured += 1;
+        }
+    }
+
+    /// The order, taken last and without a schedule, was not sent: it is the next one again, due when it is taken.
+    pub fn give_back(&mut self, order: Order) {
+        self.number = order.number;
+        if order.due >= self.warm_up {
+            self.measured -= 1;
         }
     }
 
@@ -135,8 +166,8 @@ impl Pacer {
         matches!(self.pace, Pace::Scheduled(_))
     }
 
-    /// Orders that were due but too far behind to be caught up.
-    pub fn skipped(&self) -> u64 {
+    /// Orders that were due but not sent.
+    pub fn skipped(&self) -> Skipped {
         self.skipped
     }
 
@@ -227,7 +258,7 @@ mod tests {
                 sent.push(order);
             }
             prop_assert_eq!(pacer.next(now), Next::Over);
-            prop_assert_eq!(sent.len() as u64 + pacer.skipped(), arrivals(profile.clone()).before(end));
+            prop_assert_eq!(sent.len() as u64 + pacer.skipped().measured, arrivals(profile.clone()).before(end));
             prop_assert!(sent.is_sorted_by(|a, b| a.number < b.number));
             let due: Vec<u64> = arrivals(profile).take_while(|due| *due < end).collect();
             prop_assert!(sent.iter().all(|order| due[order.number as usize] == order.due), "the schedule was shifted");
@@ -242,7 +273,7 @@ mod tests {
             let due = number * 1_000_000;
             assert_eq!(pacer.next(due as i64), Next::Send(Order { number, due }));
         }
-        assert_eq!((pacer.next(2_000_001), pacer.skipped()), (Next::Over, 0));
+        assert_eq!((pacer.next(2_000_001), pacer.skipped()), (Next::Over, Skipped::default()));
         assert_eq!((pacer.length(), pacer.expected()), (Some(Duration::from_millis(3)), Some(3)));
     }
 
@@ -256,6 +287,14 @@ mod tests {
             sent += 1;
         }
         assert_eq!((sent, pacer.length()), (14, Some(Duration::from_millis(400))));
+    }
+
+    #[test]
+    fn what_the_warm_up_skips_is_not_the_runs() {
+        let pace = Pace::Scheduled(Box::new(arrivals(Profile::constant(rate(10.0)))));
+        let mut pacer = Pacer::new(pace, End::Orders(10), Duration::from_secs(1), Duration::from_millis(500));
+        assert_eq!(pacer.next(1_700_000_000), Next::Send(Order { number: 12, due: 1_200_000_000 }));
+        assert_eq!(pacer.skipped(), Skipped { warm_up: 10, measured: 2 });
     }
 
     #[test]
@@ -290,5 +329,7 @@ mod tests {
         assert_eq!(pacer.next(7), Next::Send(Order { number: 0, due: 7 }));
         assert_eq!(pacer.next(9), Next::Send(Order { number: 1, due: 9 }));
         assert_eq!((pacer.next(10), pacer.length()), (Next::Over, None));
+        pacer.give_back(Order { number: 1, due: 9 });
+        assert_eq!(pacer.next(11), Next::Send(Order { number: 1, due: 11 }));
     }
 }

@@ -55,8 +55,11 @@ impl Profile {
         Self { segments: vec![Segment { start: 0, before: 0, shape: Shape::Constant(rate.millionths()) }] }
     }
 
-    /// `rate` for `length`, then linearly from 0 to `rate` over `ramp`, then `rate` for ever.
-    pub fn ramp(length: Duration, ramp: Duration, rate: Rate) -> Self {
+    /// `rate` for `length`, then linearly from 0 to `rate` over `ramp`, then `rate` for ever. None where the ramp's work is more
+    /// than can be counted exactly, such as 17 hours to 100,000 a second.
+    pub fn ramp(length: Duration, ramp: Duration, rate: Rate) -> Option<Self> {
+        let square = u128::from(nanos(ramp)).checked_mul(u128::from(nanos(ramp)))?;
+        square.checked_mul(u128::from(rate.millionths()))?.checked_mul(2)?;
         let mut profile = Self::constant(rate);
         if length.is_zero() {
             profile.segments.clear();
@@ -64,7 +67,7 @@ impl Profile {
         let ramping = Shape::Ramp { to: rate.millionths(), length: nanos(ramp) };
         profile.append(nanos(length), ramping);
         profile.append(nanos(length) + nanos(ramp), Shape::Constant(rate.millionths()));
-        profile
+        Some(profile)
     }
 
     /// The first step's rate for `warm_up`, then each step; the last one's rate goes on for ever.
@@ -141,7 +144,7 @@ pub mod tests {
             let length = |at: usize| Duration::from_millis(millis[at]);
             match kind {
                 0 => Profile::constant(rate(rates[0])),
-                1 => Profile::ramp(length(0), length(1), rate(rates[0])),
+                1 => Profile::ramp(length(0), length(1), rate(rates[0])).unwrap(),
                 _ => {
                     let steps: Vec<Step> =
                         rates.iter().enumerate().map(|(at, r)| Step { rate: rate(*r), length: length(at) }).collect();
@@ -171,7 +174,9 @@ pub mod tests {
 
     #[test]
     fn a_ramp_sends_half_of_what_its_rate_would() {
-        let profile = Profile::ramp(Duration::ZERO, Duration::from_secs(30), rate(1_000.0));
+        let ramp = |seconds, to| Profile::ramp(Duration::ZERO, Duration::from_secs(seconds), rate(to));
+        assert!(ramp(17 * 3_600, 100_000.0).is_none() && ramp(3_600, 100_000.0).is_some());
+        let profile = ramp(30, 1_000.0).unwrap();
         assert_eq!(profile.work(30_000_000_000) / ORDER, 15_000);
         assert_eq!(profile.work(31_000_000_000) / ORDER, 16_000);
     }

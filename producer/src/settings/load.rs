@@ -1,10 +1,10 @@
 use std::{str::FromStr, time::Duration};
 
-use anyhow::ensure;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use shared::{ledger::Instance, order_id::Sequence, program::positive_duration};
 
+use super::wrong_usage;
 use crate::pace::{Arrival, Arrivals, Burst, End, InvalidRate, Pace, Pacer, Profile, Rate, Step};
 
 /// What `--rate` says.
@@ -60,7 +60,8 @@ pub struct LoadSettings {
     /// When the first order is due, such as 2026-01-31T09:00:00Z; at once when not given.
     #[arg(long, value_name = "TIME")]
     pub start_at: Option<DateTime<Utc>>,
-    /// Send from now on, but date the orders from --start-at on, as if it were then: repeats a run of the past.
+    /// Send from now on, but date the orders from --start-at on, as if it were then: repeats a run of the past. Mind the topic's
+    /// retention, which counts from these dates.
     #[arg(long, requires = "start_at")]
     pub backdate: bool,
     /// How long acknowledgements are waited for at the end.
@@ -73,14 +74,19 @@ impl LoadSettings {
     ///
     /// # Errors
     /// When the settings contradict each other.
-    pub fn pacer(&self, seed: u64) -> anyhow::Result<Pacer> {
+    pub fn pacer(&self, seed: u64) -> Result<Pacer, clap::Error> {
         let profile = match (self.rate, self.ramp_up) {
             (None, _) => Profile::steps(self.warm_up, &self.steps),
             (Some(AskedRate::Fixed(rate)), None) => Profile::constant(rate),
-            (Some(AskedRate::Fixed(rate)), Some(ramp)) => Profile::ramp(self.warm_up, ramp, rate),
+            (Some(AskedRate::Fixed(rate)), Some(ramp)) => Profile::ramp(self.warm_up, ramp, rate)
+                .ok_or_else(|| wrong_usage("--ramp-up is too long for this rate: its orders can't be counted"))?,
             (Some(AskedRate::Max), ramp) => {
                 let scheduled = ramp.is_some() || self.burst.is_some() || self.arrival != Arrival::default();
-                ensure!(!scheduled, "--rate max has no schedule that --ramp-up, --burst or --arrival could shape");
+                if scheduled {
+                    return Err(wrong_usage(
+                        "--rate max has no schedule that --ramp-up, --burst or --arrival could shape",
+                    ));
+                }
                 return Ok(Pacer::new(Pace::Unpaced, self.end(), self.warm_up, self.catch_up));
             }
         };
@@ -100,7 +106,9 @@ impl LoadSettings {
     /// Orders a second that `instance` was asked for, when that is one number.
     pub fn fixed_rate(&self, instance: Instance) -> Option<f64> {
         match self.rate {
-            Some(AskedRate::Fixed(rate)) if self.ramp_up.is_none() && self.burst.is_none() => {
+            Some(AskedRate::Fixed(rate))
+                if self.ramp_up.is_none() && self.burst.is_none() && self.arrival == Arrival::Constant =>
+            {
                 Some(rate.per_second() / instance.stride() as f64)
             }
             _ => None,

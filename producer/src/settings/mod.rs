@@ -6,7 +6,7 @@ mod run;
 
 use std::collections::BTreeMap;
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 use shared::{
     cache::CacheSettings,
     kafka::{KafkaSettings, TopicSettings},
@@ -57,7 +57,35 @@ pub struct Command {
     pub output: OutputFormat,
 }
 
+/// What contradicts itself in a way that the command line's grammar can't say.
+fn wrong_usage(what: &str) -> clap::Error {
+    clap::Error::raw(ErrorKind::ArgumentConflict, format!("{what}\n"))
+}
+
 impl Command {
+    /// Looks for settings that make the run's figures worth nothing.
+    ///
+    /// # Errors
+    /// Says which, as wrong usage.
+    pub fn check(&self) -> Result<(), clap::Error> {
+        for (key, value) in self.kafka.given() {
+            let weakens = match key.as_str() {
+                "acks" | "request.required.acks" => !["all", "-1"].contains(&value.as_str()),
+                "enable.idempotence" => value != "true",
+                _ => false,
+            };
+            if weakens {
+                let what = "what is counted here is what all in-sync replicas have, each order once";
+                return Err(wrong_usage(&format!("--kafka-config {key}={value} is not for the producer: {what}")));
+            }
+        }
+        if self.run.instance.is_some() && matches!(self.orders.source(), Source::Snapshot { .. }) {
+            let what = "--instance with --snapshot or --skew needs a --catalog: each would take a snapshot of its own";
+            return Err(wrong_usage(what));
+        }
+        Ok(())
+    }
+
     /// The settings as the ledger keeps them: no secrets.
     pub fn for_record(&self, seed: u64) -> BTreeMap<String, String> {
         let mut record = BTreeMap::from([

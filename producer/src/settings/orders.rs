@@ -8,7 +8,8 @@ use crate::{flaw, partition::Partitioning, sample::catalog::Popularity};
 #[derive(Clone, Debug, Args)]
 pub struct OrderSettings {
     /// The same number gives the same arrivals and the same figures of each order; with --snapshot or --catalog the same
-    /// users and products; with --start-at and --run-id as well, the same bytes. Drawn at random when not given.
+    /// users and products; with --start-at and --run-id as well, the same bytes. Follows from --run-id when that is given, else
+    /// drawn at random.
     #[arg(long, value_name = "NUMBER", help_heading = "Orders")]
     pub seed: Option<u64>,
     /// Make some users and products popular, by Zipf's law with this exponent, such as 1.1; implies --snapshot.

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use clap::Args;
 use rdkafka::ClientConfig;
@@ -25,13 +25,54 @@ pub struct KafkaSettings {
     /// Anything else that librdkafka has a setting for, KEY=VALUE; may be repeated, wins over our own choice.
     #[arg(long = "kafka-config", value_name = "KEY=VALUE", value_parser = key_value, help_heading = "Kafka")]
     pub extra: Vec<(String, String)>,
+    /// A file of such settings, one KEY=VALUE a line, which may be secrets.
+    #[arg(long = "kafka-config-file", env = "KAFKA_CONFIG_FILE", value_name = "FILE", value_parser = config_file, help_heading = "Kafka")]
+    config_file: Option<ConfigFile>,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
+        // Whoever lists the machine's processes reads the command line.
+        Some((key, _)) if is_secret(key.trim()) => Err(format!(
+            "{} is a secret, which does not belong on a command line: give KAFKA_SASL_PASSWORD or KAFKA_TLS_KEY_PASSWORD in \
+             the environment, anything else in a file named by KAFKA_CONFIG_FILE",
+            key.trim()
+        )),
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
         _ => Err("expected KEY=VALUE, such as linger.ms=5".to_owned()),
     }
+}
+
+fn is_secret(key: &str) -> bool {
+    ["password", "secret", "jaas", "token"].iter().any(|word| key.contains(word)) || key == "ssl.key.pem"
+}
+
+/// A file of librdkafka's settings, one `KEY=VALUE` a line; `#` begins a comment. Read once, and never shown.
+#[derive(Clone)]
+pub struct ConfigFile {
+    path: String,
+    settings: Vec<(String, String)>,
+}
+
+impl fmt::Debug for ConfigFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)
+    }
+}
+
+fn config_file(path: &str) -> Result<ConfigFile, String> {
+    let content = std::fs::read_to_string(path).map_err(|error| format!("{path} can't be read: {error}"))?;
+    let mut settings = Vec::new();
+    for (number, line) in (1..).zip(content.lines().map(str::trim)) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        match line.split_once('=') {
+            Some((key, value)) => settings.push((key.trim().to_owned(), value.trim().to_owned())),
+            None => return Err(format!("line {number} of {path} is not KEY=VALUE")),
+        }
+    }
+    Ok(ConfigFile { path: path.to_owned(), settings })
 }
 
 impl KafkaSettings {
@@ -45,19 +86,20 @@ impl KafkaSettings {
         for (key, value) in role {
             config.set(*key, *value);
         }
-        for (key, value) in &self.extra {
+        for (key, value) in self.given() {
             config.set(key, value);
         }
         config
     }
 
-    /// What was asked for with `--kafka-config`, for a record of the run; values that may be secrets are left out.
+    /// What was asked for beyond the settings here, the latter over the former where both say something.
+    pub fn given(&self) -> impl Iterator<Item = &(String, String)> {
+        self.config_file.iter().flat_map(|file| &file.settings).chain(&self.extra)
+    }
+
+    /// What was asked for with `--kafka-config`, for a record of the run; secrets are refused there.
     pub fn extra_for_record(&self) -> BTreeMap<String, String> {
-        let hidden = |key: &str| ["password", "secret", "key", "jaas", "token"].iter().any(|word| key.contains(word));
-        self.extra
-            .iter()
-            .map(|(key, value)| (key.clone(), if hidden(key) { "***".to_owned() } else { value.clone() }))
-            .collect()
+        self.extra.iter().cloned().collect()
     }
 
     /// The same settings as environment variables, for a program that is started with them; with the secrets, without
@@ -65,6 +107,7 @@ impl KafkaSettings {
     pub fn environment(&self) -> Vec<(String, String)> {
         let mut environment = self.security.environment();
         environment.push(("KAFKA_BROKERS".to_owned(), self.brokers.clone()));
+        environment.extend(self.config_file.iter().map(|file| ("KAFKA_CONFIG_FILE".to_owned(), file.path.clone())));
         environment
     }
 }

@@ -95,6 +95,9 @@ pub struct Run {
     pub started_at: DateTime<Utc>,
     /// The topic that it writes to.
     pub topic: String,
+    /// Whether the orders are dated otherwise than they were sent, so that no latency can be told from their dates.
+    #[serde(default)]
+    pub backdated: bool,
     /// What it was asked for, as given; no secrets.
     pub settings: BTreeMap<String, String>,
 }
@@ -157,11 +160,12 @@ pub struct RunSummary {
     /// The run's name.
     pub run_id: RunId,
     /// Which of the run's producers this is.
+    #[serde(default)]
     pub instance: Instance,
     /// Orders a second that were asked for, over the whole schedule; none when it was as many as possible.
     pub rate_asked: Option<f64>,
-    /// Orders a second that were sent: over the schedule's length and how late its last order was. Without a schedule,
-    /// those acknowledged, until the last acknowledgement.
+    /// Orders a second that were acknowledged: over the schedule's length and how late its last order was sent, or
+    /// acknowledged if that was more than a hiccup later. Without a schedule, until the last acknowledgement.
     pub rate_achieved: f64,
     /// Seconds from the first due time, after the warm-up, to the last acknowledgement.
     pub seconds: f64,
@@ -179,6 +183,7 @@ pub struct RunSummary {
     /// Acknowledged − due, in milliseconds, without the warm-up.
     pub acknowledgement_ms: LatencySummary,
     /// Acknowledged − enqueued, in milliseconds, without the warm-up.
+    #[serde(default)]
     pub round_trip_ms: LatencySummary,
     /// What the figures are worth.
     pub verdict: Verdict,
@@ -221,6 +226,8 @@ impl RunsDirectory {
             )
         };
         std::fs::create_dir_all(&folder).with_context(refused)?;
+        // One without `run.json` is what a full disk left of a start that did not happen.
+        std::fs::remove_file(folder.join(JOURNAL)).or_else(unless_missing).with_context(refused)?;
         let journal = Journal::create(&folder.join(JOURNAL)).with_context(refused)?;
         self.describe(run).with_context(refused)?;
         Ok(journal)
@@ -295,6 +302,10 @@ fn read_ledger(id: &RunId, folder: &Path) -> anyhow::Result<Ledger> {
         Err(error) => return Err(error).context("the run's summary can't be read"),
     };
     Ok(Ledger { run, journal, summary })
+}
+
+fn unless_missing(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// Readers see the old file or the whole new one.
