@@ -11,7 +11,8 @@ use benches::{
     programs::{Program, command, free_address},
 };
 use rdkafka::{
-    Message,
+    Message, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
     consumer::{BaseConsumer, Consumer},
     message::{Header, Headers, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
@@ -288,6 +289,46 @@ async fn dead_letters(bed: &Testbed, count: usize) -> BTreeMap<String, Letter> {
     let letters = reading.await.unwrap();
     assert_eq!(letters.len(), count, "{letters:?}");
     letters
+}
+
+#[tokio::test]
+async fn records_deleted_before_they_were_read_are_named_and_end_the_consumer_unless_told_otherwise() {
+    let bed = Testbed::new("gap").await;
+    ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
+    let producer: FutureProducer = bed.kafka.client(&[("acks", "all")]).create().unwrap();
+    let order = r#"{"user_id":"U00000001","product_id":"P000001","quantity":1,"total_amount":1000,"shipping_cost":0,
+        "discount_amount":0,"payment_method":"card","status":"paid","created_at":"2026-01-01T00:00:00Z"}"#;
+    let send = async |numbers: std::ops::Range<i64>| {
+        for n in numbers {
+            let key = format!("order-{n:03}");
+            let record = FutureRecord::to(&bed.topic.topic).partition(0).key(&key).payload(order);
+            producer.send(record, Duration::from_secs(10)).await.unwrap();
+        }
+    };
+    let start =
+        |arguments: &[&str]| Program::start("consumer", "consumer", arguments, &bed.environment(), bed.folder());
+    send(0..5).await;
+    let first = start(&[]).unwrap();
+    scenario::wait_until_stored(&bed, 5).await;
+    tokio::task::spawn_blocking(move || first.stop()).await.unwrap().unwrap();
+
+    send(5..20).await;
+    let admin: AdminClient<_> = bed.kafka.client(&[]).create().unwrap();
+    let mut deleted = TopicPartitionList::new();
+    deleted.add_partition_offset(&bed.topic.topic, 0, Offset::Offset(12)).unwrap();
+    admin.delete_records(&deleted, &AdminOptions::new()).await.unwrap();
+
+    let mut second = start(&[]).unwrap();
+    let (status, log) = tokio::task::spawn_blocking(move || (second.wait(PATIENCE), second.log())).await.unwrap();
+    assert_eq!(status.unwrap().code(), Some(1), "{log}");
+    for words in ["partition 0 begins at offset 12", "up to 5 only: 7 records were deleted", "--on-gap continue"] {
+        assert!(log.contains(words), "{words:?} is not in: {log}");
+    }
+    let third = start(&["--on-gap", "continue"]).unwrap();
+    scenario::wait_until_stored(&bed, 13).await;
+    testbed::eventually("the gap is named", PATIENCE, async || third.log().contains("7 records were deleted")).await;
+    tokio::task::spawn_blocking(move || third.stop()).await.unwrap().unwrap();
+    assert_eq!(stored(&bed).await, 5 + 8);
 }
 
 #[tokio::test]

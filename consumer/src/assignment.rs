@@ -73,6 +73,8 @@ impl Lease {
 #[derive(Debug, Default)]
 pub struct Assignment {
     leases: Mutex<HashMap<i32, Arc<Lease>>>,
+    /// Came since somebody asked for them.
+    arrived: Mutex<Vec<i32>>,
 }
 
 impl Assignment {
@@ -83,10 +85,29 @@ impl Assignment {
     /// Partitions came.
     pub fn grant(&self, partitions: impl IntoIterator<Item = i32>) {
         let mut leases = self.leases();
+        let mut arrived = self.arrived();
         for partition in partitions {
             leases.insert(partition, Lease::new(partition));
+            arrived.push(partition);
         }
         ::metrics::gauge!(metrics::ASSIGNED).set(leases.len() as f64);
+    }
+
+    fn arrived(&self) -> MutexGuard<'_, Vec<i32>> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The partitions that came since this was last called and are still there.
+    pub fn take_new(&self) -> Vec<i32> {
+        let mut new = std::mem::take(&mut *self.arrived());
+        let leases = self.leases();
+        new.retain(|partition| leases.contains_key(partition));
+        new
+    }
+
+    /// These are asked for again.
+    pub fn still_new(&self, partitions: Vec<i32>) {
+        self.arrived().extend(partitions);
     }
 
     /// Waits until nothing of the partitions is under way; false when the deadline came first.

@@ -12,6 +12,7 @@ pub mod decode;
 pub mod dlq;
 pub mod enrich;
 pub mod flood;
+pub mod gap;
 pub mod group;
 pub mod health;
 pub mod metrics;

@@ -111,6 +111,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         account: account.clone(),
         health,
         topic: command.topic.topic,
+        on_gap: command.group.on_gap,
     };
     let deadline = command.group.stop_deadline;
     let reading = {

@@ -10,6 +10,8 @@ pub const DUPLICATES: &str = "orderflow_consumer_duplicates_total";
 pub const DEAD_LETTERED: &str = "orderflow_consumer_dead_lettered_total";
 /// Records read but left to the partition's next owner.
 pub const HANDED_BACK: &str = "orderflow_consumer_handed_back_total";
+/// Records that the topic deleted before they were read.
+pub const DELETED_UNREAD: &str = "orderflow_consumer_deleted_unread_total";
 /// Partitions that this instance has now.
 pub const ASSIGNED: &str = "orderflow_consumer_assigned_partitions";
 /// Bytes of records read and not yet stored.

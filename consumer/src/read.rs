@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     account::Account,
     assignment::{Assignment, Lease},
+    gap::{OnGap, gaps},
     group::{GroupConsumer, commit},
     health::Health,
     metrics,
@@ -59,6 +60,8 @@ pub struct Reader {
     pub health: Arc<Health>,
     /// The topic's name.
     pub topic: String,
+    /// What is done about records that were deleted unread.
+    pub on_gap: OnGap,
 }
 
 /// Records that were read and find the queue full.
@@ -81,7 +84,7 @@ impl Reader {
         let joined = Instant::now();
         let mut told = false;
         while !stop.is_cancelled() && read.is_ok() {
-            read = self.step(&mut held);
+            read = self.step(&mut held).and_then(|()| self.look_for_gaps());
             if !told && joined.elapsed() > STANDS_BY {
                 told = true;
                 if self.assignment.partitions().is_empty() {
@@ -135,6 +138,31 @@ impl Reader {
             }
             Some(Err(error)) => self.survive(&error),
         }
+    }
+
+    /// Asks for each partition that came whether the topic still has what follows the group's offset. The next commit comes a
+    /// second after the assignment at the earliest: this comes before it.
+    fn look_for_gaps(&self) -> anyhow::Result<()> {
+        let new = self.assignment.take_new();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let gaps = match gaps(&self.consumer, &self.topic, &new) {
+            Ok(gaps) => gaps,
+            Err(error) => {
+                tracing::debug!("whether records are missing can't be said yet: {error:#}");
+                self.assignment.still_new(new);
+                return Ok(());
+            }
+        };
+        for gap in gaps {
+            ::metrics::counter!(metrics::DELETED_UNREAD).increment(gap.lost());
+            match self.on_gap {
+                OnGap::Continue => tracing::warn!("{gap}; going on at the beginning of what there is"),
+                OnGap::End => bail!("{gap}. To go on at the beginning of what there is: --on-gap continue"),
+            }
+        }
+        Ok(())
     }
 
     /// Everything but a fatal error passes by itself.

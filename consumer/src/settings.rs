@@ -14,6 +14,7 @@ use shared::{
 use crate::{
     dlq::{letter::Place, replay::Choice},
     flood::Limit,
+    gap::OnGap,
 };
 
 /// Reads orders from Kafka as one member of a group, fills in region, gender, age group and category, and stores each
@@ -121,6 +122,9 @@ pub struct GroupSettings {
     /// How the partitions are shared; all members must say the same.
     #[arg(long, value_enum, default_value = "consumer", help_heading = "Group")]
     pub group_protocol: GroupProtocol,
+    /// What to do about a committed offset that the topic doesn't have (any more): records may have been deleted unread.
+    #[arg(long, value_enum, default_value = "end", help_heading = "Group")]
+    pub on_gap: OnGap,
     /// This instance's name in dead letters, logs and statistics; made of the process id when not given.
     #[arg(long, env = "CONSUMER_INSTANCE", help_heading = "Group")]
     pub instance: Option<String>,
