@@ -5,7 +5,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Instant,
 };
 
@@ -17,7 +20,11 @@ pub struct Lease {
     partition: i32,
     state: Mutex<LeaseState>,
     idle: Condvar,
+    /// The offset before which everything is stored; [`UNKNOWN`] until that is known.
+    stored: AtomicI64,
 }
+
+const UNKNOWN: i64 = -1;
 
 #[derive(Debug, Default)]
 struct LeaseState {
@@ -27,7 +34,7 @@ struct LeaseState {
 
 impl Lease {
     fn new(partition: i32) -> Arc<Self> {
-        Arc::new(Self { partition, state: Mutex::default(), idle: Condvar::new() })
+        Arc::new(Self { partition, state: Mutex::default(), idle: Condvar::new(), stored: AtomicI64::new(UNKNOWN) })
     }
 
     fn state(&self) -> MutexGuard<'_, LeaseState> {
@@ -37,6 +44,16 @@ impl Lease {
     /// The partition's number.
     pub fn partition(&self) -> i32 {
         self.partition
+    }
+
+    /// Everything before `offset` is stored, or was before this assignment.
+    pub fn stored_up_to(&self, offset: i64) {
+        self.stored.fetch_max(offset, Ordering::Relaxed);
+    }
+
+    /// The offset before which everything is stored, once that is known.
+    pub fn stored(&self) -> Option<i64> {
+        Some(self.stored.load(Ordering::Relaxed)).filter(|offset| *offset != UNKNOWN)
     }
 
     /// A record goes to its writer; false when the partition is no longer ours.

@@ -128,12 +128,16 @@ impl DeadLetters {
             outage.check()?;
             let sending = self.producer.send(self.letter(record, defect, form), Timeout::After(SEND));
             match outage.unless_abandoned(sending).await?.map_err(|(error, _)| error) {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    self.health.well(Obstacle::DeadLetters);
+                    return Ok(());
+                }
                 Err(error) if is_too_large(&error) && form != Form::WithoutValue => {
                     form = if form == Form::Whole { Form::WithoutHeaders } else { Form::WithoutValue };
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a dead letter is not acknowledged; trying again until it is");
+                    let what = format!("a dead letter is not acknowledged: {error}; trying again until it is");
+                    self.health.trouble(Obstacle::DeadLetters, what);
                     outage.wait().await;
                 }
             }

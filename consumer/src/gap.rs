@@ -4,7 +4,7 @@
 use std::{fmt, time::Duration};
 
 use anyhow::Context;
-use rdkafka::{Offset, TopicPartitionList, consumer::Consumer};
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer, topic_partition_list::TopicPartitionListElem};
 
 use crate::group::GroupConsumer;
 
@@ -58,24 +58,40 @@ impl fmt::Display for Gap {
     }
 }
 
-/// The gaps of these partitions. One that the group never committed for has none: it begins at the beginning. Blocks.
+/// Where the group goes on in a partition.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    /// The partition.
+    pub partition: i32,
+    /// The first offset that will be read.
+    pub offset: i64,
+    /// What is missing before it.
+    pub gap: Option<Gap>,
+}
+
+/// Where the group goes on in these partitions; in one that it never committed for, at the topic's beginning. Blocks.
 ///
 /// # Errors
 /// When the brokers don't answer.
-pub fn gaps(consumer: &GroupConsumer, topic: &str, partitions: &[i32]) -> anyhow::Result<Vec<Gap>> {
+pub fn beginnings(consumer: &GroupConsumer, topic: &str, partitions: &[i32]) -> anyhow::Result<Vec<Beginning>> {
     let mut asked = TopicPartitionList::new();
     for partition in partitions {
         asked.add_partition(topic, *partition);
     }
     let committed = consumer.committed_offsets(asked, CALL).context("the group's offsets can't be read")?;
-    let mut gaps = Vec::new();
-    for place in committed.elements() {
-        let Offset::Offset(committed) = place.offset() else { continue };
+    let beginning = |place: &TopicPartitionListElem<'_>| {
+        let partition = place.partition();
         let (first, end) =
-            consumer.fetch_watermarks(topic, place.partition(), CALL).context("a partition's offsets can't be read")?;
-        gaps.extend(Gap::of(place.partition(), committed, first, end));
-    }
-    Ok(gaps)
+            consumer.fetch_watermarks(topic, partition, CALL).context("a partition's offsets can't be read")?;
+        Ok(match place.offset() {
+            Offset::Offset(committed) => {
+                let gap = Gap::of(partition, committed, first, end);
+                Beginning { partition, offset: if gap.is_some() { first } else { committed }, gap }
+            }
+            _ => Beginning { partition, offset: first, gap: None },
+        })
+    };
+    committed.elements().iter().map(beginning).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use std::{
 pub enum Obstacle {
     /// The database is lost.
     Database,
+    /// The dead-letter topic does not take what it is sent.
+    DeadLetters,
     /// Too many dead letters of one kind.
     Flood,
 }

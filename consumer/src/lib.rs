@@ -15,6 +15,7 @@ pub mod flood;
 pub mod gap;
 pub mod group;
 pub mod health;
+pub mod lag;
 pub mod metrics;
 pub mod read;
 pub mod settings;

@@ -12,6 +12,7 @@ use consumer::{
     flood::FloodGate,
     group::{GroupConsumer, join},
     health::Health,
+    lag::LagWatch,
     read::Reader,
     settings::{Action, Command, DlqAction},
     statistics::Statistics,
@@ -113,6 +114,21 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         topic: command.topic.topic,
         on_gap: command.group.on_gap,
     };
+    let watch = LagWatch {
+        consumer: group.clone(),
+        topic: reader.topic.clone(),
+        assignment: reader.assignment.clone(),
+        health: reader.health.clone(),
+        stuck_after: command.group.stuck_after,
+    };
+    let watching = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            let watched = watch.run(stop.clone()).await;
+            stop.cancel();
+            watched
+        }
+    });
     let deadline = command.group.stop_deadline;
     let reading = {
         let stop = stop.clone();
@@ -130,6 +146,8 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         }
     };
     let read = read.context("the reading thread panicked")?;
+    stop.cancel();
+    let watched = watching.await?;
     // The reader has ended and with it the channels: the writers end once they have dropped or stored what they hold.
     abandon.cancel();
     while writers.join_next().await.is_some() {}
@@ -145,6 +163,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         latency.max
     );
     read?;
+    watched?;
     ensure!(!writer_died, "a writer ended before its time, which is a fault of this program; its error stands above");
     ensure!(account.is_balanced(), "the account does not balance, which is a fault of this program: {account}");
     Ok(Outcome::Valid)

@@ -12,6 +12,8 @@ pub const DEAD_LETTERED: &str = "orderflow_consumer_dead_lettered_total";
 pub const HANDED_BACK: &str = "orderflow_consumer_handed_back_total";
 /// Records that the topic deleted before they were read.
 pub const DELETED_UNREAD: &str = "orderflow_consumer_deleted_unread_total";
+/// Records between what is stored of a `partition` and its end.
+pub const LAG: &str = "orderflow_consumer_lag_records";
 /// Partitions that this instance has now.
 pub const ASSIGNED: &str = "orderflow_consumer_assigned_partitions";
 /// Bytes of records read and not yet stored.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     account::Account,
     assignment::{Assignment, Lease},
-    gap::{OnGap, gaps},
+    gap::{Beginning, OnGap, beginnings},
     group::{GroupConsumer, commit},
     health::Health,
     metrics,
@@ -147,15 +147,19 @@ impl Reader {
         if new.is_empty() {
             return Ok(());
         }
-        let gaps = match gaps(&self.consumer, &self.topic, &new) {
-            Ok(gaps) => gaps,
+        let beginnings = match beginnings(&self.consumer, &self.topic, &new) {
+            Ok(beginnings) => beginnings,
             Err(error) => {
                 tracing::debug!("whether records are missing can't be said yet: {error:#}");
                 self.assignment.still_new(new);
                 return Ok(());
             }
         };
-        for gap in gaps {
+        for Beginning { partition, offset, gap } in beginnings {
+            if let Some(lease) = self.assignment.lease(partition) {
+                lease.stored_up_to(offset);
+            }
+            let Some(gap) = gap else { continue };
             ::metrics::counter!(metrics::DELETED_UNREAD).increment(gap.lost());
             match self.on_gap {
                 OnGap::Continue => tracing::warn!("{gap}; going on at the beginning of what there is"),

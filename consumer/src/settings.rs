@@ -7,7 +7,7 @@ use shared::{
     cache::CacheSettings,
     database::DatabaseArgs,
     kafka::{KafkaSettings, TopicSettings},
-    program::OutputFormat,
+    program::{OutputFormat, positive_duration},
     telemetry::TelemetryArgs,
 };
 
@@ -125,6 +125,9 @@ pub struct GroupSettings {
     /// What to do about a committed offset that the topic doesn't have (any more): records may have been deleted unread.
     #[arg(long, value_enum, default_value = "end", help_heading = "Group")]
     pub on_gap: OnGap,
+    /// A partition that is behind and gets no further for so long, while nothing is known to be in the way, ends the instance.
+    #[arg(long, default_value = "2m", value_parser = positive_duration, value_name = "DURATION", help_heading = "Group")]
+    pub stuck_after: Duration,
     /// This instance's name in dead letters, logs and statistics; made of the process id when not given.
     #[arg(long, env = "CONSUMER_INSTANCE", help_heading = "Group")]
     pub instance: Option<String>,

@@ -202,6 +202,7 @@ impl Writing {
             {
                 tracing::warn!(%error, "an offset can't be stored");
             }
+            lease.stored_up_to(offset + 1);
         }
         // Refused when the partition went away this moment; its next owner then reads the orders again, to no effect.
         if let Err(error) = self.consumer.store_offsets(&offsets) {

@@ -1,0 +1,128 @@
+//! How far each partition is behind, counted to what is stored and not to what was read; and a watchdog over it.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use rdkafka::consumer::Consumer;
+use tokio_util::sync::CancellationToken;
+
+use crate::{assignment::Assignment, group::GroupConsumer, health::Health, metrics};
+
+/// Time between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Longest time that the brokers may take to answer.
+const CALL: Duration = Duration::from_secs(2);
+
+/// Looks at the lag of every partition that this instance has.
+pub struct LagWatch {
+    /// Asks the brokers where each partition ends.
+    pub consumer: Arc<GroupConsumer>,
+    /// The topic's name.
+    pub topic: String,
+    /// Knows what is stored.
+    pub assignment: Arc<Assignment>,
+    /// Known outages.
+    pub health: Arc<Health>,
+    /// A partition that is behind and gets no further for this long, while nothing is known to be in the way, is stuck.
+    pub stuck_after: Duration,
+}
+
+/// Where a partition's storing stood when it last got further.
+struct Progress {
+    stored: i64,
+    since: Instant,
+}
+
+impl LagWatch {
+    /// Looks every few seconds until `stop`.
+    ///
+    /// # Errors
+    /// When a partition is stuck: it is better to leave the group, and its partitions to others, than to hang.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let watch = Arc::new(self);
+        let mut progress = HashMap::new();
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            let looking = watch.clone();
+            let lags = tokio::task::spawn_blocking(move || looking.lags()).await.context("the lag can't be read")?;
+            check(&watch.health, watch.stuck_after, &lags, &mut progress)?;
+        }
+        Ok(())
+    }
+
+    /// Partition, offset up to which it is stored, and records behind that; those of which something is not known are left
+    /// out. Blocks.
+    fn lags(&self) -> Vec<(i32, i64, i64)> {
+        let mut lags = Vec::new();
+        for partition in self.assignment.partitions() {
+            let stored = self.assignment.lease(partition).and_then(|lease| lease.stored());
+            let end = self.consumer.fetch_watermarks(&self.topic, partition, CALL).map(|(_, end)| end);
+            if let (Some(stored), Ok(end)) = (stored, end) {
+                let lag = (end - stored).max(0);
+                ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(lag as f64);
+                lags.push((partition, stored, lag));
+            }
+        }
+        lags
+    }
+}
+
+/// Whether a partition is stuck.
+fn check(
+    health: &Health,
+    stuck_after: Duration,
+    lags: &[(i32, i64, i64)],
+    progress: &mut HashMap<i32, Progress>,
+) -> anyhow::Result<()> {
+    // What is lost right now explains everything, and once it is back the clock begins anew.
+    if health.ready().is_err() {
+        progress.clear();
+    }
+    progress.retain(|partition, _| {
+        let known = lags.iter().any(|(present, ..)| present == partition);
+        if !known {
+            // Whose it is now, or how far behind, is not for this instance to say.
+            ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(0.0);
+        }
+        known
+    });
+    for (partition, stored, lag) in lags {
+        let seen = progress.entry(*partition).or_insert_with(|| Progress { stored: *stored, since: Instant::now() });
+        if *lag == 0 || seen.stored != *stored {
+            *seen = Progress { stored: *stored, since: Instant::now() };
+        } else if seen.since.elapsed() > stuck_after {
+            bail!(
+                "partition {partition} is {lag} records behind and has not got beyond offset {stored} for {:?}, although \
+                 nothing is known to be in the way: leaving, so that another instance takes it",
+                seen.since.elapsed()
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::Obstacle;
+
+    const STUCK_AFTER: Duration = Duration::from_millis(500);
+
+    #[test]
+    fn a_partition_that_gets_no_further_is_stuck_unless_something_is_in_the_way() {
+        let (health, mut progress) = (Health::default(), HashMap::new());
+        let mut check = |health: &Health, stored, lag| check(health, STUCK_AFTER, &[(3, stored, lag)], &mut progress);
+        assert!(check(&health, 10, 5).is_ok(), "just seen");
+        assert!(check(&health, 11, 5).is_ok(), "got further");
+        health.trouble(Obstacle::Database, "the database is lost".to_owned());
+        assert!(check(&health, 11, 9).is_ok(), "a known outage");
+        health.well(Obstacle::Database);
+        assert!(check(&health, 11, 0).is_ok(), "not behind");
+        std::thread::sleep(STUCK_AFTER + Duration::from_millis(1));
+        let error = check(&health, 11, 9).unwrap_err().to_string();
+        assert!(error.contains("partition 3 is 9 records behind") && error.contains("offset 11"), "{error}");
+    }
+}
