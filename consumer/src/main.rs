@@ -1,8 +1,8 @@
 //! Stores orders from Kafka in PostgreSQL, each exactly once.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use consumer::{
     account::Account,
     assignment::Assignment,
@@ -13,23 +13,25 @@ use consumer::{
     group::{GroupConsumer, join},
     health::Health,
     lag::LagWatch,
-    read::Reader,
-    settings::{Action, Command, DlqAction},
+    read::{Delivered, Reader},
+    settings::{Action, BatchSettings, Command, DlqAction},
     statistics::Statistics,
     store::Database,
     write::{Writing, write},
 };
+use redis::aio::ConnectionManager;
 use shared::{
+    cache::CacheSettings,
     database::{connect_diesel, migrations::require_tables},
     kafka::ensure_topic,
-    latency::LatencyLog,
+    latency::{LatencyLog, LatencySummary},
     program::{self, Outcome},
     shutdown, telemetry,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Semaphore, mpsc},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -49,124 +51,133 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     require_tables(&mut connect_diesel(&database).await?, &database).await?;
     ensure_topic(&command.kafka, &command.topic.orders()).await?;
     ensure_topic(&command.kafka, &command.topic.dead_letters()).await?;
-    let redis = match command.cache.connect(Duration::from_secs(3)).await {
-        Ok(redis) => Some(redis),
-        Err(error) => {
-            tracing::warn!("users and products are looked up in the database alone: {error:#}");
-            None
-        }
-    };
+    let redis = cache(&command.cache).await;
     let health = Arc::new(Health::default());
     let readiness = health.clone();
     telemetry::serve(&command.telemetry, Arc::new(move || readiness.ready()), stop.clone()).await?;
 
     let instance = command.group.instance();
-    let log = match &command.stats_dir {
-        Some(folder) => Some(
-            LatencyLog::open(folder, &instance)
-                .with_context(|| format!("no latency log can be kept in {}", folder.display()))?,
-        ),
-        None => None,
-    };
-    let (account, statistics, assignment) =
-        (Arc::new(Account::default()), Arc::new(Statistics::default()), Arc::new(Assignment::default()));
+    let log = command.stats_dir.as_deref().map(|folder| latency_log(folder, &instance)).transpose()?;
     let gate = Arc::new(FloodGate::new(command.batches.dead_letter_limit));
     accept_on_signal(gate.clone())?;
+    let dead_letters =
+        DeadLetters::open(&command.kafka, command.topic.dead_letter_topic(), instance, gate, health.clone())?;
+    let (account, statistics, assignment) =
+        (Arc::new(Account::default()), Arc::new(Statistics::default()), Arc::new(Assignment::default()));
     let group = Arc::new(join(&command.kafka, &command.group, &command.topic.topic, assignment.clone())?);
-    let writing = Arc::new(Writing {
+    let abandon = CancellationToken::new();
+    let writing = Writing {
         consumer: group.clone(),
         topic: command.topic.topic.clone(),
         enricher: Enricher::new(redis, command.cache.keys()),
-        dead_letters: DeadLetters::open(
-            &command.kafka,
-            command.topic.dead_letter_topic(),
-            instance,
-            gate.clone(),
-            health.clone(),
-        )?,
+        dead_letters,
         account: account.clone(),
         statistics: statistics.clone(),
-        abandon: CancellationToken::new(),
-    });
-    let abandon = writing.abandon.clone();
-
-    let mut writers = JoinSet::new();
-    let mut channels = Vec::new();
-    for _ in 0..command.batches.writers {
-        let (channel, records) = mpsc::unbounded_channel();
-        channels.push(channel);
-        let connection = || Database::new(database.clone(), command.batches.statement_deadline, health.clone());
-        writers.spawn(write(writing.clone(), records, command.batches.max_batch as usize, connection(), connection()));
-    }
-    drop(writing);
+        abandon: abandon.clone(),
+    };
+    let connection = || Database::new(database.clone(), command.batches.statement_deadline, health.clone());
+    let (mut writers, channels) = start_writers(writing, command.batches, connection);
     let logged = CancellationToken::new();
     let logging = tokio::spawn(statistics.log(log, logged.clone()));
+    let watch = LagWatch {
+        consumer: group.clone(),
+        topic: command.topic.topic.clone(),
+        assignment: assignment.clone(),
+        health: health.clone(),
+        stuck_after: command.group.stuck_after,
+    };
+    let watching = tokio::spawn(watch.run(stop.clone()));
     let capacity = command.batches.queue_size as usize * 1024 * 1024;
-    let memory = Arc::new(Semaphore::new(capacity));
     let reader = Reader {
         consumer: group.clone(),
         assignment,
         writers: channels,
-        memory,
+        memory: Arc::new(Semaphore::new(capacity)),
         capacity,
         account: account.clone(),
         health,
         topic: command.topic.topic,
         on_gap: command.group.on_gap,
     };
-    let watch = LagWatch {
-        consumer: group.clone(),
-        topic: reader.topic.clone(),
-        assignment: reader.assignment.clone(),
-        health: reader.health.clone(),
-        stuck_after: command.group.stuck_after,
-    };
-    let watching = tokio::spawn({
-        let stop = stop.clone();
-        async move {
-            let watched = watch.run(stop.clone()).await;
-            stop.cancel();
-            watched
-        }
-    });
-    let deadline = command.group.stop_deadline;
-    let reading = {
-        let stop = stop.clone();
-        tokio::task::spawn_blocking(move || reader.run(&stop, deadline))
-    };
-    tokio::pin!(reading);
-    let (read, writer_died) = tokio::select! {
-        read = &mut reading => (read, false),
-        // While nobody asked for a stop and the reader lives, a writer ends only by a fault of its own; its partitions
-        // would stall silently.
-        _ = writers.join_next() => {
-            let died = !stop.is_cancelled();
-            stop.cancel();
-            (reading.await, died)
-        }
-    };
-    let read = read.context("the reading thread panicked")?;
-    stop.cancel();
-    let watched = watching.await?;
+    let ended = supervise(reader, command.group.stop_deadline, &mut writers, watching, stop).await;
     // The reader has ended and with it the channels: the writers end once they have dropped or stored what they hold.
     abandon.cancel();
     while writers.join_next().await.is_some() {}
     leave(group).await;
     logged.cancel();
-    let latency = logging.await?.summary();
-    tracing::info!("{account}");
-    tracing::info!(
-        "due to stored: {} orders, p50 {} ms, p99 {} ms, max {} ms",
-        latency.count,
-        latency.p50,
-        latency.p99,
-        latency.max
-    );
-    read?;
-    watched?;
-    ensure!(!writer_died, "a writer ended before its time, which is a fault of this program; its error stands above");
+    sum_up(&account, &logging.await?.summary());
+    ended?;
     ensure!(account.is_balanced(), "the account does not balance, which is a fault of this program: {account}");
     Ok(Outcome::Valid)
+}
+
+/// The cache, where it is there; without it everything is looked up in the database.
+async fn cache(settings: &CacheSettings) -> Option<ConnectionManager> {
+    let connected = settings.connect(Duration::from_secs(3)).await;
+    connected
+        .inspect_err(|error| tracing::warn!("users and products are looked up in the database alone: {error:#}"))
+        .ok()
+}
+
+fn latency_log(folder: &Path, instance: &str) -> anyhow::Result<LatencyLog> {
+    LatencyLog::open(folder, instance).with_context(|| format!("no latency log can be kept in {}", folder.display()))
+}
+
+/// Starts the writers, each with two connections; gives them and the channels by which records reach them.
+fn start_writers(
+    writing: Writing,
+    settings: BatchSettings,
+    connection: impl Fn() -> Database,
+) -> (JoinSet<()>, Vec<mpsc::UnboundedSender<Delivered>>) {
+    let writing = Arc::new(writing);
+    let mut writers = JoinSet::new();
+    let mut channels = Vec::new();
+    for _ in 0..settings.writers {
+        let (channel, records) = mpsc::unbounded_channel();
+        channels.push(channel);
+        writers.spawn(write(writing.clone(), records, settings.max_batch as usize, connection(), connection()));
+    }
+    (writers, channels)
+}
+
+/// Reads until a stop, or until a part of this program fails, which then stops the others.
+///
+/// # Errors
+/// When one failed.
+async fn supervise(
+    reader: Reader,
+    deadline: Duration,
+    writers: &mut JoinSet<()>,
+    mut watching: JoinHandle<anyhow::Result<()>>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let reading_stop = stop.clone();
+    let reading = tokio::task::spawn_blocking(move || reader.run(&reading_stop, deadline));
+    tokio::pin!(reading);
+    let panicked = "a part of this program panicked";
+    let failed = tokio::select! {
+        read = &mut reading => {
+            stop.cancel();
+            return read.context(panicked)?.and(watching.await.context(panicked)?);
+        }
+        watched = &mut watching => watched.context(panicked)?,
+        // While nobody asked for a stop and the reader lives, a writer ends only by a fault of its own; its partitions
+        // would stall silently.
+        _ = writers.join_next() => {
+            let asked = stop.is_cancelled();
+            let fault = "a writer ended before its time, which is a fault of this program; its error stands above";
+            if asked { Ok(()) } else { Err(anyhow!(fault)) }
+        }
+    };
+    // A stop that was asked for ends the watch before the reader.
+    stop.cancel();
+    reading.await.context(panicked)?.and(failed)
+}
+
+fn sum_up(account: &Account, latency: &LatencySummary) {
+    tracing::info!("{account}");
+    let LatencySummary { count, p50, p99, max, .. } = latency;
+    tracing::info!("due to stored: {count} orders, p50 {p50} ms, p99 {p99} ms, max {max} ms");
 }
 
 /// Looks at the dead letters, or puts orders back.
