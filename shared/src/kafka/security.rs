@@ -89,26 +89,32 @@ fn name(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
+/// A file wins over the environment.
+fn exposed(file: &Option<SecretString>, environment: &Option<SecretString>) -> Option<String> {
+    file.as_ref().or(environment.as_ref()).map(|secret| secret.expose_secret().to_owned())
+}
+
 impl SecurityArgs {
+    fn sasl_secret(&self) -> Option<String> {
+        exposed(&self.sasl_password_file, &self.sasl_password)
+    }
+
+    fn tls_key_secret(&self) -> Option<String> {
+        exposed(&self.tls_key_password_file, &self.tls_key_password)
+    }
+
     /// Writes what is set into `config`.
     pub(super) fn apply(&self, config: &mut ClientConfig) {
         let path = |path: &PathBuf| path.display().to_string();
-        let password = |file: &Option<SecretString>, environment: &Option<SecretString>| {
-            file.as_ref().or(environment.as_ref()).map(|secret| secret.expose_secret().to_owned())
-        };
-        let sasl = self.sasl_username.is_some();
         for (key, value) in [
             ("security.protocol", self.security_protocol.map(name)),
             ("sasl.mechanism", self.sasl_mechanism.map(name)),
             ("sasl.username", self.sasl_username.clone()),
-            ("sasl.password", password(&self.sasl_password_file, &self.sasl_password).filter(|_| sasl)),
+            ("sasl.password", self.sasl_secret().filter(|_| self.sasl_username.is_some())),
             ("ssl.ca.location", self.tls_ca.as_ref().map(path)),
             ("ssl.certificate.location", self.tls_certificate.as_ref().map(path)),
             ("ssl.key.location", self.tls_key.as_ref().map(path)),
-            (
-                "ssl.key.password",
-                password(&self.tls_key_password_file, &self.tls_key_password).filter(|_| self.tls_key.is_some()),
-            ),
+            ("ssl.key.password", self.tls_key_secret().filter(|_| self.tls_key.is_some())),
         ] {
             if let Some(value) = value {
                 config.set(key, value);
@@ -119,18 +125,15 @@ impl SecurityArgs {
     /// The same settings as environment variables, for a program that is started with them; with the secrets.
     pub(super) fn environment(&self) -> Vec<(String, String)> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-        let secret = |file: &Option<SecretString>, environment: &Option<SecretString>| {
-            file.as_ref().or(environment.as_ref()).map(|secret| secret.expose_secret().to_owned())
-        };
         let all = [
             ("KAFKA_SECURITY_PROTOCOL", self.security_protocol.map(name)),
             ("KAFKA_SASL_MECHANISM", self.sasl_mechanism.map(name)),
             ("KAFKA_SASL_USERNAME", self.sasl_username.clone()),
-            ("KAFKA_SASL_PASSWORD", secret(&self.sasl_password_file, &self.sasl_password)),
+            ("KAFKA_SASL_PASSWORD", self.sasl_secret()),
             ("KAFKA_TLS_CA", path(&self.tls_ca)),
             ("KAFKA_TLS_CERTIFICATE", path(&self.tls_certificate)),
             ("KAFKA_TLS_KEY", path(&self.tls_key)),
-            ("KAFKA_TLS_KEY_PASSWORD", secret(&self.tls_key_password_file, &self.tls_key_password)),
+            ("KAFKA_TLS_KEY_PASSWORD", self.tls_key_secret()),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
