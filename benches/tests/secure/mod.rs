@@ -94,7 +94,7 @@ async fn a_client_certificate_opens_a_cluster_that_asks_for_one() {
 
     let without = ["KAFKA_TLS_KEY", "KAFKA_TLS_KEY_PASSWORD", "KAFKA_TLS_CERTIFICATE"];
     without.iter().for_each(|name| drop(tls.remove(*name)));
-    assert_refused(&producer(&bed, &tls, &[]), &["no Kafka broker answers", "ssl", "certificate"]);
+    assert_refused(&producer(&bed, &tls, &[]), &["the Kafka cluster refuses us", "ssl", "certificate"]);
     tls.remove("KAFKA_TLS_CA");
     assert_refused(&producer(&bed, &tls, &[]), &["the Kafka cluster refuses us", "certificate verify failed"]);
 }

@@ -24,7 +24,11 @@ impl ClientContext for Overheard {
     fn error(&self, error: KafkaError, reason: &str) {
         // `WHERE: what and why (after 5ms in state …, 3 identical error(s) suppressed)`
         let reason = reason.split_once(" (after ").map_or(reason, |(told, _)| told);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((error, reason.to_owned()));
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all brokers are down follows from what was heard of each, and says less.
+        if heard.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *heard = Some((error, reason.to_owned()));
+        }
     }
 }
 
@@ -47,7 +51,7 @@ impl KafkaSettings {
             let Err(error) = client.client().fetch_metadata(None, LOOK_EVERY) else { return Ok(()) };
             client.poll(Duration::ZERO);
             let overheard = client.context().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let refused = overheard.as_ref().is_some_and(|(error, _)| is_refusal(error));
+            let refused = overheard.as_ref().is_some_and(|(error, reason)| is_refusal(error, reason));
             if refused || Instant::now() >= deadline {
                 let why = overheard.map_or_else(|| error.to_string(), |(_, reason)| reason);
                 let (what, ask) = if refused {
@@ -64,7 +68,9 @@ impl KafkaSettings {
     }
 }
 
-/// Whether trying again would not help.
-fn is_refusal(error: &KafkaError) -> bool {
+/// Whether trying again would not help. A broker that does not like our certificate says so by an alert, which may come after
+/// the handshake: to the client library the connection is then merely lost.
+fn is_refusal(error: &KafkaError, reason: &str) -> bool {
     matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL))
+        || reason.contains("SSL alert")
 }
