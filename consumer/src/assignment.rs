@@ -56,6 +56,11 @@ impl Lease {
         Some(self.stored.load(Ordering::Relaxed)).filter(|offset| *offset != UNKNOWN)
     }
 
+    /// Whether records of it are with a writer.
+    pub fn is_busy(&self) -> bool {
+        self.state().in_flight > 0
+    }
+
     /// A record goes to its writer; false when the partition is no longer ours.
     pub fn begin(&self) -> bool {
         let mut state = self.state();

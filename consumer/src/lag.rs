@@ -31,10 +31,35 @@ pub struct LagWatch {
     pub stuck_after: Duration,
 }
 
-/// Where a partition's storing stood when it last got further.
+/// How far a partition is.
+#[derive(Clone, Copy)]
+struct Position {
+    partition: i32,
+    /// The offset up to which it is stored.
+    stored: i64,
+    /// Records behind that.
+    lag: i64,
+    /// Whether a writer has some of them.
+    busy: bool,
+}
+
+/// Where a partition stood when its storing last got further.
 struct Progress {
     stored: i64,
+    lag: i64,
     since: Instant,
+}
+
+impl Progress {
+    fn at(position: Position) -> Self {
+        Self { stored: position.stored, lag: position.lag, since: Instant::now() }
+    }
+
+    /// Whether there is work and none of it gets done. Being behind by what was there before is not enough: the markers of
+    /// another producer's transactions are offsets that nobody can store.
+    fn is_stuck(&self, position: Position, after: Duration) -> bool {
+        self.since.elapsed() > after && (position.busy || position.lag > self.lag)
+    }
 }
 
 impl LagWatch {
@@ -47,26 +72,26 @@ impl LagWatch {
         let mut progress = HashMap::new();
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
             let looking = watch.clone();
-            let lags = tokio::task::spawn_blocking(move || looking.lags()).await.context("the lag can't be read")?;
-            check(&watch.health, watch.stuck_after, &lags, &mut progress)?;
+            let looked = tokio::task::spawn_blocking(move || looking.positions()).await;
+            check(&watch.health, watch.stuck_after, &looked.context("the lag can't be read")?, &mut progress)?;
         }
         Ok(())
     }
 
-    /// Partition, offset up to which it is stored, and records behind that; those of which something is not known are left
-    /// out. Blocks.
-    fn lags(&self) -> Vec<(i32, i64, i64)> {
-        let mut lags = Vec::new();
+    /// Where each partition is; those of which something is not known are left out. Blocks.
+    fn positions(&self) -> Vec<Position> {
+        let mut positions = Vec::new();
         for partition in self.assignment.partitions() {
-            let stored = self.assignment.lease(partition).and_then(|lease| lease.stored());
+            let Some(lease) = self.assignment.lease(partition) else { continue };
+            let (stored, busy) = (lease.stored(), lease.is_busy());
             let end = self.consumer.fetch_watermarks(&self.topic, partition, CALL).map(|(_, end)| end);
             if let (Some(stored), Ok(end)) = (stored, end) {
                 let lag = (end - stored).max(0);
                 ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(lag as f64);
-                lags.push((partition, stored, lag));
+                positions.push(Position { partition, stored, lag, busy });
             }
         }
-        lags
+        positions
     }
 }
 
@@ -74,7 +99,7 @@ impl LagWatch {
 fn check(
     health: &Health,
     stuck_after: Duration,
-    lags: &[(i32, i64, i64)],
+    positions: &[Position],
     progress: &mut HashMap<i32, Progress>,
 ) -> anyhow::Result<()> {
     // What is lost right now explains everything, and once it is back the clock begins anew.
@@ -82,18 +107,19 @@ fn check(
         progress.clear();
     }
     progress.retain(|partition, _| {
-        let known = lags.iter().any(|(present, ..)| present == partition);
+        let known = positions.iter().any(|position| position.partition == *partition);
         if !known {
             // Whose it is now, or how far behind, is not for this instance to say.
             ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(0.0);
         }
         known
     });
-    for (partition, stored, lag) in lags {
-        let seen = progress.entry(*partition).or_insert_with(|| Progress { stored: *stored, since: Instant::now() });
-        if *lag == 0 || seen.stored != *stored {
-            *seen = Progress { stored: *stored, since: Instant::now() };
-        } else if seen.since.elapsed() > stuck_after {
+    for position in positions.iter().copied() {
+        let Position { partition, stored, lag, .. } = position;
+        let seen = progress.entry(partition).or_insert_with(|| Progress::at(position));
+        if lag == 0 || seen.stored != stored {
+            *seen = Progress::at(position);
+        } else if seen.is_stuck(position, stuck_after) {
             bail!(
                 "partition {partition} is {lag} records behind and has not got beyond offset {stored} for {:?}, although \
                  nothing is known to be in the way: leaving, so that another instance takes it",
@@ -114,12 +140,17 @@ mod tests {
     #[test]
     fn a_partition_that_gets_no_further_is_stuck_unless_something_is_in_the_way() {
         let (health, mut progress) = (Health::default(), HashMap::new());
-        let mut check = |health: &Health, stored, lag| check(health, STUCK_AFTER, &[(3, stored, lag)], &mut progress);
+        let mut check = |health: &Health, stored, lag| {
+            check(health, STUCK_AFTER, &[Position { partition: 3, stored, lag, busy: false }], &mut progress)
+        };
         assert!(check(&health, 10, 5).is_ok(), "just seen");
         assert!(check(&health, 11, 5).is_ok(), "got further");
         health.trouble(Obstacle::Database, "the database is lost".to_owned());
         assert!(check(&health, 11, 9).is_ok(), "a known outage");
         health.well(Obstacle::Database);
+        assert!(check(&health, 12, 1).is_ok(), "a marker that nobody can store");
+        std::thread::sleep(STUCK_AFTER + Duration::from_millis(1));
+        assert!(check(&health, 12, 1).is_ok(), "still only that");
         assert!(check(&health, 11, 0).is_ok(), "not behind");
         std::thread::sleep(STUCK_AFTER + Duration::from_millis(1));
         let error = check(&health, 11, 9).unwrap_err().to_string();

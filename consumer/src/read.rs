@@ -163,7 +163,11 @@ impl Reader {
             ::metrics::counter!(metrics::DELETED_UNREAD).increment(gap.lost());
             match self.on_gap {
                 OnGap::Continue => tracing::warn!("{gap}; going on at the beginning of what there is"),
-                OnGap::End => bail!("{gap}. To go on at the beginning of what there is: --on-gap continue"),
+                OnGap::End => {
+                    // A commit beyond the gap would hide it from the next start.
+                    self.assignment.revoke(&[partition]);
+                    bail!("{gap}. To go on at the beginning of what there is: --on-gap continue")
+                }
             }
         }
         Ok(())
