@@ -118,8 +118,7 @@ impl Delivery {
         self.start.unix_nanos() + order.due
     }
 
-    /// Hands the order over by `send`, which gets the ticket that librdkafka is to carry, and gives the time of it, in
-    /// nanoseconds after the start; nothing when the client's queue is full. What librdkafka refuses for good is counted.
+    /// Hands the order over by `send`, which gets the ticket that librdkafka is to carry. What it refuses for good is counted.
     ///
     /// # Errors
     /// When the client library refuses the order.

@@ -175,7 +175,7 @@ fn end(
     if let Some(Unkept { error, sequences }) = unkept {
         eprintln!("{}", report::sequences(&sequences));
         let missing = "the run was sent, but its ledger lacks what is printed above, and an audit will not be whole";
-        return Err(anyhow::Error::new(error).context(missing));
+        return Err(error.context(missing));
     }
     kept.context("the run was sent; its summary is the one printed above")?;
     match fatal {

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use rdkafka::error::KafkaError;
 use shared::{
     latency::{Latencies, LatencyLog},
-    ledger::{Journal, JournalContents, JournalError},
+    ledger::{Journal, JournalContents},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -223,7 +223,7 @@ pub struct Recorded {
 /// What the journal lacks.
 pub struct Unkept {
     /// Why.
-    pub error: JournalError,
+    pub error: anyhow::Error,
     /// What became of which order.
     pub sequences: JournalContents,
 }
@@ -252,7 +252,7 @@ impl Recorder {
         if let Some(unkept) = unkept {
             news.add(unkept.sequences);
         }
-        match self.journal.append(&news).map_err(|error| Unkept { error, sequences: news }) {
+        match self.journal.append(&news).map_err(|error| Unkept { error: error.into(), sequences: news }) {
             Ok(()) => {
                 if failing {
                     tracing::info!("the run's ledger is whole again");
@@ -261,9 +261,9 @@ impl Recorder {
             }
             Err(unkept) => {
                 if !failing {
-                    let error = anyhow::Error::msg(unkept.error.to_string());
                     tracing::warn!(
-                        "the run goes on, but {error:#}: free some space there, or it is printed at the end"
+                        "the run goes on, but {:#}: free some space there, or it is printed at the end",
+                        unkept.error
                     );
                 }
                 Some(unkept)

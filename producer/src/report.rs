@@ -24,8 +24,8 @@ pub const HICCUP: Duration = Duration::from_millis(250);
 /// Orders that are on their way for this long without one being acknowledged are a sign that the brokers are gone.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Sums up `tally`, the whole of what `instance` did in its run, of orders that were to be sent by `load`. What the deadline of the flush
-/// left in flight is of unknown fate.
+/// Sums up `tally`, the whole of what `instance` did in its run, of orders that were to be sent by `load`. What neither was
+/// acknowledged nor has surely failed is of unknown fate.
 pub fn summarize(run_id: RunId, instance: Instance, load: &LoadSettings, sent: &Sent, tally: &Tally) -> RunSummary {
     let (counts, warm_up) =
         (counts(tally.measured, sent.skipped.measured), counts(tally.warm_up, sent.skipped.warm_up));

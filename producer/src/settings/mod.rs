@@ -97,8 +97,8 @@ impl Command {
             ("redis".to_owned(), self.cache.address()),
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ]);
-        for (key, value) in self.kafka.extra_for_record() {
-            record.insert(format!("kafka.{key}"), value);
+        for (key, value) in &self.kafka.extra {
+            record.insert(format!("kafka.{key}"), value.clone());
         }
         record
     }

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use clap::Args;
 use rdkafka::ClientConfig;
@@ -22,7 +22,8 @@ pub struct KafkaSettings {
     /// How to get in.
     #[command(flatten)]
     pub security: SecurityArgs,
-    /// Anything else that librdkafka has a setting for, KEY=VALUE; may be repeated, wins over our own choice.
+    /// Anything else that librdkafka has a setting for, KEY=VALUE; may be repeated, wins over our own choice. Secrets are
+    /// refused here.
     #[arg(long = "kafka-config", value_name = "KEY=VALUE", value_parser = key_value, help_heading = "Kafka")]
     pub extra: Vec<(String, String)>,
     /// A file of such settings, one KEY=VALUE a line, which may be secrets.
@@ -95,11 +96,6 @@ impl KafkaSettings {
     /// What was asked for beyond the settings here, the latter over the former where both say something.
     pub fn given(&self) -> impl Iterator<Item = &(String, String)> {
         self.config_file.iter().flat_map(|file| &file.settings).chain(&self.extra)
-    }
-
-    /// What was asked for with `--kafka-config`, for a record of the run; secrets are refused there.
-    pub fn extra_for_record(&self) -> BTreeMap<String, String> {
-        self.extra.iter().cloned().collect()
     }
 
     /// The same settings as environment variables, for a program that is started with them; with the secrets, without
