@@ -8,17 +8,21 @@ use std::{
 use anyhow::Context;
 use chrono::Utc;
 use rdkafka::{
-    Message,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{Header, OwnedHeaders, OwnedMessage},
+    message::{Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
-use shared::{database::SqlError, kafka::KafkaSettings, wire::DecodeError};
+use shared::{
+    database::SqlError,
+    kafka::{KafkaSettings, TopicSettings},
+    wire::DecodeError,
+};
 
 use crate::{
     flood::{FloodGate, Verdict},
     health::{Health, Obstacle},
+    record::Record,
     store::{GivenUp, Outage},
 };
 
@@ -60,6 +64,7 @@ impl Defect {
 /// The dead-letter topic.
 pub struct DeadLetters {
     producer: FutureProducer,
+    from: String,
     topic: String,
     instance: String,
     gate: Arc<FloodGate>,
@@ -73,7 +78,7 @@ impl DeadLetters {
     /// When a setting is wrong.
     pub fn open(
         kafka: &KafkaSettings,
-        topic: String,
+        topic: &TopicSettings,
         instance: String,
         gate: Arc<FloodGate>,
         health: Arc<Health>,
@@ -86,7 +91,7 @@ impl DeadLetters {
             ("message.max.bytes", "4000000"),
         ];
         let producer = kafka.client(&role).create().context("the Kafka settings are not usable")?;
-        Ok(Self { producer, topic, instance, gate, health })
+        Ok(Self { producer, from: topic.topic.clone(), topic: topic.dead_letter_topic(), instance, gate, health })
     }
 
     /// So many records were decided about, those that are to be sent here among them.
@@ -121,7 +126,7 @@ impl DeadLetters {
     ///
     /// # Errors
     /// [`GivenUp`] when the outage is not waited for any longer.
-    pub async fn send(&self, record: &OwnedMessage, defect: &Defect, outage: &mut Outage<'_>) -> Result<(), GivenUp> {
+    pub async fn send(&self, record: &Record, defect: &Defect, outage: &mut Outage<'_>) -> Result<(), GivenUp> {
         self.pass_gate(defect.kind(), outage).await?;
         let mut form = Form::Whole;
         loop {
@@ -144,18 +149,18 @@ impl DeadLetters {
         }
     }
 
-    fn letter<'a>(&'a self, record: &'a OwnedMessage, defect: &Defect, form: Form) -> FutureRecord<'a, [u8], [u8]> {
-        let original = record.headers().filter(|_| form == Form::Whole).cloned();
-        let headers = self.describe(record, defect, original.unwrap_or_else(OwnedHeaders::new));
+    fn letter<'a>(&'a self, record: &'a Record, defect: &Defect, form: Form) -> FutureRecord<'a, [u8], [u8]> {
+        let original = if form == Form::Whole { record.headers() } else { OwnedHeaders::new() };
+        let headers = self.describe(record, defect, original);
         let mut letter = FutureRecord::to(&self.topic).headers(headers);
         letter.key = record.key();
-        letter.payload = record.payload().filter(|_| form != Form::WithoutValue);
-        letter.timestamp = record.timestamp().to_millis();
+        letter.payload = record.value().filter(|_| form != Form::WithoutValue);
+        letter.timestamp = record.timestamp;
         letter
     }
 
-    fn describe(&self, record: &OwnedMessage, defect: &Defect, original: OwnedHeaders) -> OwnedHeaders {
-        let timestamp = record.timestamp().to_millis().map_or_else(String::new, |millis| millis.to_string());
+    fn describe(&self, record: &Record, defect: &Defect, original: OwnedHeaders) -> OwnedHeaders {
+        let timestamp = record.timestamp.map_or_else(String::new, |millis| millis.to_string());
         let sqlstate = match defect {
             Defect::Refused(error) => error.sqlstate().unwrap_or_default(),
             _ => "",
@@ -163,9 +168,9 @@ impl DeadLetters {
         // The message may quote what the record says, however long that is.
         let message: String = defect.to_string().chars().take(MESSAGE_CHARS).collect();
         let described = [
-            ("dlq-topic", record.topic()),
-            ("dlq-partition", &record.partition().to_string()),
-            ("dlq-offset", &record.offset().to_string()),
+            ("dlq-topic", self.from.as_str()),
+            ("dlq-partition", &record.partition.to_string()),
+            ("dlq-offset", &record.offset.to_string()),
             ("dlq-timestamp", &timestamp),
             ("dlq-kind", defect.kind()),
             ("dlq-message", &message),

@@ -1,15 +1,11 @@
 //! From a record to an order, and to when it was due.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use rdkafka::{
-    Message,
-    message::{Headers, OwnedMessage},
-};
 use shared::{
     order_id::{OrderId, RunTag},
-    wire::{self, DecodeError, EVENT_TYPE_HEADER, ReceivedOrder},
+    wire::{self, DecodeError, ReceivedOrder},
 };
+
+use crate::record::Record;
 
 /// Ids of ours and the Kafka timestamp say the same time, the id more finely; beyond this it is another producer's id.
 const SAME_TIME_NANOS: u64 = 2_000_000;
@@ -18,13 +14,8 @@ const SAME_TIME_NANOS: u64 = 2_000_000;
 ///
 /// # Errors
 /// [`DecodeError`] when it is none.
-pub fn decode(record: &OwnedMessage) -> Result<ReceivedOrder, DecodeError> {
-    // The client library panics at a header whose name is not UTF-8, which any producer may send, and offers no other way
-    // to read one.
-    let find =
-        || record.headers().and_then(|headers| headers.iter().find(|header| header.key == EVENT_TYPE_HEADER)?.value);
-    let event_type = catch_unwind(AssertUnwindSafe(find)).map_err(|_| DecodeError::UnreadableHeader)?;
-    wire::decode(event_type, record.key(), record.payload())
+pub fn decode(record: &Record) -> Result<ReceivedOrder, DecodeError> {
+    wire::decode(record.event_type()?, record.key(), record.value())
 }
 
 /// When an order was due, and the run that it belongs to when it is one of ours.
@@ -37,8 +28,8 @@ pub struct Due {
 }
 
 /// When the order was due: by its id when it is one of ours, else by the record's timestamp. `None` when neither tells.
-pub fn due(record: &OwnedMessage, order_id: &str) -> Option<Due> {
-    let stamped = record.timestamp().to_millis().and_then(|millis| u64::try_from(millis).ok())? * 1_000_000;
+pub fn due(record: &Record, order_id: &str) -> Option<Due> {
+    let stamped = record.timestamp.and_then(|millis| u64::try_from(millis).ok())? * 1_000_000;
     let ours = order_id.parse::<OrderId>().ok().filter(|id| id.due_nanos().abs_diff(stamped) < SAME_TIME_NANOS);
     Some(match ours {
         Some(id) => Due { nanos: id.due_nanos(), run: Some(id.tag()) },
@@ -48,20 +39,19 @@ pub fn due(record: &OwnedMessage, order_id: &str) -> Option<Due> {
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::Timestamp;
     use shared::order_id::Sequence;
 
     use super::*;
 
-    fn record(timestamp: Timestamp) -> OwnedMessage {
-        OwnedMessage::new(None, None, "orders".to_owned(), timestamp, 0, 0, None)
+    fn record(timestamp: Option<i64>) -> Record {
+        Record::plain((0, 0), timestamp, None, None)
     }
 
     #[test]
     fn the_id_of_ours_tells_the_due_time_more_finely_than_the_timestamp() {
         let tag = RunTag::random();
         let id = OrderId::new(1_700_000_000_123_456_789, tag, Sequence::new(5).unwrap());
-        let due = due(&record(Timestamp::CreateTime(1_700_000_000_123)), &id.to_string()).unwrap();
+        let due = due(&record(Some(1_700_000_000_123)), &id.to_string()).unwrap();
         assert!(due.nanos.abs_diff(1_700_000_000_123_456_789) < 1_000);
         assert_eq!(due.run, Some(tag));
     }
@@ -71,8 +61,8 @@ mod tests {
         let id = OrderId::new(1_600_000_000_000_000_000, RunTag::random(), Sequence::new(5).unwrap());
         for other in ["order-7", &id.to_string()] {
             let stamped = Due { nanos: 1_700_000_000_123_000_000, run: None };
-            assert_eq!(due(&record(Timestamp::CreateTime(1_700_000_000_123)), other), Some(stamped));
+            assert_eq!(due(&record(Some(1_700_000_000_123)), other), Some(stamped));
         }
-        assert_eq!(due(&record(Timestamp::NotAvailable), "order-7"), None);
+        assert_eq!(due(&record(None), "order-7"), None);
     }
 }

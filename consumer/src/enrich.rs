@@ -28,8 +28,8 @@ use crate::{
 const REMEMBERED: Duration = Duration::from_secs(30);
 /// An id that isn't there may be soon: a dead letter too many is worse than a lookup too many.
 const REMEMBERED_UNKNOWN: Duration = Duration::from_secs(1);
-/// At some 200 bytes each, two caches of this many take about 20 MiB.
-const REMEMBERED_ROWS: u64 = 50_000;
+/// At some 300 bytes each, two caches of this many take about 12 MiB.
+const REMEMBERED_ROWS: u64 = 20_000;
 /// A Redis that failed is left alone this long; PostgreSQL has everything.
 const REDIS_REST: Duration = Duration::from_secs(1);
 

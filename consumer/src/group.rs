@@ -97,10 +97,13 @@ pub fn join(
         ("enable.auto.commit", "true"),
         ("auto.commit.interval.ms", "1000"),
         ("enable.auto.offset.store", "false"),
-        // The library's own queue is bounded to megabytes as ours is; its defaults are 64 MiB, and a second of backoff
-        // when it is full.
+        // The library's own queue counts in the instance's memory, at some 500 bytes a record beside the record itself,
+        // so it holds about a fetch a partition, and a fetch little more than one of the producer's batches. The defaults
+        // are 100,000 records a partition, 64 MiB, 50 MiB a fetch, and a second of backoff when the queue is full.
+        ("queued.min.messages", "1000"),
         ("queued.max.messages.kbytes", "16384"),
-        ("fetch.max.bytes", "8388608"),
+        ("fetch.max.bytes", "1048576"),
+        ("max.partition.fetch.bytes", "65536"),
         ("fetch.queue.backoff.ms", "20"),
     ];
     match group.group_protocol {

@@ -1,6 +1,6 @@
 //! A sink from Kafka to PostgreSQL that stores each order exactly once.
 //!
-//! One thread polls as a member of the [`group`] ([`read`]) and hands each record, with the lease of its partition ([`assignment`]), to the partition's
+//! One thread polls as a member of the [`group`] ([`read`]) and hands each [`record`], with the lease of its partition ([`assignment`]), to the partition's
 //! writer ([`write`]). A writer takes all that is waiting, decodes it ([`decode`]), fills in what the order leaves open
 //! ([`enrich`]) and inserts it ([`store`]); what can't become a row goes to the dead-letter topic ([`dead_letter`]). Then
 //! the offsets are stored, never before (invariant 4). [`account`] keeps count, so that nothing is lost unnoticed.
@@ -18,6 +18,7 @@ pub mod health;
 pub mod lag;
 pub mod metrics;
 pub mod read;
+pub mod record;
 pub mod settings;
 pub mod statistics;
 pub mod store;

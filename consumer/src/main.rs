@@ -60,8 +60,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     let log = command.stats_dir.as_deref().map(|folder| latency_log(folder, &instance)).transpose()?;
     let gate = Arc::new(FloodGate::new(command.batches.dead_letter_limit));
     accept_on_signal(gate.clone())?;
-    let dead_letters =
-        DeadLetters::open(&command.kafka, command.topic.dead_letter_topic(), instance, gate, health.clone())?;
+    let dead_letters = DeadLetters::open(&command.kafka, &command.topic, instance, gate, health.clone())?;
     let (account, statistics, assignment) =
         (Arc::new(Account::default()), Arc::new(Statistics::default()), Arc::new(Assignment::default()));
     let group = Arc::new(join(&command.kafka, &command.group, &command.topic.topic, assignment.clone())?);

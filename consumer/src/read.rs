@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rdkafka::{Message, TopicPartitionList, consumer::Consumer, error::KafkaError, message::OwnedMessage};
+use rdkafka::{Message, TopicPartitionList, consumer::Consumer, error::KafkaError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,7 @@ use crate::{
     group::{GroupConsumer, commit},
     health::Health,
     metrics,
+    record::Record,
 };
 
 const POLL: Duration = Duration::from_millis(100);
@@ -29,15 +30,13 @@ const HOLD: Duration = Duration::from_secs(2);
 const STANDS_BY: Duration = Duration::from_secs(10);
 /// How long a stop waits for its commit.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
-/// What a record costs beside its key and value.
-const OVERHEAD_BYTES: usize = 256;
 
 /// A record on its way to a writer. Its share of the queue's memory is given back when it is dropped.
 pub struct Delivered {
     /// The assignment that it was read under.
     pub lease: Arc<Lease>,
     /// The record.
-    pub record: OwnedMessage,
+    pub record: Record,
     /// Its share of the queue's memory.
     pub memory: OwnedSemaphorePermit,
 }
@@ -67,7 +66,7 @@ pub struct Reader {
 /// Records that were read and find the queue full.
 #[derive(Default)]
 struct Held {
-    records: VecDeque<(Arc<Lease>, OwnedMessage)>,
+    records: VecDeque<(Arc<Lease>, Record)>,
     since: Option<Instant>,
     paused: bool,
 }
@@ -131,7 +130,7 @@ impl Reader {
             Some(Ok(record)) => {
                 self.account.consumed();
                 match self.assignment.lease(record.partition()) {
-                    Some(lease) => held.records.push_back((lease, record.detach())),
+                    Some(lease) => held.records.push_back((lease, Record::of(&record))),
                     None => self.account.handed_back(1),
                 }
                 Ok(())
@@ -184,9 +183,8 @@ impl Reader {
 
     fn hand_over(&self, held: &mut Held) {
         while let Some((lease, record)) = held.records.front() {
-            let bytes = OVERHEAD_BYTES + record.key().map_or(0, <[u8]>::len) + record.payload().map_or(0, <[u8]>::len);
             // A record larger than the whole queue is let in alone.
-            let permits = bytes.min(self.capacity) as u32;
+            let permits = record.weight().min(self.capacity) as u32;
             if lease.is_revoked() {
                 held.records.pop_front();
                 self.account.handed_back(1);

@@ -156,7 +156,7 @@ pub struct BatchSettings {
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Batches")]
     pub max_batch: u32,
     /// Most memory for records that were read and not yet stored, in MiB.
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1_024), value_name = "MIB", help_heading = "Batches")]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_024), value_name = "MIB", help_heading = "Batches")]
     pub queue_size: u32,
     /// How many dead letters of one kind within 10 s are a flood: more than this share of the records (and a hundred at
     /// least), or more than this number. The instance then dead-letters nothing more and pauses until it gets the signal

@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use rdkafka::{Message, Offset, TopicPartitionList, consumer::Consumer};
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer};
 use shared::wire::{DecodeError, ReceivedOrder};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -191,7 +191,7 @@ impl Writing {
     fn done(&self, batch: &[Prepared]) {
         let mut ends: HashMap<*const Lease, (&Arc<Lease>, i64, usize)> = HashMap::new();
         for prepared in batch {
-            let (lease, offset) = (&prepared.delivered.lease, prepared.delivered.record.offset());
+            let (lease, offset) = (&prepared.delivered.lease, prepared.delivered.record.offset);
             let end = ends.entry(Arc::as_ptr(lease)).or_insert((lease, offset, 0));
             end.1 = end.1.max(offset);
             end.2 += 1;
