@@ -70,6 +70,18 @@ mod short {
         assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
     }
 
+    /// As before Kafka 4.0.
+    #[tokio::test]
+    async fn brokers_without_the_consumer_group_protocol_are_served_by_the_classic_one() {
+        let features = ["kafka-tool", "kafka-features"];
+        stack(&[&features[..], &["downgrade", "--feature", "group.version=0"]].concat()).await;
+        let mut scenario = Scenario::start("classic", 500, "4s", 2).await;
+        let run = scenario.produce_and(500, async |line| drop(line.take_consumer())).await;
+        scenario.assert_whole(&run).await;
+        scenario.end().await;
+        stack(&[&features[..], &["upgrade", "--feature", "group.version=1"]].concat()).await;
+    }
+
     /// All brokers hang while orders are under way, and the flush does not wait for them.
     #[tokio::test]
     async fn what_a_flush_gives_up_has_failed_or_is_unknown_and_the_topic_agrees() {

@@ -92,6 +92,33 @@ async fn a_group_that_grows_and_shrinks_stores_everything_and_reads_nothing_twic
 }
 
 #[tokio::test]
+async fn a_static_member_that_was_killed_comes_back_under_its_name_and_one_that_leaves_for_good_is_gone() {
+    let bed = Testbed::new("static_member").await;
+    ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
+    let start = |arguments: &[&str]| {
+        let arguments = [&["--instance-id", "first"], arguments].concat();
+        Program::start("consumer", "consumer", arguments, &bed.environment(), bed.folder()).unwrap()
+    };
+    let is_in = async |program: &Program| {
+        testbed::eventually("it is in", PATIENCE, async || program.log().contains("partitions assigned")).await;
+    };
+    let first = start(&[]);
+    is_in(&first).await;
+    first.kill().unwrap();
+    // Until the group misses the one that was killed, its name is taken.
+    let second = start(&[]);
+    is_in(&second).await;
+    assert!(second.log().contains("waiting until it is gone"), "{}", second.log());
+    tokio::task::spawn_blocking(move || second.stop()).await.unwrap().unwrap();
+
+    let mut third = start(&["--leave", "--group-protocol", "classic", "--group", "another"]);
+    is_in(&third).await;
+    third.ask_to_stop().unwrap();
+    let (status, log) = tokio::task::spawn_blocking(move || (third.wait(PATIENCE), third.log())).await.unwrap();
+    assert!(status.unwrap().success() && log.contains("left the group for good"), "{log}");
+}
+
+#[tokio::test]
 async fn a_killed_producers_run_can_be_audited() {
     let mut scenario = Scenario::start("killed_producer", 500, "4s", 1).await;
     let mut producer = command("producer").unwrap();

@@ -1,11 +1,14 @@
 //! Membership of the group: joining, rebalances, commits.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use rdkafka::{
     ClientContext, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance},
@@ -15,8 +18,14 @@ use shared::kafka::KafkaSettings;
 
 use crate::{
     assignment::Assignment,
+    health::{Health, Obstacle},
     settings::{GroupProtocol, GroupSettings},
 };
+
+/// Time between two tries to be who somebody else still is.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// How long it may take to say that this member will not be back.
+const LEAVE_FOR_GOOD: Duration = Duration::from_secs(5);
 
 /// Follows the group's rebalances.
 pub struct GroupContext {
@@ -26,6 +35,135 @@ pub struct GroupContext {
 
 /// The group's client.
 pub type GroupConsumer = BaseConsumer<GroupContext>;
+
+/// Being a member: the client, and what was assigned to it.
+pub struct Membership {
+    /// The client.
+    pub consumer: GroupConsumer,
+    /// What it has.
+    pub assignment: Arc<Assignment>,
+    protocol: Protocol,
+}
+
+/// How a member takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Consumer,
+    Classic,
+}
+
+/// This instance's place in the group. A client that ended with a fatal error is replaced; what the old one had is revoked,
+/// and nothing that it says later touches the new one's assignment.
+pub struct Group {
+    kafka: KafkaSettings,
+    settings: GroupSettings,
+    topic: String,
+    health: Arc<Health>,
+    member: RwLock<Arc<Membership>>,
+    /// Whether a client was replaced for a reason that may not pass.
+    replaced: AtomicBool,
+}
+
+impl Group {
+    /// Joins.
+    ///
+    /// # Errors
+    /// When a setting is wrong.
+    pub fn join(
+        kafka: KafkaSettings,
+        settings: GroupSettings,
+        topic: String,
+        health: Arc<Health>,
+    ) -> anyhow::Result<Self> {
+        // A static member that is to leave for good can do so under the classic protocol alone: the library's other one only
+        // ever says that it will be back.
+        let protocol = match settings.group_protocol {
+            GroupProtocol::Auto if settings.leave => Protocol::Classic,
+            GroupProtocol::Auto | GroupProtocol::Consumer => Protocol::Consumer,
+            GroupProtocol::Classic => Protocol::Classic,
+        };
+        ensure!(
+            !settings.leave || protocol == Protocol::Classic,
+            "--leave does not go with --group-protocol consumer: use classic or auto"
+        );
+        let member = RwLock::new(Arc::new(join(&kafka, &settings, &topic, protocol)?));
+        Ok(Self { kafka, settings, topic, health, member, replaced: AtomicBool::new(false) })
+    }
+
+    /// The membership of now.
+    pub fn member(&self) -> Arc<Membership> {
+        self.member.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the client if it ended with a fatal error, and says whether it did.
+    ///
+    /// # Errors
+    /// When another one would fare no better.
+    pub fn replace_if_fatal(&self) -> anyhow::Result<bool> {
+        let old = self.member();
+        let Some((code, reason)) = old.consumer.client().fatal_error() else { return Ok(false) };
+        old.assignment.revoke(&old.assignment.partitions());
+        let protocol = self.next_protocol(old.protocol, code, &reason)?;
+        let new = join(&self.kafka, &self.settings, &self.topic, protocol)?;
+        *self.member.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        // Closing may take as long as the old session lasts.
+        std::thread::spawn(move || drop(old));
+        Ok(true)
+    }
+
+    fn next_protocol(&self, failed: Protocol, code: RDKafkaErrorCode, reason: &str) -> anyhow::Result<Protocol> {
+        use RDKafkaErrorCode::{FencedInstanceId, UnreleasedInstanceId, UnsupportedFeature, UnsupportedVersion};
+        let name = self.settings.instance_id.as_deref().unwrap_or_default();
+        match code {
+            FencedInstanceId => bail!("another instance joined the group as --instance-id {name}: each needs its own"),
+            UnreleasedInstanceId => {
+                let what = format!(
+                    "an instance that is --instance-id {name} too is in the group, or was killed and is not missed yet: waiting \
+                     until it is gone"
+                );
+                self.health.trouble(Obstacle::Group, what);
+                std::thread::sleep(ASK_AGAIN);
+            }
+            UnsupportedFeature | UnsupportedVersion if failed == Protocol::Consumer => {
+                ensure!(
+                    self.settings.group_protocol == GroupProtocol::Auto,
+                    "the brokers don't have the consumer group protocol ({reason}): use --group-protocol classic or auto"
+                );
+                tracing::info!("the brokers don't have the consumer group protocol: going on with the classic one");
+                return Ok(Protocol::Classic);
+            }
+            _ => {
+                let again = self.replaced.swap(true, Ordering::Relaxed);
+                ensure!(!again, "the Kafka client ended with a fatal error again: {reason} ({code})");
+                tracing::warn!("the Kafka client ended with a fatal error, joining once more: {reason} ({code})");
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Partitions came.
+    pub fn is_in(&self) {
+        self.health.well(Obstacle::Group);
+    }
+
+    /// Leaves. Blocks, for as long as the session lasts if no broker answers.
+    pub fn leave(self) {
+        let consumer = &self.member().consumer;
+        let Some(name) = self.settings.instance_id.as_deref().filter(|_| self.settings.leave) else { return };
+        // On closing, a static member says nothing, so that it finds its partitions when it is back; and the library closes
+        // without waiting for what unsubscribing began.
+        consumer.unsubscribe();
+        let deadline = Instant::now() + LEAVE_FOR_GOOD;
+        while Instant::now() < deadline {
+            consumer.poll(Duration::from_millis(50));
+            if has_left(consumer, &self.settings.group, name) {
+                tracing::info!("left the group for good");
+                return;
+            }
+        }
+        tracing::warn!("the group was not left in time; it notices by itself");
+    }
+}
 
 impl ClientContext for GroupContext {}
 
@@ -80,16 +218,15 @@ pub fn commit(consumer: &GroupConsumer) {
     }
 }
 
-/// Joins the group.
-///
-/// # Errors
-/// When a setting is wrong.
-pub fn join(
-    kafka: &KafkaSettings,
-    group: &GroupSettings,
-    topic: &str,
-    assignment: Arc<Assignment>,
-) -> anyhow::Result<GroupConsumer> {
+/// Whether the brokers have no static member of this name any more; they make its id of it.
+fn has_left(consumer: &GroupConsumer, group: &str, name: &str) -> bool {
+    consumer.fetch_group_list(Some(group), ASK_AGAIN).is_ok_and(|list| {
+        let mut members = list.groups().iter().flat_map(rdkafka::groups::GroupInfo::members);
+        !members.any(|member| member.id().strip_prefix(name).is_some_and(|rest| rest.starts_with('-')))
+    })
+}
+
+fn join(kafka: &KafkaSettings, group: &GroupSettings, topic: &str, protocol: Protocol) -> anyhow::Result<Membership> {
     let mut role = vec![
         ("group.id", group.group.as_str()),
         // A group without offsets begins at the beginning; the library's default would skip orders silently.
@@ -106,18 +243,20 @@ pub fn join(
         ("max.partition.fetch.bytes", "65536"),
         ("fetch.queue.backoff.ms", "20"),
     ];
-    match group.group_protocol {
+    role.extend(group.instance_id.as_deref().map(|id| ("group.instance.id", id)));
+    match protocol {
         // Under this protocol the session's length is the brokers' to say; setting it here is refused.
-        GroupProtocol::Consumer => role.push(("group.protocol", "consumer")),
-        GroupProtocol::Classic => role.extend([
+        Protocol::Consumer => role.push(("group.protocol", "consumer")),
+        Protocol::Classic => role.extend([
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("session.timeout.ms", "6000"),
             ("heartbeat.interval.ms", "1000"),
         ]),
     }
-    let context = GroupContext { assignment, drain: group.drain };
+    let assignment = Arc::new(Assignment::default());
+    let context = GroupContext { assignment: assignment.clone(), drain: group.drain };
     let consumer: GroupConsumer =
         kafka.client(&role).create_with_context(context).context("the Kafka settings are not usable")?;
     consumer.subscribe(&[topic]).context("the topic can't be subscribed to")?;
-    Ok(consumer)
+    Ok(Membership { consumer, assignment, protocol })
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use rdkafka::consumer::Consumer;
 use tokio_util::sync::CancellationToken;
 
-use crate::{assignment::Assignment, group::GroupConsumer, health::Health, metrics};
+use crate::{group::Group, health::Health, metrics};
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -19,12 +19,10 @@ const CALL: Duration = Duration::from_secs(2);
 
 /// Looks at the lag of every partition that this instance has.
 pub struct LagWatch {
-    /// Asks the brokers where each partition ends.
-    pub consumer: Arc<GroupConsumer>,
+    /// Asks the brokers where each partition ends, and knows what is stored.
+    pub group: Arc<Group>,
     /// The topic's name.
     pub topic: String,
-    /// Knows what is stored.
-    pub assignment: Arc<Assignment>,
     /// Known outages.
     pub health: Arc<Health>,
     /// A partition that is behind and gets no further for this long, while nothing is known to be in the way, is stuck.
@@ -81,10 +79,11 @@ impl LagWatch {
     /// Where each partition is; those of which something is not known are left out. Blocks.
     fn positions(&self) -> Vec<Position> {
         let mut positions = Vec::new();
-        for partition in self.assignment.partitions() {
-            let Some(lease) = self.assignment.lease(partition) else { continue };
+        let member = self.group.member();
+        for partition in member.assignment.partitions() {
+            let Some(lease) = member.assignment.lease(partition) else { continue };
             let (stored, busy) = (lease.stored(), lease.is_busy());
-            let end = self.consumer.fetch_watermarks(&self.topic, partition, CALL).map(|(_, end)| end);
+            let end = member.consumer.fetch_watermarks(&self.topic, partition, CALL).map(|(_, end)| end);
             if let (Some(stored), Ok(end)) = (stored, end) {
                 let lag = (end - stored).max(0);
                 ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(lag as f64);

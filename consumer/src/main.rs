@@ -5,12 +5,11 @@ use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Context, anyhow, ensure};
 use consumer::{
     account::Account,
-    assignment::Assignment,
     dead_letter::DeadLetters,
     dlq,
     enrich::Enricher,
     flood::FloodGate,
-    group::{GroupConsumer, join},
+    group::Group,
     health::Health,
     lag::LagWatch,
     read::{Delivered, Reader},
@@ -61,12 +60,13 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     let gate = Arc::new(FloodGate::new(command.batches.dead_letter_limit));
     accept_on_signal(gate.clone())?;
     let dead_letters = DeadLetters::open(&command.kafka, &command.topic, instance, gate, health.clone())?;
-    let (account, statistics, assignment) =
-        (Arc::new(Account::default()), Arc::new(Statistics::default()), Arc::new(Assignment::default()));
-    let group = Arc::new(join(&command.kafka, &command.group, &command.topic.topic, assignment.clone())?);
+    let (account, statistics) = (Arc::new(Account::default()), Arc::new(Statistics::default()));
+    let (stop_deadline, stuck_after, on_gap) =
+        (command.group.stop_deadline, command.group.stuck_after, command.group.on_gap);
+    let group = Arc::new(Group::join(command.kafka, command.group, command.topic.topic.clone(), health.clone())?);
     let abandon = CancellationToken::new();
     let writing = Writing {
-        consumer: group.clone(),
+        group: group.clone(),
         topic: command.topic.topic.clone(),
         enricher: Enricher::new(redis, command.cache.keys()),
         dead_letters,
@@ -78,27 +78,20 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     let (mut writers, channels) = start_writers(writing, command.batches, connection);
     let logged = CancellationToken::new();
     let logging = tokio::spawn(statistics.log(log, logged.clone()));
-    let watch = LagWatch {
-        consumer: group.clone(),
-        topic: command.topic.topic.clone(),
-        assignment: assignment.clone(),
-        health: health.clone(),
-        stuck_after: command.group.stuck_after,
-    };
+    let watch =
+        LagWatch { group: group.clone(), topic: command.topic.topic.clone(), health: health.clone(), stuck_after };
     let watching = tokio::spawn(watch.run(stop.clone()));
     let capacity = command.batches.queue_size as usize * 1024 * 1024;
     let reader = Reader {
-        consumer: group.clone(),
-        assignment,
+        group: group.clone(),
         writers: channels,
         memory: Arc::new(Semaphore::new(capacity)),
         capacity,
         account: account.clone(),
-        health,
         topic: command.topic.topic,
-        on_gap: command.group.on_gap,
+        on_gap,
     };
-    let ended = supervise(reader, command.group.stop_deadline, &mut writers, watching, stop).await;
+    let ended = supervise(reader, stop_deadline, &mut writers, watching, stop).await;
     // The reader has ended and with it the channels: the writers end once they have dropped or stored what they hold.
     abandon.cancel();
     while writers.join_next().await.is_some() {}
@@ -202,8 +195,8 @@ fn accept_on_signal(gate: Arc<FloodGate>) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn leave(group: Arc<GroupConsumer>) {
-    let leaving = tokio::task::spawn_blocking(move || drop(group));
+async fn leave(group: Arc<Group>) {
+    let leaving = tokio::task::spawn_blocking(move || Arc::into_inner(group).map(Group::leave));
     if tokio::time::timeout(LEAVE, leaving).await.is_err() {
         tracing::warn!("the group was not left in time; it notices by itself");
     }

@@ -14,10 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     account::Account,
-    assignment::{Assignment, Lease},
+    assignment::Lease,
     gap::{Beginning, OnGap, beginnings},
-    group::{GroupConsumer, commit},
-    health::Health,
+    group::{Group, Membership, commit},
     metrics,
     record::Record,
 };
@@ -43,10 +42,8 @@ pub struct Delivered {
 
 /// Reads, and hands over to the writers.
 pub struct Reader {
-    /// The group's client.
-    pub consumer: Arc<GroupConsumer>,
-    /// Which partitions there are.
-    pub assignment: Arc<Assignment>,
+    /// The group.
+    pub group: Arc<Group>,
     /// One channel a writer; partition p goes to writer p modulo their number.
     pub writers: Vec<mpsc::UnboundedSender<Delivered>>,
     /// Bounds the bytes that are in the channels and with the writers.
@@ -55,8 +52,6 @@ pub struct Reader {
     pub capacity: usize,
     /// The count of records.
     pub account: Arc<Account>,
-    /// Whether the brokers are there.
-    pub health: Arc<Health>,
     /// The topic's name.
     pub topic: String,
     /// What is done about records that were deleted unread.
@@ -83,10 +78,11 @@ impl Reader {
         let joined = Instant::now();
         let mut told = false;
         while !stop.is_cancelled() && read.is_ok() {
-            read = self.step(&mut held).and_then(|()| self.look_for_gaps());
+            let member = self.group.member();
+            read = self.step(&member, &mut held).and_then(|()| self.look_for_gaps(&member));
             if !told && joined.elapsed() > STANDS_BY {
                 told = true;
-                if self.assignment.partitions().is_empty() {
+                if member.assignment.partitions().is_empty() {
                     tracing::info!(
                         "standing by without a partition: the group may have more members than the topic has partitions"
                     );
@@ -98,38 +94,38 @@ impl Reader {
         read.and_then(|()| self.drain(Instant::now() + stop_deadline))
     }
 
-    fn step(&self, held: &mut Held) -> anyhow::Result<()> {
+    fn step(&self, member: &Membership, held: &mut Held) -> anyhow::Result<()> {
         self.hand_over(held);
         ::metrics::gauge!(metrics::QUEUED_BYTES).set((self.capacity - self.memory.available_permits()) as f64);
         if held.records.is_empty() {
             held.since = None;
             if std::mem::take(&mut held.paused) {
-                self.consumer.resume(&self.all_partitions()).context("the partitions can't be resumed")?;
+                member.consumer.resume(&self.all_partitions(member)).context("the partitions can't be resumed")?;
                 tracing::info!("reading again");
             }
-            return self.poll(POLL, held);
+            return self.poll(member, POLL, held);
         }
         let since = *held.since.get_or_insert_with(Instant::now);
         if held.paused || since.elapsed() > HOLD {
             // Pausing what is paused already costs nothing, and a partition that came meanwhile is paused too.
-            self.consumer.pause(&self.all_partitions()).context("the partitions can't be paused")?;
+            member.consumer.pause(&self.all_partitions(member)).context("the partitions can't be paused")?;
             if !std::mem::replace(&mut held.paused, true) {
                 tracing::warn!(
                     "the queue is full and stays so: partitions paused until the database takes orders again"
                 );
             }
-            return self.poll(POLL, held);
+            return self.poll(member, POLL, held);
         }
         std::thread::sleep(Duration::from_millis(1));
         Ok(())
     }
 
-    fn poll(&self, timeout: Duration, held: &mut Held) -> anyhow::Result<()> {
-        match self.consumer.poll(timeout) {
+    fn poll(&self, member: &Membership, timeout: Duration, held: &mut Held) -> anyhow::Result<()> {
+        match member.consumer.poll(timeout) {
             None => Ok(()),
             Some(Ok(record)) => {
                 self.account.consumed();
-                match self.assignment.lease(record.partition()) {
+                match member.assignment.lease(record.partition()) {
                     Some(lease) => held.records.push_back((lease, Record::of(&record))),
                     None => self.account.handed_back(1),
                 }
@@ -141,21 +137,22 @@ impl Reader {
 
     /// Asks for each partition that came whether the topic still has what follows the group's offset. The next commit comes a
     /// second after the assignment at the earliest: this comes before it.
-    fn look_for_gaps(&self) -> anyhow::Result<()> {
-        let new = self.assignment.take_new();
+    fn look_for_gaps(&self, member: &Membership) -> anyhow::Result<()> {
+        let new = member.assignment.take_new();
         if new.is_empty() {
             return Ok(());
         }
-        let beginnings = match beginnings(&self.consumer, &self.topic, &new) {
+        self.group.is_in();
+        let beginnings = match beginnings(&member.consumer, &self.topic, &new) {
             Ok(beginnings) => beginnings,
             Err(error) => {
                 tracing::debug!("whether records are missing can't be said yet: {error:#}");
-                self.assignment.still_new(new);
+                member.assignment.still_new(new);
                 return Ok(());
             }
         };
         for Beginning { partition, offset, gap } in beginnings {
-            if let Some(lease) = self.assignment.lease(partition) {
+            if let Some(lease) = member.assignment.lease(partition) {
                 lease.stored_up_to(offset);
             }
             let Some(gap) = gap else { continue };
@@ -164,7 +161,7 @@ impl Reader {
                 OnGap::Continue => tracing::warn!("{gap}; going on at the beginning of what there is"),
                 OnGap::End => {
                     // A commit beyond the gap would hide it from the next start.
-                    self.assignment.revoke(&[partition]);
+                    member.assignment.revoke(&[partition]);
                     bail!("{gap}. To go on at the beginning of what there is: --on-gap continue")
                 }
             }
@@ -174,10 +171,9 @@ impl Reader {
 
     /// Everything but a fatal error passes by itself.
     fn survive(&self, error: &KafkaError) -> anyhow::Result<()> {
-        if let Some((code, reason)) = self.consumer.client().fatal_error() {
-            bail!("the Kafka client ended with a fatal error: {reason} ({code})");
+        if !self.group.replace_if_fatal()? {
+            tracing::warn!(%error, "reading goes on");
         }
-        tracing::warn!(%error, "reading goes on");
         Ok(())
     }
 
@@ -205,43 +201,42 @@ impl Reader {
 
     /// Keeps polling, so that the group holds, until all that was read is stored.
     fn drain(&self, deadline: Instant) -> anyhow::Result<()> {
+        let member = self.group.member();
         let mut late = Held::default();
         let mut drained = false;
         while !drained && Instant::now() < deadline {
-            self.consumer.pause(&self.all_partitions()).context("the partitions can't be paused")?;
-            self.poll(Duration::from_millis(10), &mut late)?;
-            drained = self.assignment.drain(&self.assignment.partitions(), Instant::now() + Duration::from_millis(20));
+            member.consumer.pause(&self.all_partitions(&member)).context("the partitions can't be paused")?;
+            self.poll(&member, Duration::from_millis(10), &mut late)?;
+            drained =
+                member.assignment.drain(&member.assignment.partitions(), Instant::now() + Duration::from_millis(20));
         }
         self.account.handed_back(late.records.len() as u64);
         if !drained {
             tracing::warn!("the deadline of the stop is over: what is not stored yet is left to the next owner");
         }
-        let partitions = self.assignment.partitions();
-        self.assignment.revoke(&partitions);
-        self.commit_within(LAST_COMMIT);
+        let partitions = member.assignment.partitions();
+        member.assignment.revoke(&partitions);
+        commit_within(member, LAST_COMMIT);
         Ok(())
     }
 
-    /// Without a coordinator a commit may wait for as long as the session lasts, which a stop must not.
-    fn commit_within(&self, limit: Duration) {
-        let (done, committed) = std::sync::mpsc::channel();
-        let consumer = self.consumer.clone();
-        std::thread::spawn(move || {
-            commit(&consumer);
-            let _ = done.send(());
-        });
-        if committed.recv_timeout(limit).is_err() {
-            tracing::warn!(
-                "the offsets could not be committed in time; the orders will be read again and change nothing"
-            );
-        }
-    }
-
-    fn all_partitions(&self) -> TopicPartitionList {
+    fn all_partitions(&self, member: &Membership) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
-        for partition in self.assignment.partitions() {
+        for partition in member.assignment.partitions() {
             list.add_partition(&self.topic, partition);
         }
         list
+    }
+}
+
+/// Without a coordinator a commit may wait for as long as the session lasts, which a stop must not.
+fn commit_within(member: Arc<Membership>, limit: Duration) {
+    let (done, committed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        commit(&member.consumer);
+        let _ = done.send(());
+    });
+    if committed.recv_timeout(limit).is_err() {
+        tracing::warn!("the offsets could not be committed in time; the orders will be read again and change nothing");
     }
 }

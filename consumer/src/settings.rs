@@ -107,6 +107,8 @@ pub struct DlqSettings {
 /// How the members of a group share its partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GroupProtocol {
+    /// The brokers' where they have it, else the classic one.
+    Auto,
     /// The brokers assign (KIP-848; brokers from 4.0 on).
     Consumer,
     /// A member assigns, cooperative-sticky.
@@ -119,16 +121,24 @@ pub struct GroupSettings {
     /// Consumer group; its members share the partitions.
     #[arg(long, env = "CONSUMER_GROUP", default_value = "orderflow", help_heading = "Group")]
     pub group: String,
-    /// How the partitions are shared; all members must say the same.
-    #[arg(long, value_enum, default_value = "consumer", help_heading = "Group")]
+    /// How the partitions are shared.
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Group")]
     pub group_protocol: GroupProtocol,
+    /// Makes this a static member of the group, under a name that no other member has: one that is restarted within the
+    /// session's length finds its partitions where it left them, and nothing moves meanwhile.
+    #[arg(long, env = "CONSUMER_INSTANCE_ID", help_heading = "Group")]
+    pub instance_id: Option<String>,
+    /// At a stop, a static member leaves for good (to scale down) rather than for a moment: others take over at once.
+    /// Takes the classic protocol.
+    #[arg(long, requires = "instance_id", help_heading = "Group")]
+    pub leave: bool,
     /// What to do about a committed offset that the topic doesn't have (any more): records may have been deleted unread.
     #[arg(long, value_enum, default_value = "end", help_heading = "Group")]
     pub on_gap: OnGap,
     /// A partition that is behind and gets no further for so long, while nothing is known to be in the way, ends the instance.
     #[arg(long, default_value = "2m", value_parser = positive_duration, value_name = "DURATION", help_heading = "Group")]
     pub stuck_after: Duration,
-    /// This instance's name in dead letters, logs and statistics; made of the process id when not given.
+    /// This instance's name in dead letters, logs and statistics; the instance id, or made of the process id, when not given.
     #[arg(long, env = "CONSUMER_INSTANCE", help_heading = "Group")]
     pub instance: Option<String>,
     /// How long a partition that goes to another member is drained first; what is left then is handed back.
@@ -142,7 +152,8 @@ pub struct GroupSettings {
 impl GroupSettings {
     /// This instance's name.
     pub fn instance(&self) -> String {
-        self.instance.clone().unwrap_or_else(|| format!("consumer-{}", std::process::id()))
+        let name = self.instance.clone().or_else(|| self.instance_id.clone());
+        name.unwrap_or_else(|| format!("consumer-{}", std::process::id()))
     }
 }
 

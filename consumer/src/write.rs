@@ -18,7 +18,7 @@ use crate::{
     dead_letter::{DeadLetters, Defect},
     decode::{decode, due},
     enrich::{Enricher, Facts},
-    group::GroupConsumer,
+    group::Group,
     metrics,
     read::Delivered,
     statistics::Statistics,
@@ -28,7 +28,7 @@ use crate::{
 /// What all writers share.
 pub struct Writing {
     /// For the offsets.
-    pub consumer: Arc<GroupConsumer>,
+    pub group: Arc<Group>,
     /// The topic that the offsets are of.
     pub topic: String,
     /// Region, gender, age group and category.
@@ -205,7 +205,7 @@ impl Writing {
             lease.stored_up_to(offset + 1);
         }
         // Refused when the partition went away this moment; its next owner then reads the orders again, to no effect.
-        if let Err(error) = self.consumer.store_offsets(&offsets) {
+        if let Err(error) = self.group.member().consumer.store_offsets(&offsets) {
             tracing::debug!(%error, "offsets are not stored");
         }
         for (lease, _, records) in ends.values() {

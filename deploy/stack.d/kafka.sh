@@ -119,6 +119,7 @@ readonly KAFKA_TOOLS="
   kafka-consumer-groups        org.apache.kafka.tools.consumer.group.ConsumerGroupCommand
   kafka-consumer-perf-test     org.apache.kafka.tools.ConsumerPerformance
   kafka-delete-records         org.apache.kafka.tools.DeleteRecordsCommand
+  kafka-features               org.apache.kafka.tools.FeatureCommand
   kafka-get-offsets            org.apache.kafka.tools.GetOffsetShell
   kafka-groups                 org.apache.kafka.tools.GroupsCommand
   kafka-leader-election        org.apache.kafka.tools.LeaderElectionCommand
