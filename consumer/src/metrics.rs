@@ -18,6 +18,10 @@ pub const LAG: &str = "orderflow_consumer_lag_records";
 pub const ASSIGNED: &str = "orderflow_consumer_assigned_partitions";
 /// Bytes of records read and not yet stored.
 pub const QUEUED_BYTES: &str = "orderflow_consumer_queued_bytes";
+/// From due to commit, for each order.
+pub const DUE_TO_COMMIT_SECONDS: &str = "orderflow_consumer_due_to_commit_seconds";
+/// The parts of that, by `stage` (`broker`, `queue`, `decode`, `enrich`, `insert`), for each order.
+pub const STAGE_SECONDS: &str = "orderflow_consumer_stage_seconds";
 /// Rows a batch.
 pub const BATCH_ROWS: &str = "orderflow_consumer_batch_rows";
 /// Lookups, by `what` (`user`, `product`) and `step` (`process`, `redis`, `database`, `unknown`).

@@ -4,7 +4,7 @@
 use std::{
     collections::VecDeque,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, bail};
@@ -36,6 +36,8 @@ pub struct Delivered {
     pub lease: Arc<Lease>,
     /// The record.
     pub record: Record,
+    /// When it was read.
+    pub read_at: SystemTime,
     /// Its share of the queue's memory.
     pub memory: OwnedSemaphorePermit,
 }
@@ -61,7 +63,7 @@ pub struct Reader {
 /// Records that were read and find the queue full.
 #[derive(Default)]
 struct Held {
-    records: VecDeque<(Arc<Lease>, Record)>,
+    records: VecDeque<(Arc<Lease>, Record, SystemTime)>,
     since: Option<Instant>,
     paused: bool,
 }
@@ -126,7 +128,7 @@ impl Reader {
             Some(Ok(record)) => {
                 self.account.consumed();
                 match member.assignment.lease(record.partition()) {
-                    Some(lease) => held.records.push_back((lease, Record::of(&record))),
+                    Some(lease) => held.records.push_back((lease, Record::of(&record), SystemTime::now())),
                     None => self.account.handed_back(1),
                 }
                 Ok(())
@@ -178,7 +180,7 @@ impl Reader {
     }
 
     fn hand_over(&self, held: &mut Held) {
-        while let Some((lease, record)) = held.records.front() {
+        while let Some((lease, record, _)) = held.records.front() {
             // A record larger than the whole queue is let in alone.
             let permits = record.weight().min(self.capacity) as u32;
             if lease.is_revoked() {
@@ -187,11 +189,11 @@ impl Reader {
                 continue;
             }
             let Ok(memory) = self.memory.clone().try_acquire_many_owned(permits) else { return };
-            let Some((lease, record)) = held.records.pop_front() else { return };
+            let Some((lease, record, read_at)) = held.records.pop_front() else { return };
             let writer = &self.writers[lease.partition() as usize % self.writers.len()];
             // A lease is revoked on this very thread, so it still holds.
             lease.begin();
-            if let Err(mpsc::error::SendError(lost)) = writer.send(Delivered { lease, record, memory }) {
+            if let Err(mpsc::error::SendError(lost)) = writer.send(Delivered { lease, record, read_at, memory }) {
                 // The writer died, which ends the program.
                 lost.lease.end(1);
                 self.account.handed_back(1);

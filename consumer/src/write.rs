@@ -21,7 +21,7 @@ use crate::{
     group::Group,
     metrics,
     read::Delivered,
-    statistics::Statistics,
+    statistics::{BatchTimes, Statistics},
     store::{Database, GivenUp, OrderRow, Outage},
 };
 
@@ -41,6 +41,14 @@ pub struct Writing {
     pub statistics: Arc<Statistics>,
     /// Cancelled when a stop's deadline is over: what isn't stored yet is handed back.
     pub abandon: CancellationToken,
+}
+
+/// Records that go into the table together, and when they got this far.
+struct Batch {
+    records: Vec<Prepared>,
+    taken: SystemTime,
+    decoded: SystemTime,
+    enriched: SystemTime,
 }
 
 /// A record and what it is to become.
@@ -70,7 +78,7 @@ async fn prepare(
     mut records: mpsc::UnboundedReceiver<Delivered>,
     max_batch: usize,
     mut database: Database,
-    ready: mpsc::Sender<Vec<Prepared>>,
+    ready: mpsc::Sender<Batch>,
 ) {
     let mut waiting = Vec::with_capacity(max_batch);
     while records.recv_many(&mut waiting, max_batch).await > 0 {
@@ -86,11 +94,11 @@ async fn prepare(
     }
 }
 
-async fn store(shared: Arc<Writing>, mut next: mpsc::Receiver<Vec<Prepared>>, mut database: Database) {
-    while let Some(prepared) = next.recv().await {
-        let batch = shared.keep_ours(prepared, |prepared| &prepared.delivered.lease);
-        if let Err(batch) = shared.store(batch, &mut database).await {
-            shared.hand_back(batch.iter().map(|prepared| &prepared.delivered.lease));
+async fn store(shared: Arc<Writing>, mut next: mpsc::Receiver<Batch>, mut database: Database) {
+    while let Some(mut batch) = next.recv().await {
+        batch.records = shared.keep_ours(batch.records, |prepared| &prepared.delivered.lease);
+        if let Err(records) = shared.store(batch, &mut database).await {
+            shared.hand_back(records.iter().map(|prepared| &prepared.delivered.lease));
         }
     }
 }
@@ -113,19 +121,20 @@ impl Writing {
     }
 
     /// Decodes and enriches; gives the batch back when it was given up.
-    async fn prepare(&self, batch: Vec<Delivered>, database: &mut Database) -> Result<Vec<Prepared>, Vec<Delivered>> {
-        let decoded: Vec<_> = batch.iter().map(|delivered| decode(&delivered.record)).collect();
+    async fn prepare(&self, batch: Vec<Delivered>, database: &mut Database) -> Result<Batch, Vec<Delivered>> {
+        let taken = SystemTime::now();
+        let orders: Vec<_> = batch.iter().map(|delivered| decode(&delivered.record)).collect();
+        let decoded = SystemTime::now();
         let gone = || batch.iter().all(|delivered| delivered.lease.is_revoked());
-        let Ok(facts) = self.learn(&decoded, database, &mut Outage::until(&self.abandon, &gone)).await else {
+        let Ok(facts) = self.learn(&orders, database, &mut Outage::until(&self.abandon, &gone)).await else {
             return Err(batch);
         };
-        let prepared = batch.into_iter().zip(decoded);
-        Ok(prepared
-            .map(|(delivered, order)| Prepared {
-                becomes: order.map_err(Defect::from).and_then(|order| enrich(order, &facts)),
-                delivered,
-            })
-            .collect())
+        let enriched = SystemTime::now();
+        let prepared = batch.into_iter().zip(orders).map(|(delivered, order)| Prepared {
+            becomes: order.map_err(Defect::from).and_then(|order| enrich(order, &facts)),
+            delivered,
+        });
+        Ok(Batch { records: prepared.collect(), taken, decoded, enriched })
     }
 
     /// What is known of the users and products of the orders. Whatever fails, it is not the orders' fault: an order is never
@@ -148,7 +157,8 @@ impl Writing {
     }
 
     /// Rows to the table, the rest to the dead-letter topic, then the offsets; gives the batch back when it was given up.
-    async fn store(&self, batch: Vec<Prepared>, database: &mut Database) -> Result<(), Vec<Prepared>> {
+    async fn store(&self, batch: Batch, database: &mut Database) -> Result<(), Vec<Prepared>> {
+        let Batch { records: batch, taken, decoded, enriched } = batch;
         // Sorted by key, so that two writers that insert the same orders never wait for each other in a circle.
         let mut rows: Vec<(usize, &OrderRow)> =
             batch.iter().enumerate().filter_map(|(at, prepared)| Some((at, prepared.becomes.as_ref().ok()?))).collect();
@@ -161,7 +171,7 @@ impl Writing {
         let accepted = rows.len() - stored.refused.len();
         ::metrics::histogram!(metrics::BATCH_ROWS).record(accepted as f64);
 
-        let committed_at = SystemTime::now();
+        let times = BatchTimes { taken, decoded, enriched, committed: SystemTime::now() };
         let refused: HashMap<usize, Defect> =
             stored.refused.into_iter().map(|(row, error)| (places[row], error.into())).collect();
         self.dead_letters.decided(batch.len());
@@ -180,9 +190,9 @@ impl Writing {
         let accepted = batch.iter().enumerate().filter(|(at, _)| !refused.contains_key(at));
         let due = accepted.filter_map(|(_, prepared)| {
             let row = prepared.becomes.as_ref().ok()?;
-            due(&prepared.delivered.record, &row.order.order_id)
+            Some((due(&prepared.delivered.record, &row.order.order_id)?, prepared.delivered.read_at))
         });
-        self.statistics.committed(committed_at, due);
+        self.statistics.committed(times, due);
         self.done(&batch);
         Ok(())
     }

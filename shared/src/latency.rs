@@ -29,7 +29,43 @@ const SKEWED: &str = ".skewed";
 
 /// The series of one run's orders, from due to commit.
 pub fn due_to_commit(tag: RunTag) -> String {
-    format!("{DUE_TO_COMMIT}.{tag}")
+    of_run(DUE_TO_COMMIT, tag)
+}
+
+/// The series of one run's orders in this series of all orders.
+pub fn of_run(series: &str, tag: RunTag) -> String {
+    format!("{series}.{tag}")
+}
+
+/// The stages of an order's way from due to commit; together they are the whole of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// From due until the consumer had read it: producer, brokers, and what the consumer fetched ahead.
+    Broker,
+    /// In the consumer's queue, until its writer took it.
+    Queue,
+    /// While its batch was decoded.
+    Decode,
+    /// While users and products of its batch were looked up.
+    Enrich,
+    /// Until its batch was in the table: the batch before it, outages and repeats included.
+    Insert,
+}
+
+impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Self; 5] = [Self::Broker, Self::Queue, Self::Decode, Self::Enrich, Self::Insert];
+
+    /// Its name, which is its series' name as well.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Broker => "broker",
+            Self::Queue => "queue",
+            Self::Decode => "decode",
+            Self::Enrich => "enrich",
+            Self::Insert => "insert",
+        }
+    }
 }
 
 /// Longest latency that is told apart; longer ones are recorded as this.

@@ -1,10 +1,10 @@
 //! What a running program tells: logs on stderr, metrics and health over HTTP.
 
-use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
+use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, http::StatusCode, routing::get};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -31,6 +31,12 @@ pub struct TelemetryArgs {
     pub listen: Option<SocketAddr>,
 }
 
+/// Upper bounds of the buckets of what is measured in seconds.
+const SECONDS: [f64; 16] =
+    [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0];
+/// Time between two sums of what histograms were told.
+const UPKEEP: Duration = Duration::from_secs(1);
+
 /// Whether the program can do its work right now; the text says why not.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
@@ -39,11 +45,24 @@ pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 /// # Errors
 /// When the address can't be bound.
 pub async fn serve(args: &TelemetryArgs, ready: Readiness, stop: CancellationToken) -> anyhow::Result<()> {
-    let handle = PrometheusBuilder::new().install_recorder().context("the metrics recorder can't be installed")?;
+    // Without a recorder nothing is kept of what is counted.
     let Some(address) = args.listen else { return Ok(()) };
+    let seconds = Matcher::Suffix("_seconds".to_owned());
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(seconds, &SECONDS)
+        .and_then(PrometheusBuilder::install_recorder)
+        .context("the metrics recorder can't be installed")?;
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .with_context(|| format!("metrics can't be served at {address}: choose another --listen"))?;
+    // What histograms are told is kept one by one until then, however seldom somebody asks for it.
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            upkeep.run_upkeep();
+        }
+    });
     tokio::spawn(async move {
         let served = axum::serve(listener, routes(handle, ready)).with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = served.await {
@@ -55,7 +74,6 @@ pub async fn serve(args: &TelemetryArgs, ready: Readiness, stop: CancellationTok
 
 fn routes(metrics: PrometheusHandle, ready: Readiness) -> Router {
     let render = move || {
-        metrics.run_upkeep();
         let page = metrics.render();
         async move { page }
     };

@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use comfy_table::{Table, presets};
-use orderdb::audit::report::AuditReport;
+use orderdb::audit::report::{AuditReport, StageSummary, add_stages};
 use serde::Serialize;
 use shared::{
     database::{DatabaseSettings, connect},
@@ -87,6 +87,8 @@ pub struct PipelineSummary {
     pub verdict: PipelineVerdict,
     /// From due to stored, in milliseconds.
     pub latency_ms: LatencySummary,
+    /// The parts of it, in order.
+    pub stages_ms: Vec<StageSummary>,
     /// From due to handed over, in milliseconds.
     pub lateness_ms: LatencySummary,
     /// From due to acknowledged, in milliseconds.
@@ -139,6 +141,7 @@ impl PipelineSummary {
             unexpected: audit.unexpected,
             verdict,
             latency_ms: audit.latency_ms.unwrap_or_default(),
+            stages_ms: audit.stages_ms.clone(),
             lateness_ms: run.lateness_ms,
             acknowledgement_ms: run.acknowledgement_ms,
             consumers,
@@ -190,6 +193,7 @@ impl fmt::Display for PipelineSummary {
             format!("p50 {} ms", latency.p50),
             format!("p99 {} · max {} ms", latency.p99, latency.max),
         );
+        add_stages(&mut report, &self.stages_ms);
         let verdict = match self.verdict {
             PipelineVerdict::Valid => "valid",
             PipelineVerdict::ProducerInvalid => "NOT VALID: the producer missed its rate or lost orders",

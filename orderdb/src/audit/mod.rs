@@ -14,13 +14,13 @@ use chrono::{TimeDelta, Utc};
 use shared::{
     database::{DatabaseSettings, connect},
     kafka::KafkaSettings,
-    latency::{LatencySummary, due_to_commit, merge_logs},
+    latency::{LatencySummary, Stage, due_to_commit, merge_logs, of_run},
     ledger::{Ledger, RunId, RunsDirectory},
     order_id::RunTag,
     program::{Outcome, OutputFormat},
 };
 
-use self::report::{AuditReport, Evidence};
+use self::report::{AuditReport, Evidence, StageSummary, Way};
 use crate::settings::AuditSettings;
 
 /// Clocks of producer and brokers may differ by this much.
@@ -67,7 +67,7 @@ pub async fn gather(inputs: AuditInputs, database: &DatabaseSettings) -> anyhow:
     let client = connect(database).await?;
     let stored = table::stored_sequences(&client, &tags, from, Utc::now().max(from) + CLOCK_DIFFERENCE).await?;
     let dated = ledgers.iter().all(|ledger| !ledger.run.backdated);
-    let latency = inputs.stats_dir.as_deref().filter(|_| dated).map(|folder| latency_of(&tags, folder)).transpose()?;
+    let latency = inputs.stats_dir.as_deref().filter(|_| dated).map(|folder| way_of(&tags, folder)).transpose()?;
     let (in_topic, dead_lettered) = tokio::task::spawn_blocking(move || {
         let from = from - CLOCK_DIFFERENCE;
         let orders = log::sequences(&inputs.kafka, &topic, &tags, from)?;
@@ -88,8 +88,17 @@ fn one_topic(ledgers: &[Ledger]) -> anyhow::Result<String> {
 }
 
 /// From due to commit, of the run's own orders.
-fn latency_of(tags: &[RunTag], folder: &Path) -> anyhow::Result<LatencySummary> {
-    let series: Vec<String> = tags.iter().map(|tag| due_to_commit(*tag)).collect();
+fn way_of(tags: &[RunTag], folder: &Path) -> anyhow::Result<Way> {
+    let whole = latency_of(tags, folder, due_to_commit)?;
+    let stage = |stage: Stage| {
+        let latency = latency_of(tags, folder, |tag| of_run(stage.name(), tag))?;
+        Ok(StageSummary { stage: stage.name(), latency })
+    };
+    Ok(Way { whole, stages: Stage::ALL.into_iter().map(stage).collect::<anyhow::Result<_>>()? })
+}
+
+fn latency_of(tags: &[RunTag], folder: &Path, series: impl Fn(RunTag) -> String) -> anyhow::Result<LatencySummary> {
+    let series: Vec<String> = tags.iter().map(|tag| series(*tag)).collect();
     let merged = merge_logs(folder, |name| series.iter().any(|series| series == name));
     Ok(merged.with_context(|| format!("the latency logs in {} can't be read", folder.display()))?.summary())
 }

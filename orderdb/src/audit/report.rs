@@ -23,7 +23,25 @@ pub struct Evidence {
     /// What the table has.
     pub stored: RoaringTreemap,
     /// Due to commit, when the consumers' logs were given.
-    pub latency: Option<LatencySummary>,
+    pub latency: Option<Way>,
+}
+
+/// How long orders took from due to commit.
+pub struct Way {
+    /// All of it.
+    pub whole: LatencySummary,
+    /// Its parts, in order.
+    pub stages: Vec<StageSummary>,
+}
+
+/// How long orders took in one stage.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StageSummary {
+    /// The stage's name.
+    pub stage: &'static str,
+    /// In milliseconds.
+    #[serde(flatten)]
+    pub latency: LatencySummary,
 }
 
 /// The audit's result; every number counts orders, not records.
@@ -63,6 +81,8 @@ pub struct AuditReport {
     pub unexplained: u64,
     /// Due to commit in milliseconds, when the consumers' logs were given.
     pub latency_ms: Option<LatencySummary>,
+    /// The parts of it, in order.
+    pub stages_ms: Vec<StageSummary>,
 }
 
 impl AuditReport {
@@ -100,7 +120,8 @@ impl AuditReport {
             missing: (owed - ended).len(),
             unexpected: unexpected.len(),
             unexplained,
-            latency_ms: latency,
+            latency_ms: latency.as_ref().map(|way| way.whole),
+            stages_ms: latency.map_or_else(Vec::new, |way| way.stages),
         }
     }
 
@@ -138,6 +159,7 @@ impl AuditReport {
         if let Some(latency) = self.latency_ms {
             let figures = format!("p50 {} · p99 {} · max {} ms", latency.p50, latency.p99, latency.max);
             report.line("due to stored", latency.count, figures);
+            add_stages(&mut report, &self.stages_ms);
         }
         let verdict = match (self.is_balanced(), self.finished) {
             (true, true) => "balanced",
@@ -146,6 +168,14 @@ impl AuditReport {
         };
         report.line("verdict", verdict, if self.finished { "" } else { "the producer did not finish" });
         report
+    }
+}
+
+/// A line a stage.
+pub fn add_stages(report: &mut Report, stages: &[StageSummary]) {
+    for StageSummary { stage, latency } in stages {
+        let percentiles = format!("p99 {} · max {} ms", latency.p99, latency.max);
+        report.line(&format!("  {stage}"), format!("p50 {} ms", latency.p50), percentiles);
     }
 }
 
