@@ -37,14 +37,22 @@ impl Program {
         environment: &[(String, String)],
         logs: &Path,
     ) -> anyhow::Result<Self> {
+        let mut command = command(binary)?;
+        command.args(arguments).envs(environment.iter().cloned());
+        Self::spawn(name, command, logs)
+    }
+
+    /// Starts any program the same way.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn spawn(name: &str, mut command: Command, logs: &Path) -> anyhow::Result<Self> {
         use std::os::unix::process::CommandExt;
         std::fs::create_dir_all(logs).with_context(|| format!("no logs can be kept in {}", logs.display()))?;
         let log = logs.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
-        let mut command = command(binary)?;
-        command.args(arguments).envs(environment.iter().cloned()).stdin(Stdio::null()).process_group(0);
-        command.stdout(output.try_clone()?).stderr(output);
-        let child = command.spawn().with_context(|| format!("{binary} can't be started"))?;
+        command.stdin(Stdio::null()).process_group(0).stdout(output.try_clone()?).stderr(output);
+        let child = command.spawn().with_context(|| format!("{name} can't be started"))?;
         Ok(Self { name: name.to_owned(), child: Some(child), log })
     }
 

@@ -36,6 +36,37 @@ pub enum Action {
 pub enum BenchAction {
     /// The producer without a schedule, kafka-producer-perf-test and a bare librdkafka loop, on the same records.
     Producer(Box<ProducerBenchSettings>),
+    /// The consumer, Debezium's JDBC sink, a consumer in Python and `COPY`, on the same orders into the same table.
+    Sink(Box<SinkBenchSettings>),
+}
+
+/// A bench of the consumer. The brokers and the database must take connections without TLS: the others are not set up for it.
+#[derive(Clone, Debug, Args)]
+pub struct SinkBenchSettings {
+    /// Orders that each stores in a round.
+    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    pub orders: u64,
+    /// Rounds that count; one more goes before them to warm everything up.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// The folder whose scripts install and start the others.
+    #[arg(long, default_value = "benches/peers", value_name = "PATH")]
+    pub peers: PathBuf,
+    /// What to print at the end.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    /// The cluster.
+    #[command(flatten)]
+    pub kafka: KafkaSettings,
+    /// How the bench's own topics are made; their names are always new ones.
+    #[command(flatten)]
+    pub topic: TopicSettings,
+    /// The cache; the bench has its own keys.
+    #[command(flatten)]
+    pub cache: CacheSettings,
+    /// The server; the bench makes a database of its own, which takes the right to do so.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
 }
 
 /// A bench of the producer.

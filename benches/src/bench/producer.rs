@@ -15,7 +15,7 @@ use shared::{
     report::Report,
 };
 
-use super::{bare_loop, perf_test};
+use super::{bare_loop, median, perf_test};
 use crate::{programs::command, settings::ProducerBenchSettings};
 
 /// Records made beforehand; the loops go through them again and again.
@@ -118,12 +118,6 @@ async fn ours(settings: &ProducerBenchSettings, topic: &str, runs: &std::path::P
     Ok(summary.rate_achieved)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
-}
-
 fn report(result: &Result) -> Report {
     let mut report = Report::about("producer", &format!("{} orders a round", result.orders));
     let speed = |of: fn(&Round) -> f64| format!("{:.0}/s", median(result.rounds.iter().map(of).collect()));
@@ -138,13 +132,3 @@ fn report(result: &Result) -> Report {
 
 /// Longest time that a contestant may take for one round.
 pub const PATIENCE: Duration = Duration::from_secs(300);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_the_middle() {
-        assert_eq!((median(vec![3.0, 1.0, 2.0]), median(vec![4.0, 1.0, 2.0, 3.0])), (2.0, 2.5));
-    }
-}

@@ -3,7 +3,11 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::{Config, config::SslMode};
+use tokio_postgres::{
+    Config,
+    config::{Host, SslMode},
+};
+use url::Url;
 
 /// Where the database is hosted, which decides the settings that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -119,6 +123,24 @@ impl DatabaseArgs {
 }
 
 impl DatabaseArgs {
+    /// The same server, another database.
+    ///
+    /// # Errors
+    /// When a URL isn't one.
+    pub fn with_database(&self, name: &str) -> anyhow::Result<Self> {
+        let renamed = |url: &SecretString| -> anyhow::Result<SecretString> {
+            let mut url = Url::parse(url.expose_secret()).context("the database's URL is none")?;
+            url.set_path(name);
+            Ok(SecretString::from(url.to_string()))
+        };
+        let mut other = self.clone();
+        other.database_url = self.database_url.as_ref().map(renamed).transpose()?;
+        other.supabase.supabase_direct_url = self.supabase.supabase_direct_url.as_ref().map(renamed).transpose()?;
+        name.clone_into(&mut other.local.postgres_db);
+        other.rds.rds_db = Some(name.to_owned());
+        Ok(other)
+    }
+
     /// The same settings as environment variables, for a program that is started with them; with the secrets.
     pub fn environment(&self) -> Vec<(String, String)> {
         let secret = |value: &Option<SecretString>| value.as_ref().map(|value| value.expose_secret().to_owned());
@@ -208,6 +230,27 @@ impl DatabaseSettings {
         other
     }
 
+    /// User and password, empty where there are none; for a program that is not ours.
+    pub fn credentials(&self) -> (String, SecretString) {
+        let password = self.config.get_password().map(String::from_utf8_lossy).unwrap_or_default();
+        (self.config.get_user().unwrap_or_default().to_owned(), SecretString::from(password.into_owned()))
+    }
+
+    /// `HOST:PORT/DATABASE`.
+    pub fn place(&self) -> String {
+        let (host, port) = self.address();
+        format!("{host}:{port}/{}", self.database())
+    }
+
+    fn address(&self) -> (String, u16) {
+        let host = match self.config.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            Some(Host::Unix(path)) => path.display().to_string(),
+            None => "?".to_owned(),
+        };
+        (host, self.config.get_ports().first().copied().unwrap_or(5432))
+    }
+
     /// The database's name.
     pub fn database(&self) -> &str {
         self.config.get_dbname().unwrap_or("postgres")
@@ -216,12 +259,7 @@ impl DatabaseSettings {
 
 impl fmt::Display for DatabaseSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = match self.config.get_hosts().first() {
-            Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
-            Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
-            None => "?".to_owned(),
-        };
-        let port = self.config.get_ports().first().copied().unwrap_or(5432);
+        let (host, port) = self.address();
         write!(f, "{} at {host}:{port}", self.database())
     }
 }

@@ -1,0 +1,112 @@
+"""Orders from Kafka into PostgreSQL, by the batch: what a consumer of the same contract looks like in Python.
+
+A batch is decoded, enriched, inserted and committed to the database before its offsets are committed to Kafka, so that each
+order is written at least once and, by its id, stored once. Any number of these share a topic as members of one group.
+What can't become a row ends it: there is no dead-letter topic here.
+"""
+
+import argparse
+import json
+import signal
+from typing import Any
+
+import psycopg
+from confluent_kafka import Consumer, KafkaException, Message
+
+INSERT = """
+    INSERT INTO orders (order_id, user_id, product_id, quantity, total_amount, shipping_cost, discount_amount,
+                        payment_method, status, category, user_region, user_gender, user_age_group, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (order_id) DO NOTHING
+"""
+USERS = "SELECT user_id, region, gender, age_group FROM users WHERE user_id = ANY(%s)"
+PRODUCTS = "SELECT product_id, category FROM products WHERE product_id = ANY(%s)"
+
+
+class Enricher:
+    """Remembers what it has looked up; one statement a batch for what it hasn't."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self.connection = connection
+        self.users: dict[str, tuple[str, str, str]] = {}
+        self.products: dict[str, str] = {}
+
+    def learn(self, orders: list[tuple[str, dict[str, Any]]]) -> None:
+        users = {order["user_id"] for _, order in orders} - self.users.keys()
+        if users:
+            for user_id, *facts in self.connection.execute(USERS, [list(users)]):
+                self.users[user_id] = tuple(facts)
+        products = {order["product_id"] for _, order in orders} - self.products.keys()
+        if products:
+            self.products.update(self.connection.execute(PRODUCTS, [list(products)]).fetchall())
+
+    def row(self, order_id: str, order: dict[str, Any]) -> tuple[Any, ...]:
+        return (
+            order_id,
+            order["user_id"],
+            order["product_id"],
+            order["quantity"],
+            order["total_amount"],
+            order["shipping_cost"],
+            order["discount_amount"],
+            order["payment_method"],
+            order["status"],
+            self.products[order["product_id"]],
+            *self.users[order["user_id"]],
+            order["created_at"],
+        )
+
+
+def decode(message: Message) -> tuple[str, dict[str, Any]]:
+    if message.error():
+        raise KafkaException(message.error())
+    return message.key().decode(), json.loads(message.value())
+
+
+def run(args: argparse.Namespace) -> None:
+    stopping = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": args.brokers,
+            "group.id": args.group,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
+    )
+    consumer.subscribe([args.topic])
+    try:
+        with psycopg.connect(args.dsn) as connection, connection.cursor() as cursor:
+            enricher = Enricher(connection)
+            while not stopping:
+                messages = consumer.consume(num_messages=args.batch, timeout=args.wait)
+                if not messages:
+                    continue
+                orders = [decode(message) for message in messages]
+                enricher.learn(orders)
+                cursor.executemany(INSERT, [enricher.row(*order) for order in orders])
+                connection.commit()
+                consumer.commit(asynchronous=False)
+    finally:
+        consumer.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--brokers", required=True, help="HOST:PORT,…")
+    parser.add_argument("--topic", required=True)
+    parser.add_argument("--group", required=True)
+    parser.add_argument("--dsn", required=True, help="postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    parser.add_argument("--batch", type=int, default=2000, help="orders a batch, at most")
+    parser.add_argument("--wait", type=float, default=0.1, help="seconds that a batch waits to be full")
+    run(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
