@@ -22,8 +22,9 @@ use shared::{
 use crate::{
     flood::{FloodGate, Verdict},
     health::{Health, Obstacle},
+    outage::{GivenUp, Outage},
     record::Record,
-    store::{GivenUp, Outage},
+    settle::Letters,
 };
 
 /// How long one try may take.
@@ -94,11 +95,6 @@ impl DeadLetters {
         Ok(Self { producer, from: topic.topic.clone(), topic: topic.dead_letter_topic(), instance, gate, health })
     }
 
-    /// So many records were decided about, those that are to be sent here among them.
-    pub fn decided(&self, records: usize) {
-        self.gate.records(records as u64, Instant::now());
-    }
-
     /// Waits while letters of this kind are a flood.
     async fn pass_gate(&self, kind: &'static str, outage: &mut Outage<'_>) -> Result<(), GivenUp> {
         let mut held = false;
@@ -118,35 +114,6 @@ impl DeadLetters {
             self.health.well(Obstacle::Flood);
         }
         Ok(())
-    }
-
-    /// Sends `record` and waits until the brokers have acknowledged it, however long they are away. One that is too large
-    /// with all of its headers goes without them, and one that is too large still goes without its value: the headers say
-    /// where the whole is.
-    ///
-    /// # Errors
-    /// [`GivenUp`] when the outage is not waited for any longer.
-    pub async fn send(&self, record: &Record, defect: &Defect, outage: &mut Outage<'_>) -> Result<(), GivenUp> {
-        self.pass_gate(defect.kind(), outage).await?;
-        let mut form = Form::Whole;
-        loop {
-            outage.check()?;
-            let sending = self.producer.send(self.letter(record, defect, form), Timeout::After(SEND));
-            match outage.unless_abandoned(sending).await?.map_err(|(error, _)| error) {
-                Ok(_) => {
-                    self.health.well(Obstacle::DeadLetters);
-                    return Ok(());
-                }
-                Err(error) if is_too_large(&error) && form != Form::WithoutValue => {
-                    form = if form == Form::Whole { Form::WithoutHeaders } else { Form::WithoutValue };
-                }
-                Err(error) => {
-                    let what = format!("a dead letter is not acknowledged: {error}; trying again until it is");
-                    self.health.trouble(Obstacle::DeadLetters, what);
-                    outage.wait().await;
-                }
-            }
-        }
     }
 
     fn letter<'a>(&'a self, record: &'a Record, defect: &Defect, form: Form) -> FutureRecord<'a, [u8], [u8]> {
@@ -181,6 +148,38 @@ impl DeadLetters {
         let add =
             |headers: OwnedHeaders, (key, value): &(&str, &str)| headers.insert(Header { key, value: Some(*value) });
         described.iter().fold(original, add)
+    }
+}
+
+impl Letters for DeadLetters {
+    fn decided(&self, records: usize) {
+        self.gate.records(records as u64, Instant::now());
+    }
+
+    /// Sends `record` and waits until the brokers have acknowledged it, however long they are away. One that is too large
+    /// with all of its headers goes without them, and one that is too large still goes without its value: the headers say
+    /// where the whole is.
+    async fn send(&self, record: &Record, defect: &Defect, outage: &mut Outage<'_>) -> Result<(), GivenUp> {
+        self.pass_gate(defect.kind(), outage).await?;
+        let mut form = Form::Whole;
+        loop {
+            outage.check()?;
+            let sending = self.producer.send(self.letter(record, defect, form), Timeout::After(SEND));
+            match outage.unless_abandoned(sending).await?.map_err(|(error, _)| error) {
+                Ok(_) => {
+                    self.health.well(Obstacle::DeadLetters);
+                    return Ok(());
+                }
+                Err(error) if is_too_large(&error) && form != Form::WithoutValue => {
+                    form = if form == Form::Whole { Form::WithoutHeaders } else { Form::WithoutValue };
+                }
+                Err(error) => {
+                    let what = format!("a dead letter is not acknowledged: {error}; trying again until it is");
+                    self.health.trouble(Obstacle::DeadLetters, what);
+                    outage.wait().await;
+                }
+            }
+        }
     }
 }
 

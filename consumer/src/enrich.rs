@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,10 +18,13 @@ use shared::{
         schema::{products, users},
     },
 };
+use tokio::sync::Mutex;
 
 use crate::{
+    breaker::{Breaker, Change},
     metrics,
-    store::{Database, GivenUp, Outage},
+    outage::{GivenUp, Outage},
+    table::Database,
 };
 
 /// A change in the database is seen in orders after the next round of the cache-worker and this.
@@ -30,9 +33,6 @@ const REMEMBERED: Duration = Duration::from_secs(30);
 const REMEMBERED_UNKNOWN: Duration = Duration::from_secs(1);
 /// At some 300 bytes each, two caches of this many take about 12 MiB.
 const REMEMBERED_ROWS: u64 = 20_000;
-/// A Redis that failed is left alone this long; PostgreSQL has everything.
-const REDIS_REST: Duration = Duration::from_secs(1);
-
 /// What an order takes over from its user.
 #[derive(Debug, Deserialize)]
 pub struct UserFacts {
@@ -66,9 +66,11 @@ type Known<Row> = Cache<String, Option<Arc<Row>>>;
 pub struct Enricher {
     users: Known<UserFacts>,
     products: Known<ProductFacts>,
-    redis: Option<ConnectionManager>,
+    redis: ConnectionManager,
     keys: CacheKeys,
-    redis_rests_until: Mutex<Option<Instant>>,
+    breaker: Breaker,
+    /// Held by whoever asks: what another writer is asking for already is not asked for twice.
+    asking: Mutex<()>,
 }
 
 /// Keeps what isn't there for a shorter time than what is.
@@ -85,9 +87,9 @@ fn known<Row: Send + Sync + 'static>() -> Known<Row> {
 }
 
 impl Enricher {
-    /// Remembers nothing yet. Without Redis, everything comes from the database.
-    pub fn new(redis: Option<ConnectionManager>, keys: CacheKeys) -> Self {
-        Self { users: known(), products: known(), redis, keys, redis_rests_until: Mutex::new(None) }
+    /// Remembers nothing yet. While Redis does not answer, everything comes from the database.
+    pub fn new(redis: ConnectionManager, keys: CacheKeys) -> Self {
+        Self { users: known(), products: known(), redis, keys, breaker: Breaker::default(), asking: Mutex::new(()) }
     }
 
     /// What is known of these users and products. The database is asked, and needed, only for what neither this process
@@ -104,8 +106,17 @@ impl Enricher {
         outage: &mut Outage<'_>,
     ) -> Result<Result<Facts, SqlError>, GivenUp> {
         let mut facts = Facts::default();
-        let users = self.recall("user", &self.users, &self.keys.users, users, &mut facts.users).await;
-        let products = self.recall("product", &self.products, &self.keys.products, products, &mut facts.products).await;
+        let users = recall("user", &self.users, users, &mut facts.users);
+        let products = recall("product", &self.products, products, &mut facts.products);
+        if users.is_empty() && products.is_empty() {
+            return Ok(Ok(facts));
+        }
+        let _turn = outage.unless_abandoned(self.asking.lock()).await?;
+        let users = recall("user", &self.users, users, &mut facts.users);
+        let products = recall("product", &self.products, products, &mut facts.products);
+        let users = self.ask_redis("user", &self.users, &self.keys.users, users, &mut facts.users).await;
+        let products =
+            self.ask_redis("product", &self.products, &self.keys.products, products, &mut facts.products).await;
         if users.is_empty() && products.is_empty() {
             return Ok(Ok(facts));
         }
@@ -141,9 +152,8 @@ impl Enricher {
         Ok(())
     }
 
-    /// Puts what this process or Redis knows into `facts` and gives the other ids. Each id is looked up once: what expires
-    /// a moment later is known all the same.
-    async fn recall<Row>(
+    /// Puts what Redis knows into `facts` and gives the other ids.
+    async fn ask_redis<Row>(
         &self,
         what: &'static str,
         known: &Known<Row>,
@@ -154,60 +164,62 @@ impl Enricher {
     where
         Row: DeserializeOwned + Send + Sync + 'static,
     {
-        let asked = ids.len();
-        let mut missing = Vec::new();
-        for id in ids {
-            match known.get(id) {
-                Some(Some(row)) => drop(facts.insert(id.to_owned(), row)),
-                Some(None) => {}
-                None => missing.push(id),
-            }
-        }
-        count(what, "process", asked - missing.len());
-        if missing.is_empty() {
-            return Vec::new();
-        }
-        let found = self.ask_redis::<Row>(key, &missing).await;
+        let ids: Vec<&str> = ids.into_iter().collect();
+        let found: Vec<Option<Row>> = self.look_up(key, &ids).await.unwrap_or_default();
+        let mut found = found.into_iter();
         let mut unknown = Vec::new();
-        for (id, row) in missing.iter().map(|id| (*id).to_owned()).zip(found) {
-            let Some(row) = row.map(Arc::new) else {
-                unknown.push(id);
+        for id in &ids {
+            let Some(row) = found.next().flatten().map(Arc::new) else {
+                unknown.push((*id).to_owned());
                 continue;
             };
-            known.insert(id.clone(), Some(row.clone()));
-            facts.insert(id, row);
+            known.insert((*id).to_owned(), Some(row.clone()));
+            facts.insert((*id).to_owned(), row);
         }
-        count(what, "redis", missing.len() - unknown.len());
+        count(what, "redis", ids.len() - unknown.len());
         unknown
     }
 
-    async fn ask_redis<Row: DeserializeOwned>(&self, key: &str, ids: &[&str]) -> Vec<Option<Row>> {
-        let nothing = || ids.iter().map(|_| None).collect();
-        let Some(mut redis) = self.redis.clone().filter(|_| !self.redis_rests()) else { return nothing() };
-        match cache::lookup(&mut redis, key, ids).await {
+    /// Nothing when Redis is not to be asked, or does not answer.
+    async fn look_up<Row: DeserializeOwned>(&self, key: &str, ids: &[&str]) -> Option<Vec<Option<Row>>> {
+        if ids.is_empty() || !self.breaker.try_pass(Instant::now(), cache::CALL) {
+            return None;
+        }
+        match cache::lookup(&mut self.redis.clone(), key, ids).await {
             Ok(found) => {
-                if self.rest_redis_until(None).is_some() {
+                if self.breaker.succeeded() == Change::Back {
                     tracing::info!("Redis answers again");
                 }
-                found
+                Some(found)
             }
             Err(error) => {
-                if self.rest_redis_until(Some(Instant::now() + REDIS_REST)).is_none() {
+                if self.breaker.failed(Instant::now()) == Change::Lost {
                     tracing::warn!(%error, "Redis does not answer: users and products are looked up in the database");
                 }
-                nothing()
+                None
             }
         }
     }
+}
 
-    fn redis_rests(&self) -> bool {
-        let until = *self.redis_rests_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() < until)
+/// Puts what this process remembers into `facts` and gives the other ids. Each id is looked up once: what expires a moment
+/// later is known all the same.
+fn recall<'a, Row: Send + Sync + 'static>(
+    what: &'static str,
+    known: &Known<Row>,
+    ids: HashSet<&'a str>,
+    facts: &mut HashMap<String, Arc<Row>>,
+) -> HashSet<&'a str> {
+    let (asked, mut missing) = (ids.len(), HashSet::new());
+    for id in ids {
+        match known.get(id) {
+            Some(Some(row)) => drop(facts.insert(id.to_owned(), row)),
+            Some(None) => {}
+            None => drop(missing.insert(id)),
+        }
     }
-
-    fn rest_redis_until(&self, until: Option<Instant>) -> Option<Instant> {
-        std::mem::replace(&mut *self.redis_rests_until.lock().unwrap_or_else(PoisonError::into_inner), until)
-    }
+    count(what, "process", asked - missing.len());
+    missing
 }
 
 /// Remembers what the database has of what it was asked; what it doesn't have is remembered, briefly, as not there.

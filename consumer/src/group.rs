@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use rdkafka::{
-    ClientContext, TopicPartitionList,
+    ClientContext, Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance},
     error::{KafkaError, RDKafkaErrorCode},
 };
@@ -20,6 +20,7 @@ use crate::{
     assignment::Assignment,
     health::{Health, Obstacle},
     settings::{GroupProtocol, GroupSettings},
+    settle::Offsets,
 };
 
 /// Time between two tries to be who somebody else still is.
@@ -214,6 +215,21 @@ pub fn commit(consumer: &GroupConsumer) {
         Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
         Err(error) => {
             tracing::warn!(%error, "offsets are not committed; the orders will be read again and change nothing");
+        }
+    }
+}
+
+impl Offsets for Arc<Group> {
+    fn store(&self, offsets: &[(i32, i64)]) {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            if let Err(error) = list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset)) {
+                tracing::warn!(%error, "an offset can't be stored");
+            }
+        }
+        // Refused when the partition went away this moment; its next owner then reads the orders again, to no effect.
+        if let Err(error) = self.member().consumer.store_offsets(&list) {
+            tracing::debug!(%error, "offsets are not stored");
         }
     }
 }

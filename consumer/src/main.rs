@@ -14,13 +14,12 @@ use consumer::{
     lag::LagWatch,
     read::{Delivered, Reader},
     settings::{Action, BatchSettings, Command, DlqAction},
+    settle::Settling,
     statistics::Statistics,
-    store::Database,
+    table::Database,
     write::{Writing, write},
 };
-use redis::aio::ConnectionManager;
 use shared::{
-    cache::CacheSettings,
     database::{connect_diesel, migrations::require_tables},
     kafka::ensure_topic,
     latency::{LatencyLog, LatencySummary},
@@ -50,7 +49,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     require_tables(&mut connect_diesel(&database).await?, &database).await?;
     ensure_topic(&command.kafka, &command.topic.orders()).await?;
     ensure_topic(&command.kafka, &command.topic.dead_letters()).await?;
-    let redis = cache(&command.cache).await;
+    let redis = command.cache.connect_when_used()?;
     let health = Arc::new(Health::default());
     let readiness = health.clone();
     telemetry::serve(&command.telemetry, Arc::new(move || readiness.ready()), stop.clone()).await?;
@@ -66,15 +65,16 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     let group = Arc::new(Group::join(command.kafka, command.group, command.topic.topic.clone(), health.clone())?);
     let abandon = CancellationToken::new();
     let writing = Writing {
-        group: group.clone(),
-        topic: command.topic.topic.clone(),
         enricher: Enricher::new(redis, command.cache.keys()),
-        dead_letters,
-        account: account.clone(),
-        statistics: statistics.clone(),
-        abandon: abandon.clone(),
+        settling: Settling {
+            letters: dead_letters,
+            offsets: group.clone(),
+            account: account.clone(),
+            statistics: statistics.clone(),
+            abandon: abandon.clone(),
+        },
     };
-    let connection = || Database::new(database.clone(), command.batches.statement_deadline, health.clone());
+    let connection = || Database::new(database.clone(), command.statements, health.clone());
     let (mut writers, channels) = start_writers(writing, command.batches, connection);
     let logged = CancellationToken::new();
     let logging = tokio::spawn(statistics.log(log, logged.clone()));
@@ -101,14 +101,6 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     ended?;
     ensure!(account.is_balanced(), "the account does not balance, which is a fault of this program: {account}");
     Ok(Outcome::Valid)
-}
-
-/// The cache, where it is there; without it everything is looked up in the database.
-async fn cache(settings: &CacheSettings) -> Option<ConnectionManager> {
-    let connected = settings.connect(Duration::from_secs(3)).await;
-    connected
-        .inspect_err(|error| tracing::warn!("users and products are looked up in the database alone: {error:#}"))
-        .ok()
 }
 
 fn latency_log(folder: &Path, instance: &str) -> anyhow::Result<LatencyLog> {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shared::{
     cache::CacheSettings,
-    database::DatabaseArgs,
+    database::{DatabaseArgs, Statements},
     kafka::{KafkaSettings, TopicSettings},
     program::{OutputFormat, positive_duration},
     telemetry::TelemetryArgs,
@@ -35,6 +35,9 @@ pub struct Command {
     /// How much at once.
     #[command(flatten)]
     pub batches: BatchSettings,
+    /// How statements are run.
+    #[command(flatten)]
+    pub statements: StatementSettings,
     /// Where users and products are looked up first.
     #[command(flatten)]
     pub cache: CacheSettings,
@@ -174,7 +177,16 @@ pub struct BatchSettings {
     /// USR1. `none` for no limit.
     #[arg(long, default_value_t, value_name = "SHARE%,NUMBER", help_heading = "Batches")]
     pub dead_letter_limit: Limit,
+}
+
+/// How statements are run.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct StatementSettings {
+    /// Prepared statements are planned once a connection. A pooler that gives each transaction another connection breaks
+    /// them: behind one, use unnamed.
+    #[arg(long, value_enum, default_value = "prepared", help_heading = "Database")]
+    pub statements: Statements,
     /// How long a statement may take before the database counts as lost.
-    #[arg(long, default_value = "15s", value_parser = humantime::parse_duration, value_name = "DURATION", help_heading = "Batches")]
+    #[arg(long, default_value = "15s", value_parser = humantime::parse_duration, value_name = "DURATION", help_heading = "Database")]
     pub statement_deadline: Duration,
 }

@@ -7,9 +7,13 @@ use chrono::Utc;
 use consumer::{
     enrich::{ProductFacts, UserFacts},
     health::Health,
-    store::{Database, GivenUp, OrderRow, Outage},
+    outage::{GivenUp, Outage},
+    settings::StatementSettings,
+    store::{OrderRow, Stored, store},
+    table::Database,
 };
 use shared::{
+    database::Statements,
     order::{OrderPlaced, OrderStatus, PaymentMethod},
     wire::ReceivedOrder,
 };
@@ -36,8 +40,16 @@ fn row(number: usize, user_id: &str) -> OrderRow {
     }
 }
 
+fn statements(statements: Statements) -> StatementSettings {
+    StatementSettings { statements, statement_deadline: Duration::from_secs(5) }
+}
+
 fn database(bed: &Testbed, health: &Arc<Health>) -> Database {
-    Database::new(bed.database.clone(), Duration::from_secs(5), health.clone())
+    Database::new(bed.database.clone(), statements(Statements::Prepared), health.clone())
+}
+
+async fn store_in(database: &mut Database, rows: &[&OrderRow], outage: &mut Outage<'_>) -> Result<Stored, GivenUp> {
+    store(database, rows, &|_| true, outage).await
 }
 
 async fn stored(bed: &Testbed) -> i64 {
@@ -54,7 +66,7 @@ async fn a_batch_with_refused_rows_stores_the_rest() {
     }
     rows[1_000].order.event.quantity = -1;
     let rows: Vec<&OrderRow> = rows.iter().collect();
-    let result = database(&bed, &health).store(&rows, &mut Outage::until(&abandon, &|| false)).await.unwrap();
+    let result = store_in(&mut database(&bed, &health), &rows, &mut Outage::until(&abandon, &|| false)).await.unwrap();
 
     let mut refused: Vec<(usize, &str)> =
         result.refused.iter().map(|(at, error)| (*at, error.sqlstate().unwrap())).collect();
@@ -71,7 +83,7 @@ async fn storing_a_batch_twice_changes_nothing() {
     let rows: Vec<&OrderRow> = rows.iter().collect();
     let mut database = database(&bed, &health);
     for expected in [100, 0] {
-        let result = database.store(&rows, &mut Outage::until(&abandon, &|| false)).await.unwrap();
+        let result = store_in(&mut database, &rows, &mut Outage::until(&abandon, &|| false)).await.unwrap();
         assert_eq!((result.inserted, result.refused.len()), (expected, 0));
     }
     assert_eq!(stored(&bed).await, 100);
@@ -81,11 +93,29 @@ async fn storing_a_batch_twice_changes_nothing() {
 async fn a_row_is_stored_with_all_its_columns() {
     let bed = Testbed::new("all_columns").await;
     let (health, abandon) = (Arc::default(), CancellationToken::new());
-    database(&bed, &health).store(&[&row(1, "U00000001")], &mut Outage::until(&abandon, &|| false)).await.unwrap();
+    store_in(&mut database(&bed, &health), &[&row(1, "U00000001")], &mut Outage::until(&abandon, &|| false))
+        .await
+        .unwrap();
     let query = "SELECT concat_ws('|', order_id, user_id, product_id, quantity, total_amount, shipping_cost, discount_amount, payment_method, \
                  status, category, user_region, user_gender, user_age_group) FROM orders";
     let stored: String = bed.sql().await.query_one(query, &[]).await.unwrap().get(0);
     assert_eq!(stored, "order-00001|U00000001|P000001|1|1000|0|0|card|paid|식품|제주|F|30대");
+}
+
+#[tokio::test]
+async fn unnamed_statements_leave_nothing_on_a_connection() {
+    let bed = Testbed::new("unnamed").await;
+    let (health, abandon) = (Arc::new(Health::default()), CancellationToken::new());
+    let mut database = Database::new(bed.database.clone(), statements(Statements::Unnamed), health.clone());
+    let mut outage = Outage::until(&abandon, &|| false);
+    assert_eq!(store_in(&mut database, &[&row(1, "U00000001")], &mut outage).await.unwrap().inserted, 1);
+    assert_eq!(
+        store_in(&mut database, &[&row(2, "nobody")], &mut outage).await.unwrap().refused[0].1.sqlstate(),
+        Some("23503")
+    );
+    let client = database.connected(&mut outage).await.unwrap();
+    let named = diesel::dsl::sql::<diesel::sql_types::Text>("SELECT name FROM pg_prepared_statements");
+    assert_eq!(client.query(&named).await.unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -94,7 +124,7 @@ async fn a_broken_connection_is_opened_again_and_the_batch_stored() {
     let (health, abandon) = (Arc::default(), CancellationToken::new());
     let mut database = database(&bed, &health);
     for number in 0..3 {
-        database.store(&[&row(number, "U00000001")], &mut Outage::until(&abandon, &|| false)).await.unwrap();
+        store_in(&mut database, &[&row(number, "U00000001")], &mut Outage::until(&abandon, &|| false)).await.unwrap();
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
         bed.sql().await.batch_execute(end).await.unwrap();
     }
@@ -106,11 +136,11 @@ async fn an_outage_is_waited_out_until_the_stop_gives_up() {
     let bed = Testbed::new("given_up").await;
     let (health, abandon) = (Arc::new(Health::default()), CancellationToken::new());
     let nowhere = bed.database.with_database("no_such_database");
-    let mut database = Database::new(nowhere, Duration::from_secs(5), health.clone());
+    let mut database = Database::new(nowhere, statements(Statements::Prepared), health.clone());
     let row = row(1, "U00000001");
     let rows = [&row];
     let mut outage = Outage::until(&abandon, &|| false);
-    let storing = database.store(&rows, &mut outage);
+    let storing = store_in(&mut database, &rows, &mut outage);
     let giving_up = async {
         testbed::eventually("the outage is noticed", Duration::from_secs(20), async || health.ready().is_err()).await;
         abandon.cancel();
@@ -138,6 +168,6 @@ async fn a_row_that_another_writer_locks_for_too_long_is_an_outage_and_not_the_r
         testbed::eventually("the outage is noticed", Duration::from_secs(20), async || health.ready().is_err()).await;
         other.batch_execute("ROLLBACK").await.unwrap();
     };
-    let (result, ()) = tokio::join!(database.store(&rows, &mut outage), releasing);
+    let (result, ()) = tokio::join!(store_in(&mut database, &rows, &mut outage), releasing);
     assert_eq!((result.unwrap().inserted, health.ready()), (1, Ok(())));
 }

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 /// Longest time that a lookup or a draw may take.
-const CALL: Duration = Duration::from_secs(1);
+pub const CALL: Duration = Duration::from_secs(1);
 
 /// How to reach the cache.
 #[derive(Clone, Debug, Args)]
@@ -62,17 +62,8 @@ impl CacheSettings {
     /// # Errors
     /// When Redis doesn't answer within `patience`, or refuses.
     pub async fn connect(&self, patience: Duration) -> anyhow::Result<ConnectionManager> {
-        let client = Client::open(self.redis_url.expose_secret()).map_err(|_| {
-            anyhow!(
-                "REDIS_URL is not a Redis URL: write redis://USER:PASSWORD@HOST:PORT, with %2F for a / in a password"
-            )
-        })?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(Duration::from_secs(2)))
-            .set_response_timeout(Some(CALL))
-            .set_number_of_retries(2)
-            .set_max_delay(Duration::from_secs(1));
-        let connecting = tokio::time::timeout(patience, client.get_connection_manager_with_config(config));
+        let client = self.client()?;
+        let connecting = tokio::time::timeout(patience, client.get_connection_manager_with_config(policy()));
         let unreachable = || {
             format!(
                 "Redis at {} can't be reached: is it running (deploy/stack up), is REDIS_URL right?",
@@ -81,6 +72,30 @@ impl CacheSettings {
         };
         connecting.await.with_context(unreachable)?.with_context(unreachable)
     }
+
+    /// The same, for a program that can do without: Redis need not be there yet.
+    ///
+    /// # Errors
+    /// When `REDIS_URL` is none.
+    pub fn connect_when_used(&self) -> anyhow::Result<ConnectionManager> {
+        self.client()?.get_connection_manager_lazy(policy()).context("the Redis client can't be made")
+    }
+
+    fn client(&self) -> anyhow::Result<Client> {
+        Client::open(self.redis_url.expose_secret()).map_err(|_| {
+            anyhow!(
+                "REDIS_URL is not a Redis URL: write redis://USER:PASSWORD@HOST:PORT, with %2F for a / in a password"
+            )
+        })
+    }
+}
+
+fn policy() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(2)))
+        .set_response_timeout(Some(CALL))
+        .set_number_of_retries(2)
+        .set_max_delay(Duration::from_secs(1))
 }
 
 /// The names of the keys, prefix included.

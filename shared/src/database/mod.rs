@@ -10,4 +10,4 @@ mod statement;
 pub use connect::{connect, connect_diesel};
 pub use rows::{ProductRow, UserRow};
 pub use settings::{DatabaseArgs, DatabaseSettings, DatabaseType};
-pub use statement::{SqlError, StatementClient};
+pub use statement::{SqlError, StatementClient, Statements};

@@ -10,11 +10,21 @@ use tokio_postgres::{
 };
 
 /// Runs statements that Diesel built over a `tokio-postgres` client, with a deadline, and keeps the SQLSTATE of an error,
-/// which diesel-async loses. Each statement type is prepared once and kept.
+/// which diesel-async loses. Each statement type is prepared once and kept, where that is wanted.
 pub struct StatementClient {
     client: Client,
+    statements: Statements,
     deadline: Duration,
     prepared: HashMap<TypeId, Statement>,
+}
+
+/// How a statement gets to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Statements {
+    /// Under a name, prepared once a connection.
+    Prepared,
+    /// Without a name, planned anew each time, in one go: nothing of it stays on the connection.
+    Unnamed,
 }
 
 /// Why a statement failed.
@@ -50,8 +60,8 @@ impl SqlError {
 
 impl StatementClient {
     /// Takes over `client`; every call fails after `deadline`.
-    pub fn new(client: Client, deadline: Duration) -> Self {
-        Self { client, deadline, prepared: HashMap::new() }
+    pub fn new(client: Client, statements: Statements, deadline: Duration) -> Self {
+        Self { client, statements, deadline, prepared: HashMap::new() }
     }
 
     /// Whether the connection is gone.
@@ -59,14 +69,24 @@ impl StatementClient {
         self.client.is_closed()
     }
 
+    /// Has everything prepared anew.
+    pub fn forget(&mut self) {
+        self.prepared.clear();
+    }
+
     /// Runs a statement and gives the number of rows that it changed.
     ///
     /// # Errors
     /// [`SqlError`]; after [`SqlError::Deadline`] the connection is of no more use.
     pub async fn execute<Q: QueryFragment<Pg> + QueryId + 'static>(&mut self, query: &Q) -> Result<u64, SqlError> {
-        let (statement, binds) = self.prepare(query).await?;
-        let binds: Vec<&(dyn ToSql + Sync)> = binds.iter().map(|bind| bind as _).collect();
-        within(self.deadline, self.client.execute(&statement, &binds)).await
+        let binds = Binds::of(query)?;
+        match self.statements {
+            Statements::Prepared => {
+                let statement = self.prepare(query, &binds).await?;
+                within(self.deadline, self.client.execute(&statement, &binds.values())).await
+            }
+            Statements::Unnamed => within(self.deadline, self.client.execute_typed(&sql(query)?, &binds.typed())).await,
+        }
     }
 
     /// Runs a query and gives its rows.
@@ -74,30 +94,57 @@ impl StatementClient {
     /// # Errors
     /// As [`Self::execute`].
     pub async fn query<Q: QueryFragment<Pg> + QueryId + 'static>(&mut self, query: &Q) -> Result<Vec<Row>, SqlError> {
-        let (statement, binds) = self.prepare(query).await?;
-        let binds: Vec<&(dyn ToSql + Sync)> = binds.iter().map(|bind| bind as _).collect();
-        within(self.deadline, self.client.query(&statement, &binds)).await
+        let binds = Binds::of(query)?;
+        match self.statements {
+            Statements::Prepared => {
+                let statement = self.prepare(query, &binds).await?;
+                within(self.deadline, self.client.query(&statement, &binds.values())).await
+            }
+            Statements::Unnamed => within(self.deadline, self.client.query_typed(&sql(query)?, &binds.typed())).await,
+        }
     }
 
     async fn prepare<Q: QueryFragment<Pg> + QueryId + 'static>(
         &mut self,
         query: &Q,
-    ) -> Result<(Statement, Vec<Bind>), SqlError> {
-        let mut binds = RawBytesBindCollector::<Pg>::new();
-        query.collect_binds(&mut binds, &mut BuiltInTypesOnly, &Pg)?;
+        binds: &Binds,
+    ) -> Result<Statement, SqlError> {
         let id = Q::query_id().unwrap_or_else(TypeId::of::<Q>);
-        let statement = match self.prepared.get(&id) {
-            Some(statement) => statement.clone(),
-            None => {
-                let mut sql = PgQueryBuilder::default();
-                query.to_sql(&mut sql, &Pg)?;
-                let types = binds.metadata.iter().map(bind_type).collect::<Result<Vec<_>, _>>()?;
-                let statement = within(self.deadline, self.client.prepare_typed(&sql.finish(), &types)).await?;
-                self.prepared.insert(id, statement.clone());
-                statement
-            }
-        };
-        Ok((statement, binds.binds.into_iter().map(Bind).collect()))
+        if let Some(statement) = self.prepared.get(&id) {
+            return Ok(statement.clone());
+        }
+        let statement = within(self.deadline, self.client.prepare_typed(&sql(query)?, &binds.types)).await?;
+        self.prepared.insert(id, statement.clone());
+        Ok(statement)
+    }
+}
+
+fn sql(query: &impl QueryFragment<Pg>) -> Result<String, diesel::result::Error> {
+    let mut sql = PgQueryBuilder::default();
+    query.to_sql(&mut sql, &Pg)?;
+    Ok(sql.finish())
+}
+
+/// A statement's values and their types.
+struct Binds {
+    values: Vec<Bind>,
+    types: Vec<Type>,
+}
+
+impl Binds {
+    fn of(query: &impl QueryFragment<Pg>) -> Result<Self, diesel::result::Error> {
+        let mut collected = RawBytesBindCollector::<Pg>::new();
+        query.collect_binds(&mut collected, &mut BuiltInTypesOnly, &Pg)?;
+        let types = collected.metadata.iter().map(bind_type).collect::<Result<_, _>>()?;
+        Ok(Self { values: collected.binds.into_iter().map(Bind).collect(), types })
+    }
+
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.values.iter().map(|bind| bind as _).collect()
+    }
+
+    fn typed(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
+        self.values().into_iter().zip(self.types.iter().cloned()).collect()
     }
 }
 
