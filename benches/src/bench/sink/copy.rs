@@ -82,12 +82,11 @@ pub async fn copy(corner: &Corner, rows: &Arc<Vec<StoredOrder>>) -> anyhow::Resu
         clients.push(connect(&corner.database).await?);
     }
     let (started, mut copying) = (Instant::now(), JoinSet::new());
-    let share = rows.len().div_ceil(CONNECTIONS);
     for (number, client) in clients.into_iter().enumerate() {
         let rows = rows.clone();
         copying.spawn(async move {
-            let share = rows.chunks(share).nth(number).unwrap_or_default();
-            for batch in share.chunks(BATCH) {
+            // As consumers do, all of them write at the same end of the index.
+            for batch in rows.chunks(BATCH).skip(number).step_by(CONNECTIONS) {
                 copy_batch(&client, batch).await.context("the table does not take a COPY")?;
             }
             anyhow::Ok(())
