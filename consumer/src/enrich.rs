@@ -3,16 +3,19 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    hash::Hash,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use diesel::{ExpressionMethods, QueryDsl};
+use foldhash::fast::RandomState;
 use moka::sync::Cache;
 use redis::aio::ConnectionManager;
 use serde::{Deserialize, de::DeserializeOwned};
 use shared::{
     cache::{self, CacheKeys},
+    catalog::{ProductId, UserId},
     database::{
         SqlError, StatementClient,
         schema::{products, users},
@@ -55,17 +58,22 @@ pub struct ProductFacts {
 #[derive(Debug, Default)]
 pub struct Facts {
     /// By user id.
-    pub users: HashMap<String, Arc<UserFacts>>,
+    pub users: ById<UserId, UserFacts>,
     /// By product id.
-    pub products: HashMap<String, Arc<ProductFacts>>,
+    pub products: ById<ProductId, ProductFacts>,
 }
 
-type Known<Row> = Cache<String, Option<Arc<Row>>>;
+/// Rows by their ids.
+pub type ById<Id, Row> = HashMap<Id, Arc<Row>, RandomState>;
+/// Ids that are asked for.
+pub type Ids<'a, Id> = HashSet<&'a Id, RandomState>;
+
+type Known<Id, Row> = Cache<Id, Option<Arc<Row>>, RandomState>;
 
 /// Remembers facts, and asks Redis. Shared by all writers.
 pub struct Enricher {
-    users: Known<UserFacts>,
-    products: Known<ProductFacts>,
+    users: Known<UserId, UserFacts>,
+    products: Known<ProductId, ProductFacts>,
     redis: ConnectionManager,
     keys: CacheKeys,
     breaker: Breaker,
@@ -76,14 +84,14 @@ pub struct Enricher {
 /// Keeps what isn't there for a shorter time than what is.
 struct Expiry;
 
-impl<Row> moka::Expiry<String, Option<Arc<Row>>> for Expiry {
-    fn expire_after_create(&self, _: &String, row: &Option<Arc<Row>>, _: Instant) -> Option<Duration> {
+impl<Id, Row> moka::Expiry<Id, Option<Arc<Row>>> for Expiry {
+    fn expire_after_create(&self, _: &Id, row: &Option<Arc<Row>>, _: Instant) -> Option<Duration> {
         Some(if row.is_some() { REMEMBERED } else { REMEMBERED_UNKNOWN })
     }
 }
 
-fn known<Row: Send + Sync + 'static>() -> Known<Row> {
-    Cache::builder().max_capacity(REMEMBERED_ROWS).expire_after(Expiry).build()
+fn known<Id: Eq + Hash + Send + Sync + 'static, Row: Send + Sync + 'static>() -> Known<Id, Row> {
+    Cache::builder().max_capacity(REMEMBERED_ROWS).expire_after(Expiry).build_with_hasher(RandomState::default())
 }
 
 impl Enricher {
@@ -100,8 +108,8 @@ impl Enricher {
     /// [`GivenUp`] when the database is not waited for any longer.
     pub async fn learn(
         &self,
-        users: HashSet<&str>,
-        products: HashSet<&str>,
+        users: Ids<'_, UserId>,
+        products: Ids<'_, ProductId>,
         database: &mut Database,
         outage: &mut Outage<'_>,
     ) -> Result<Result<Facts, SqlError>, GivenUp> {
@@ -127,25 +135,25 @@ impl Enricher {
 
     async fn ask_database(
         &self,
-        user_ids: Vec<String>,
-        product_ids: Vec<String>,
+        user_ids: Vec<UserId>,
+        product_ids: Vec<ProductId>,
         database: &mut StatementClient,
         facts: &mut Facts,
     ) -> Result<(), SqlError> {
         if !user_ids.is_empty() {
             let columns = (users::user_id, users::gender, users::age_group, users::region);
-            let query = users::table.filter(users::user_id.eq_any(user_ids.clone())).select(columns);
+            let query = users::table.filter(users::user_id.eq_any(texts(&user_ids))).select(columns);
             for row in database.query(&query).await? {
                 let found = UserFacts { gender: row.get(1), age_group: row.get(2), region: row.get(3) };
-                facts.users.insert(row.get(0), Arc::new(found));
+                facts.users.insert(row.get::<_, &str>(0).into(), Arc::new(found));
             }
             remember("user", &self.users, user_ids, &facts.users);
         }
         if !product_ids.is_empty() {
             let columns = (products::product_id, products::category);
-            let query = products::table.filter(products::product_id.eq_any(product_ids.clone())).select(columns);
+            let query = products::table.filter(products::product_id.eq_any(texts(&product_ids))).select(columns);
             for row in database.query(&query).await? {
-                facts.products.insert(row.get(0), Arc::new(ProductFacts { category: row.get(1) }));
+                facts.products.insert(row.get::<_, &str>(0).into(), Arc::new(ProductFacts { category: row.get(1) }));
             }
             remember("product", &self.products, product_ids, &facts.products);
         }
@@ -153,30 +161,31 @@ impl Enricher {
     }
 
     /// Puts what Redis knows into `facts` and gives the other ids.
-    async fn ask_redis<Row>(
+    async fn ask_redis<Id, Row>(
         &self,
         what: &'static str,
-        known: &Known<Row>,
+        known: &Known<Id, Row>,
         key: &str,
-        ids: HashSet<&str>,
-        facts: &mut HashMap<String, Arc<Row>>,
-    ) -> Vec<String>
+        ids: Ids<'_, Id>,
+        facts: &mut ById<Id, Row>,
+    ) -> Vec<Id>
     where
+        Id: AsRef<str> + Clone + Eq + Hash + Send + Sync + 'static,
         Row: DeserializeOwned + Send + Sync + 'static,
     {
-        let ids: Vec<&str> = ids.into_iter().collect();
-        let found: Vec<Option<Row>> = self.look_up(key, &ids).await.unwrap_or_default();
-        let mut found = found.into_iter();
-        let mut unknown = Vec::new();
-        for id in &ids {
-            let Some(row) = found.next().flatten().map(Arc::new) else {
-                unknown.push((*id).to_owned());
-                continue;
-            };
-            known.insert((*id).to_owned(), Some(row.clone()));
-            facts.insert((*id).to_owned(), row);
+        let ids: Vec<Id> = ids.into_iter().cloned().collect();
+        let found: Vec<Option<Row>> = self.look_up(key, &texts(&ids)).await.unwrap_or_default();
+        let (asked, mut found, mut unknown) = (ids.len(), found.into_iter(), Vec::new());
+        for id in ids {
+            match found.next().flatten().map(Arc::new) {
+                Some(row) => {
+                    known.insert(id.clone(), Some(row.clone()));
+                    facts.insert(id, row);
+                }
+                None => unknown.push(id),
+            }
         }
-        count(what, "redis", ids.len() - unknown.len());
+        count(what, "redis", asked - unknown.len());
         unknown
     }
 
@@ -202,18 +211,26 @@ impl Enricher {
     }
 }
 
+fn texts<Id: AsRef<str>>(ids: &[Id]) -> Vec<&str> {
+    ids.iter().map(AsRef::as_ref).collect()
+}
+
 /// Puts what this process remembers into `facts` and gives the other ids. Each id is looked up once: what expires a moment
 /// later is known all the same.
-fn recall<'a, Row: Send + Sync + 'static>(
+fn recall<'a, Id, Row>(
     what: &'static str,
-    known: &Known<Row>,
-    ids: HashSet<&'a str>,
-    facts: &mut HashMap<String, Arc<Row>>,
-) -> HashSet<&'a str> {
-    let (asked, mut missing) = (ids.len(), HashSet::new());
+    known: &Known<Id, Row>,
+    ids: Ids<'a, Id>,
+    facts: &mut ById<Id, Row>,
+) -> Ids<'a, Id>
+where
+    Id: Clone + Eq + Hash + Send + Sync + 'static,
+    Row: Send + Sync + 'static,
+{
+    let (asked, mut missing) = (ids.len(), Ids::default());
     for id in ids {
         match known.get(id) {
-            Some(Some(row)) => drop(facts.insert(id.to_owned(), row)),
+            Some(Some(row)) => drop(facts.insert(id.clone(), row)),
             Some(None) => {}
             None => drop(missing.insert(id)),
         }
@@ -223,12 +240,11 @@ fn recall<'a, Row: Send + Sync + 'static>(
 }
 
 /// Remembers what the database has of what it was asked; what it doesn't have is remembered, briefly, as not there.
-fn remember<Row: Send + Sync + 'static>(
-    what: &'static str,
-    known: &Known<Row>,
-    asked: Vec<String>,
-    facts: &HashMap<String, Arc<Row>>,
-) {
+fn remember<Id, Row>(what: &'static str, known: &Known<Id, Row>, asked: Vec<Id>, facts: &ById<Id, Row>)
+where
+    Id: Eq + Hash + Send + Sync + 'static,
+    Row: Send + Sync + 'static,
+{
     let all = asked.len();
     let mut found = 0;
     for id in asked {

@@ -4,64 +4,58 @@ use chrono::{DateTime, Utc};
 use diesel::{
     QueryResult,
     pg::Pg,
-    query_builder::{AstPass, QueryFragment, QueryId},
+    query_builder::{AstPass, QueryFragment},
     sql_types::{Array, Integer, Text, Timestamptz},
 };
-use shared::catalog::{ProductId, UserId};
 
 use crate::store::OrderRow;
 
 /// `INSERT … SELECT … FROM UNNEST(…) ON CONFLICT DO NOTHING`: one plan for every batch size, at twice the speed of
 /// Diesel's multi-row `VALUES`.
 #[derive(Default)]
-pub struct InsertOrders {
-    order_ids: Vec<String>,
-    user_ids: Vec<String>,
-    product_ids: Vec<String>,
+pub struct InsertOrders<'a> {
+    order_ids: Vec<&'a str>,
+    user_ids: Vec<&'a str>,
+    product_ids: Vec<&'a str>,
     quantities: Vec<i32>,
     total_amounts: Vec<i32>,
     shipping_costs: Vec<i32>,
     discount_amounts: Vec<i32>,
     payment_methods: Vec<&'static str>,
     statuses: Vec<&'static str>,
-    categories: Vec<String>,
-    regions: Vec<String>,
-    genders: Vec<String>,
-    age_groups: Vec<String>,
+    categories: Vec<&'a str>,
+    regions: Vec<&'a str>,
+    genders: Vec<&'a str>,
+    age_groups: Vec<&'a str>,
     created_ats: Vec<DateTime<Utc>>,
 }
 
-impl InsertOrders {
+impl<'a> InsertOrders<'a> {
     /// Of these rows.
-    pub fn of(rows: &[&OrderRow]) -> Self {
+    pub fn of(rows: &[&'a OrderRow]) -> Self {
         let mut insert = Self::default();
         for row in rows {
             let event = &row.order.event;
-            insert.order_ids.push(row.order.order_id.clone());
-            insert.user_ids.push(UserId::as_str(&event.user_id).to_owned());
-            insert.product_ids.push(ProductId::as_str(&event.product_id).to_owned());
+            insert.order_ids.push(row.order.order_id.as_str());
+            insert.user_ids.push(event.user_id.as_str());
+            insert.product_ids.push(event.product_id.as_str());
             insert.quantities.push(event.quantity);
             insert.total_amounts.push(event.total_amount);
             insert.shipping_costs.push(event.shipping_cost);
             insert.discount_amounts.push(event.discount_amount);
             insert.payment_methods.push(event.payment_method.as_str());
             insert.statuses.push(event.status.as_str());
-            insert.categories.push(row.product.category.clone());
-            insert.regions.push(row.user.region.clone());
-            insert.genders.push(row.user.gender.clone());
-            insert.age_groups.push(row.user.age_group.clone());
+            insert.categories.push(&row.product.category);
+            insert.regions.push(&row.user.region);
+            insert.genders.push(&row.user.gender);
+            insert.age_groups.push(&row.user.age_group);
             insert.created_ats.push(event.created_at);
         }
         insert
     }
 }
 
-impl QueryId for InsertOrders {
-    type QueryId = Self;
-    const HAS_STATIC_QUERY_ID: bool = true;
-}
-
-impl QueryFragment<Pg> for InsertOrders {
+impl QueryFragment<Pg> for InsertOrders<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "INSERT INTO orders (order_id, user_id, product_id, quantity, total_amount, shipping_cost, discount_amount, \
@@ -100,12 +94,12 @@ mod tests {
 
     #[test]
     fn the_statement_is_the_same_for_every_batch_size() {
-        let sql = |insert: &InsertOrders| {
+        let sql = |insert: &InsertOrders<'_>| {
             let mut sql = diesel::pg::PgQueryBuilder::default();
             insert.to_sql(&mut sql, &Pg).unwrap();
             sql.finish()
         };
-        let one = InsertOrders { order_ids: vec!["a".to_owned()], ..InsertOrders::default() };
+        let one = InsertOrders { order_ids: vec!["a"], ..InsertOrders::default() };
         assert_eq!(sql(&one), sql(&InsertOrders::default()));
         assert!(sql(&one).contains("$14::timestamptz[]) ON CONFLICT DO NOTHING"), "{}", sql(&one));
     }

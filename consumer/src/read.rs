@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rdkafka::{Message, TopicPartitionList, consumer::Consumer, error::KafkaError};
+use rdkafka::{Message, TopicPartitionList, consumer::Consumer, error::KafkaError, message::BorrowedMessage};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,8 @@ use crate::{
 };
 
 const POLL: Duration = Duration::from_millis(100);
+/// Records that are taken before they are handed over; few, since this thread has nothing else to do for them.
+const RECORDS_A_STEP: usize = 32;
 /// How long a full queue may hold the poll before the partitions are paused: a pause throws away what was prefetched and
 /// costs up to a second, so it is for outages that last.
 const HOLD: Duration = Duration::from_secs(2);
@@ -122,18 +124,28 @@ impl Reader {
         Ok(())
     }
 
+    /// Takes what the client has, up to a few records.
     fn poll(&self, member: &Membership, timeout: Duration, held: &mut Held) -> anyhow::Result<()> {
-        match member.consumer.poll(timeout) {
-            None => Ok(()),
-            Some(Ok(record)) => {
-                self.account.consumed();
-                match member.assignment.lease(record.partition()) {
-                    Some(lease) => held.records.push_back((lease, Record::of(&record), SystemTime::now())),
-                    None => self.account.handed_back(1),
-                }
-                Ok(())
+        let mut next = member.consumer.poll(timeout);
+        for taken in 1.. {
+            match next {
+                None => return Ok(()),
+                Some(Err(error)) => return self.survive(&error),
+                Some(Ok(record)) => self.take(member, &record, held),
             }
-            Some(Err(error)) => self.survive(&error),
+            if taken == RECORDS_A_STEP {
+                return Ok(());
+            }
+            next = member.consumer.poll(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    fn take(&self, member: &Membership, record: &BorrowedMessage<'_>, held: &mut Held) {
+        self.account.consumed();
+        match member.assignment.lease(record.partition()) {
+            Some(lease) => held.records.push_back((lease, Record::of(record), SystemTime::now())),
+            None => self.account.handed_back(1),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A writer: takes all that is waiting for it, decodes and enriches it, and has it settled.
 //! While one batch is in the database, the next is being decoded and enriched.
 
-use std::{collections::HashSet, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use shared::wire::{DecodeError, ReceivedOrder};
 use tokio::sync::mpsc;
@@ -98,8 +98,8 @@ impl Writing {
     ) -> Result<Facts, GivenUp> {
         let events = || orders.iter().filter_map(|order| Some(&order.as_ref().ok()?.event));
         loop {
-            let users: HashSet<&str> = events().map(|event| event.user_id.as_str()).collect();
-            let products: HashSet<&str> = events().map(|event| event.product_id.as_str()).collect();
+            let (users, products) =
+                (events().map(|event| &event.user_id).collect(), events().map(|event| &event.product_id).collect());
             match self.enricher.learn(users, products, database, outage).await? {
                 Ok(facts) => return Ok(facts),
                 Err(error) => database.lost(error.to_string(), outage).await,
@@ -109,8 +109,8 @@ impl Writing {
 }
 
 fn enrich(order: ReceivedOrder, facts: &Facts) -> Result<OrderRow, Defect> {
-    let (user, product) = (order.event.user_id.as_str(), order.event.product_id.as_str());
-    let user = facts.users.get(user).cloned().ok_or_else(|| Defect::UnknownUser(user.to_owned()))?;
-    let product = facts.products.get(product).cloned().ok_or_else(|| Defect::UnknownProduct(product.to_owned()))?;
+    let (user, product) = (&order.event.user_id, &order.event.product_id);
+    let user = facts.users.get(user).cloned().ok_or_else(|| Defect::UnknownUser(user.to_string()))?;
+    let product = facts.products.get(product).cloned().ok_or_else(|| Defect::UnknownProduct(product.to_string()))?;
     Ok(OrderRow { order, user, product })
 }

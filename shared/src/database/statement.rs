@@ -1,8 +1,8 @@
-use std::{any::TypeId, collections::HashMap, future::Future, time::Duration};
+use std::{collections::HashMap, future::Future, time::Duration};
 
 use diesel::{
     pg::{Pg, PgMetadataLookup, PgQueryBuilder, PgTypeMetadata},
-    query_builder::{QueryBuilder, QueryFragment, QueryId, bind_collector::RawBytesBindCollector},
+    query_builder::{QueryBuilder, QueryFragment, bind_collector::RawBytesBindCollector},
 };
 use tokio_postgres::{
     Client, Row, Statement,
@@ -10,12 +10,12 @@ use tokio_postgres::{
 };
 
 /// Runs statements that Diesel built over a `tokio-postgres` client, with a deadline, and keeps the SQLSTATE of an error,
-/// which diesel-async loses. Each statement type is prepared once and kept, where that is wanted.
+/// which diesel-async loses. Each statement is prepared once and kept, where that is wanted.
 pub struct StatementClient {
     client: Client,
     statements: Statements,
     deadline: Duration,
-    prepared: HashMap<TypeId, Statement>,
+    prepared: HashMap<String, Statement>,
 }
 
 /// How a statement gets to the server.
@@ -78,7 +78,7 @@ impl StatementClient {
     ///
     /// # Errors
     /// [`SqlError`]; after [`SqlError::Deadline`] the connection is of no more use.
-    pub async fn execute<Q: QueryFragment<Pg> + QueryId + 'static>(&mut self, query: &Q) -> Result<u64, SqlError> {
+    pub async fn execute<Q: QueryFragment<Pg>>(&mut self, query: &Q) -> Result<u64, SqlError> {
         let binds = Binds::of(query)?;
         match self.statements {
             Statements::Prepared => {
@@ -93,7 +93,7 @@ impl StatementClient {
     ///
     /// # Errors
     /// As [`Self::execute`].
-    pub async fn query<Q: QueryFragment<Pg> + QueryId + 'static>(&mut self, query: &Q) -> Result<Vec<Row>, SqlError> {
+    pub async fn query<Q: QueryFragment<Pg>>(&mut self, query: &Q) -> Result<Vec<Row>, SqlError> {
         let binds = Binds::of(query)?;
         match self.statements {
             Statements::Prepared => {
@@ -104,17 +104,13 @@ impl StatementClient {
         }
     }
 
-    async fn prepare<Q: QueryFragment<Pg> + QueryId + 'static>(
-        &mut self,
-        query: &Q,
-        binds: &Binds,
-    ) -> Result<Statement, SqlError> {
-        let id = Q::query_id().unwrap_or_else(TypeId::of::<Q>);
-        if let Some(statement) = self.prepared.get(&id) {
+    async fn prepare<Q: QueryFragment<Pg>>(&mut self, query: &Q, binds: &Binds) -> Result<Statement, SqlError> {
+        let sql = sql(query)?;
+        if let Some(statement) = self.prepared.get(&sql) {
             return Ok(statement.clone());
         }
-        let statement = within(self.deadline, self.client.prepare_typed(&sql(query)?, &binds.types)).await?;
-        self.prepared.insert(id, statement.clone());
+        let statement = within(self.deadline, self.client.prepare_typed(&sql, &binds.types)).await?;
+        self.prepared.insert(sql, statement.clone());
         Ok(statement)
     }
 }
