@@ -154,6 +154,23 @@ mod more {
     }
 
     #[tokio::test]
+    async fn a_database_paused_for_longer_than_a_poll_may_take_costs_no_membership() {
+        let interval = ["--kafka-config", "max.poll.interval.ms=6000"];
+        let mut scenario = Scenario::start_with("postgres_poll", 500, "16s", 1, &interval).await;
+        let run = scenario
+            .produce_and(1_000, async |_| {
+                stack(&["pause", "postgres"]).await;
+                tokio::time::sleep(Duration::from_secs(9)).await;
+                stack(&["resume", "postgres"]).await;
+            })
+            .await;
+        scenario.assert_whole(&run).await;
+        let log = scenario.line.consumer(0).0.log();
+        assert!(!log.contains("partitions lost") && log.matches("partitions assigned").count() == 1, "{log}");
+        scenario.end().await;
+    }
+
+    #[tokio::test]
     async fn a_killed_backend_loses_nothing() {
         survives("backend_killed", "10s", &["kill", "postgres", "--backend"], SHORT, &["status"]).await;
     }

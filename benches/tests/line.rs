@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod dead_letters;
+mod members;
+mod outages;
 mod scenario;
 mod secure;
 

@@ -272,7 +272,7 @@ fn join(kafka: &KafkaSettings, group: &GroupSettings, topic: &str, protocol: Pro
     let assignment = Arc::new(Assignment::default());
     let context = GroupContext { assignment: assignment.clone(), drain: group.drain };
     let consumer: GroupConsumer =
-        kafka.client(&role).create_with_context(context).context("the Kafka settings are not usable")?;
+        kafka.member(&role).create_with_context(context).context("the Kafka settings are not usable")?;
     consumer.subscribe(&[topic]).context("the topic can't be subscribed to")?;
     Ok(Membership { consumer, assignment, protocol })
 }

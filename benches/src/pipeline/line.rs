@@ -127,6 +127,12 @@ impl Line {
         Ok(())
     }
 
+    /// A consumer of those that are in the line, the oldest first, and where it is reached.
+    pub fn consumer(&self, number: usize) -> (&Program, SocketAddr) {
+        let (program, address) = &self.consumers[number];
+        (program, *address)
+    }
+
     /// Takes the oldest consumer out of the line, still running.
     pub fn take_consumer(&mut self) -> Program {
         self.consumers.remove(0).0

@@ -9,6 +9,7 @@ use benches::{
 use clap::Parser;
 use orderdb::audit::{AuditInputs, gather, report::AuditReport};
 use shared::{
+    database::DatabaseSettings,
     kafka::ensure_topic,
     ledger::{RunId, RunSummary, RunsDirectory},
 };
@@ -45,8 +46,15 @@ pub fn arguments(bed: &Testbed, rate: u32, duration: &str, consumers: u16) -> Ve
 impl Scenario {
     /// Starts cache-worker and consumers, and waits until every partition has its consumer.
     pub async fn start(test: &str, rate: u32, duration: &str, consumers: u16) -> Self {
+        Self::start_with(test, rate, duration, consumers, &[]).await
+    }
+
+    /// The same with further arguments.
+    pub async fn start_with(test: &str, rate: u32, duration: &str, consumers: u16, more: &[&str]) -> Self {
         let bed = Testbed::new(test).await;
-        let command = Command::parse_from(arguments(&bed, rate, duration, consumers));
+        let mut arguments = arguments(&bed, rate, duration, consumers);
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+        let command = Command::parse_from(arguments);
         let Action::Pipeline(settings) = command.action else { panic!("the arguments are of another action") };
         let partitions = ensure_topic(&settings.kafka, &settings.topic.orders()).await.unwrap();
         ensure_topic(&settings.kafka, &settings.topic.dead_letters()).await.unwrap();
@@ -101,8 +109,13 @@ impl Scenario {
 
 /// Rows in the table.
 pub async fn stored(bed: &Testbed) -> i64 {
+    stored_in(&bed.database).await
+}
+
+/// Rows in this database's table.
+pub async fn stored_in(database: &DatabaseSettings) -> i64 {
     // The server may be away for a moment, in a test that sees to it.
-    let Ok(client) = shared::database::connect(&bed.database).await else { return 0 };
+    let Ok(client) = shared::database::connect(database).await else { return 0 };
     client.query_one("SELECT count(*) FROM orders", &[]).await.map_or(0, |row| row.get(0))
 }
 

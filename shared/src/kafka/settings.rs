@@ -31,6 +31,17 @@ pub struct KafkaSettings {
     config_file: Option<ConfigFile>,
 }
 
+/// The library refuses, or warns of, those that don't fit the other settings of a client that is no member.
+const OF_MEMBERS: [&str; 7] = [
+    "group.instance.id",
+    "group.protocol",
+    "group.remote.assignor",
+    "heartbeat.interval.ms",
+    "max.poll.interval.ms",
+    "partition.assignment.strategy",
+    "session.timeout.ms",
+];
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         // Whoever lists the machine's processes reads the command line.
@@ -77,8 +88,18 @@ fn config_file(path: &str) -> Result<ConfigFile, String> {
 }
 
 impl KafkaSettings {
-    /// A client configuration with `role`'s own settings, and the user's over them.
+    /// The configuration of a client that is no member of a group, with `role`'s own settings, and the user's over them; those
+    /// that only a member can make sense of are left out.
     pub fn client(&self, role: &[(&str, &str)]) -> ClientConfig {
+        self.client_with(role, |key| !OF_MEMBERS.contains(&key))
+    }
+
+    /// The configuration of a group's member.
+    pub fn member(&self, role: &[(&str, &str)]) -> ClientConfig {
+        self.client_with(role, |_| true)
+    }
+
+    fn client_with(&self, role: &[(&str, &str)], takes: impl Fn(&str) -> bool) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", "orderflow");
         // A broker that went silent is noticed after 10 s, not 60 (invariant 12); one that is back is used soon.
@@ -87,7 +108,7 @@ impl KafkaSettings {
         for (key, value) in role {
             config.set(*key, *value);
         }
-        for (key, value) in self.given() {
+        for (key, value) in self.given().filter(|(key, _)| takes(key)) {
             config.set(key, value);
         }
         config

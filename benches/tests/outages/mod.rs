@@ -1,0 +1,141 @@
+//! A database that refuses for reasons which are not the orders' fault: nothing is dead-lettered, and all is stored once the
+//! reason is gone.
+
+use std::ops::Range;
+
+use benches::{
+    metrics,
+    programs::{Program, free_address},
+};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use shared::kafka::ensure_topic;
+use testbed::Testbed;
+
+use super::scenario::{PATIENCE, stored, wait_until_stored};
+
+struct Sink {
+    bed: Testbed,
+    producer: FutureProducer,
+    consumer: Program,
+    address: std::net::SocketAddr,
+}
+
+impl Sink {
+    async fn start(test: &str, arguments: &[&str]) -> Self {
+        let bed = Testbed::new(test).await;
+        ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
+        let producer = bed.kafka.client(&[("acks", "all")]).create().unwrap();
+        let address = free_address().unwrap();
+        let listen = address.to_string();
+        let arguments = arguments.iter().copied().chain(["--listen", &listen]);
+        let consumer = Program::start("consumer", "consumer", arguments, &bed.environment(), bed.folder()).unwrap();
+        Self { bed, producer, consumer, address }
+    }
+
+    /// All in one partition.
+    async fn send(&self, numbers: Range<u32>) {
+        let order = r#"{"user_id":"U00000001","product_id":"P000001","quantity":1,"total_amount":1000,"shipping_cost":0,
+            "discount_amount":0,"payment_method":"card","status":"paid","created_at":"2026-01-01T00:00:00Z"}"#;
+        let sending = numbers.map(|n| {
+            let key = format!("order-{n:03}");
+            let record = FutureRecord::to(&self.bed.topic.topic).partition(0).key(&key).payload(order);
+            self.producer.send_result(record).unwrap()
+        });
+        for sent in sending.collect::<Vec<_>>() {
+            sent.await.unwrap().unwrap();
+        }
+    }
+
+    async fn says(&self, what: &str) {
+        let said = async || self.consumer.log().contains(what);
+        testbed::eventually(&format!("the consumer says {what:?}"), PATIENCE, said).await;
+    }
+
+    /// Sets something for every session of the test's database, and ends those that there are.
+    async fn set(&self, setting: &str) {
+        let sql = self.bed.sql().await;
+        sql.batch_execute("SET default_transaction_read_only = off").await.unwrap();
+        let alter = format!("ALTER DATABASE \"{}\" SET {setting}", self.bed.database.database());
+        sql.batch_execute(&alter).await.unwrap();
+        let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        sql.batch_execute(others).await.unwrap();
+    }
+
+    async fn end(self, expected: i64) {
+        wait_until_stored(&self.bed, expected).await;
+        testbed::eventually("it is ready again", PATIENCE, async || metrics::is_ready(self.address).await).await;
+        let dead = metrics::value(self.address, consumer::metrics::DEAD_LETTERED).await.unwrap();
+        assert_eq!((stored(&self.bed).await, dead), (expected, 0.0), "{}", self.consumer.log());
+        tokio::task::spawn_blocking(move || self.consumer.stop()).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_read_only_server_is_waited_for() {
+    let sink = Sink::start("read_only", &[]).await;
+    sink.send(0..50).await;
+    wait_until_stored(&sink.bed, 50).await;
+    sink.set("default_transaction_read_only = on").await;
+    sink.send(50..100).await;
+    sink.says("SQLSTATE 25006").await;
+    assert!(!metrics::is_ready(sink.address).await);
+    sink.set("default_transaction_read_only = off").await;
+    sink.end(100).await;
+}
+
+#[tokio::test]
+async fn statements_that_the_server_cuts_short_are_tried_again_until_it_lets_them_through() {
+    let sink = Sink::start("cut_short", &[]).await;
+    sink.set("statement_timeout = '300ms'").await;
+    let other = sink.bed.sql().await;
+    other.batch_execute("SET statement_timeout = 0; BEGIN; LOCK TABLE orders IN SHARE MODE").await.unwrap();
+    sink.send(0..50).await;
+    sink.says("SQLSTATE 57014").await;
+    other.batch_execute("COMMIT").await.unwrap();
+    sink.end(50).await;
+}
+
+/// Another session holds a row that the batch needs, and waits for a row that the batch has.
+#[tokio::test]
+async fn a_batch_that_a_deadlock_costs_is_stored_all_the_same() {
+    let sink = Sink::start("deadlock", &[]).await;
+    let other = sink.bed.sql().await;
+    let insert = |id: &str| {
+        format!(
+            "INSERT INTO orders (order_id, user_id, product_id, quantity, total_amount, shipping_cost, discount_amount, \
+             payment_method, status, category, user_region, user_gender, user_age_group, created_at) VALUES \
+             ('{id}', 'U00000001', 'P000001', 1, 1000, 0, 0, 'card', 'paid', 'x', 'x', 'U', 'x', now())"
+        )
+    };
+    // The consumer is to be the one that finds the deadlock, and so its victim.
+    other.batch_execute(&format!("SET deadlock_timeout = '1min'; BEGIN; {}", insert("order-049"))).await.unwrap();
+    sink.send(0..50).await;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let watching = sink.bed.sql().await;
+    let is_waiting = async || watching.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0;
+    testbed::eventually("the consumer waits for the other session", PATIENCE, is_waiting).await;
+    let closing = insert("order-000");
+    let (closed, ()) = tokio::join!(other.batch_execute(&closing), sink.says("SQLSTATE 40P01"));
+    closed.unwrap();
+    other.batch_execute("ROLLBACK").await.unwrap();
+    sink.end(50).await;
+}
+
+#[tokio::test]
+async fn a_writer_that_hangs_for_no_known_reason_ends_the_instance_and_another_one_stores_the_orders() {
+    let patient = ["--statement-deadline", "2m", "--stuck-after", "4s", "--stop-deadline", "1s"];
+    let mut sink = Sink::start("stuck", &patient).await;
+    sink.says("partitions assigned").await;
+    let other = sink.bed.sql().await;
+    other.batch_execute("BEGIN; LOCK TABLE orders IN SHARE MODE").await.unwrap();
+    sink.send(0..50).await;
+    let mut stuck = sink.consumer;
+    let (status, log) = tokio::task::spawn_blocking(move || (stuck.wait(PATIENCE), stuck.log())).await.unwrap();
+    assert_eq!(status.unwrap().code(), Some(1), "{log}");
+    assert!(log.contains("is 50 records behind") && log.contains("leaving"), "{log}");
+    other.batch_execute("COMMIT").await.unwrap();
+    let listen = sink.address.to_string();
+    let next = ["--listen", &listen];
+    sink.consumer = Program::start("next", "consumer", next, &sink.bed.environment(), sink.bed.folder()).unwrap();
+    tokio::time::timeout(PATIENCE, sink.end(50)).await.unwrap();
+}
