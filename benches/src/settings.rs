@@ -44,7 +44,7 @@ pub enum BenchAction {
 #[derive(Clone, Debug, Args)]
 pub struct SinkBenchSettings {
     /// Orders that each stores in a round.
-    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1_000..=2_000_000))]
     pub orders: u64,
     /// Rounds that count; one more goes before them to warm everything up.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]

@@ -107,7 +107,7 @@ impl DeadLetters {
                  Ctrl-C leaves the orders in the topic",
                 std::process::id()
             );
-            self.health.trouble(Obstacle::Flood, what);
+            outage.report(&self.health, Obstacle::Flood, what);
             outage.unless_abandoned(tokio::time::sleep(LOOK_EVERY)).await?;
         }
         if held {
@@ -175,7 +175,7 @@ impl Letters for DeadLetters {
                 }
                 Err(error) => {
                     let what = format!("a dead letter is not acknowledged: {error}; trying again until it is");
-                    self.health.trouble(Obstacle::DeadLetters, what);
+                    outage.report(&self.health, Obstacle::DeadLetters, what);
                     outage.wait().await;
                 }
             }

@@ -21,7 +21,7 @@ use shared::{
         schema::{products, users},
     },
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     breaker::{Breaker, Change},
@@ -36,6 +36,9 @@ const REMEMBERED: Duration = Duration::from_secs(30);
 const REMEMBERED_UNKNOWN: Duration = Duration::from_secs(1);
 /// At some 300 bytes each, two caches of this many take about 12 MiB.
 const REMEMBERED_ROWS: u64 = 20_000;
+/// Time between two looks at whether a turn is still wanted.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// What an order takes over from its user.
 #[derive(Debug, Deserialize)]
 pub struct UserFacts {
@@ -119,7 +122,7 @@ impl Enricher {
         if users.is_empty() && products.is_empty() {
             return Ok(Ok(facts));
         }
-        let _turn = outage.unless_abandoned(self.asking.lock()).await?;
+        let _turn = self.take_turn(outage).await?;
         let users = recall("user", &self.users, users, &mut facts.users);
         let products = recall("product", &self.products, products, &mut facts.products);
         let users = self.ask_redis("user", &self.users, &self.keys.users, users, &mut facts.users).await;
@@ -131,6 +134,17 @@ impl Enricher {
         let client = database.connected(outage).await?;
         let asking = self.ask_database(users, products, client, &mut facts);
         Ok(outage.unless_abandoned(asking).await?.map(|()| facts))
+    }
+
+    /// Who has its turn may have to wait for the database, and this one may meanwhile be needed no longer.
+    async fn take_turn(&self, outage: &Outage<'_>) -> Result<MutexGuard<'_, ()>, GivenUp> {
+        loop {
+            outage.check()?;
+            let waiting = tokio::time::timeout(LOOK_EVERY, self.asking.lock());
+            if let Ok(turn) = outage.unless_abandoned(waiting).await? {
+                return Ok(turn);
+            }
+        }
     }
 
     async fn ask_database(

@@ -25,6 +25,8 @@ use crate::{
 
 /// Time between two tries to be who somebody else still is.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// What the brokers put behind a static member's name, and a hyphen.
+const UUID_CHARS: usize = 36;
 /// How long it may take to say that this member will not be back.
 const LEAVE_FOR_GOOD: Duration = Duration::from_secs(5);
 
@@ -43,6 +45,8 @@ pub struct Membership {
     pub consumer: GroupConsumer,
     /// What it has.
     pub assignment: Arc<Assignment>,
+    /// Since when it tries to be a member, or is one.
+    pub since: Instant,
     protocol: Protocol,
 }
 
@@ -107,8 +111,13 @@ impl Group {
         let protocol = self.next_protocol(old.protocol, code, &reason)?;
         let new = join(&self.kafka, &self.settings, &self.topic, protocol)?;
         *self.member.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-        // Closing may take as long as the old session lasts.
-        std::thread::spawn(move || drop(old));
+        // Closing may take as long as the old session lasts: not on the thread of whoever else still looks at it.
+        std::thread::spawn(move || {
+            while Arc::strong_count(&old) > 1 {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            drop(old);
+        });
         Ok(true)
     }
 
@@ -142,13 +151,13 @@ impl Group {
         Ok(failed)
     }
 
-    /// Partitions came.
+    /// The group has let this instance in.
     pub fn is_in(&self) {
         self.health.well(Obstacle::Group);
     }
 
     /// Leaves. Blocks, for as long as the session lasts if no broker answers.
-    pub fn leave(self) {
+    pub fn leave(self: Arc<Self>) {
         let consumer = &self.member().consumer;
         let Some(name) = self.settings.instance_id.as_deref().filter(|_| self.settings.leave) else { return };
         // On closing, a static member says nothing, so that it finds its partitions when it is back; and the library closes
@@ -238,7 +247,9 @@ impl Offsets for Arc<Group> {
 fn has_left(consumer: &GroupConsumer, group: &str, name: &str) -> bool {
     consumer.fetch_group_list(Some(group), ASK_AGAIN).is_ok_and(|list| {
         let mut members = list.groups().iter().flat_map(rdkafka::groups::GroupInfo::members);
-        !members.any(|member| member.id().strip_prefix(name).is_some_and(|rest| rest.starts_with('-')))
+        !members.any(|member| {
+            member.id().strip_prefix(name).is_some_and(|rest| rest.len() == UUID_CHARS + 1 && rest.starts_with('-'))
+        })
     })
 }
 
@@ -274,5 +285,5 @@ fn join(kafka: &KafkaSettings, group: &GroupSettings, topic: &str, protocol: Pro
     let consumer: GroupConsumer =
         kafka.member(&role).create_with_context(context).context("the Kafka settings are not usable")?;
     consumer.subscribe(&[topic]).context("the topic can't be subscribed to")?;
-    Ok(Membership { consumer, assignment, protocol })
+    Ok(Membership { consumer, assignment, since: Instant::now(), protocol })
 }

@@ -45,6 +45,11 @@ impl Health {
         }
     }
 
+    /// Nobody waits for it any longer.
+    pub fn forget(&self, obstacle: Obstacle) {
+        self.troubles().remove(&obstacle);
+    }
+
     /// For `/readyz`.
     ///
     /// # Errors

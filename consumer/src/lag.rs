@@ -10,7 +10,11 @@ use anyhow::{Context, bail};
 use rdkafka::consumer::Consumer;
 use tokio_util::sync::CancellationToken;
 
-use crate::{group::Group, health::Health, metrics};
+use crate::{
+    group::{Group, Membership},
+    health::Health,
+    metrics,
+};
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -66,32 +70,32 @@ impl LagWatch {
     /// # Errors
     /// When a partition is stuck: it is better to leave the group, and its partitions to others, than to hang.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let watch = Arc::new(self);
         let mut progress = HashMap::new();
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-            let looking = watch.clone();
-            let looked = tokio::task::spawn_blocking(move || looking.positions()).await;
-            check(&watch.health, watch.stuck_after, &looked.context("the lag can't be read")?, &mut progress)?;
+            let (member, topic) = (self.group.member(), self.topic.clone());
+            let looking = tokio::task::spawn_blocking(move || positions(&member, &topic));
+            // Without brokers a look takes longer than a stop may.
+            let Some(looked) = stop.run_until_cancelled(looking).await else { break };
+            check(&self.health, self.stuck_after, &looked.context("the lag can't be read")?, &mut progress)?;
         }
         Ok(())
     }
+}
 
-    /// Where each partition is; those of which something is not known are left out. Blocks.
-    fn positions(&self) -> Vec<Position> {
-        let mut positions = Vec::new();
-        let member = self.group.member();
-        for partition in member.assignment.partitions() {
-            let Some(lease) = member.assignment.lease(partition) else { continue };
-            let (stored, busy) = (lease.stored(), lease.is_busy());
-            let end = member.consumer.fetch_watermarks(&self.topic, partition, CALL).map(|(_, end)| end);
-            if let (Some(stored), Ok(end)) = (stored, end) {
-                let lag = (end - stored).max(0);
-                ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(lag as f64);
-                positions.push(Position { partition, stored, lag, busy });
-            }
+/// Where each partition is; those of which something is not known are left out. Blocks.
+fn positions(member: &Membership, topic: &str) -> Vec<Position> {
+    let mut positions = Vec::new();
+    for partition in member.assignment.partitions() {
+        let Some(lease) = member.assignment.lease(partition) else { continue };
+        let (stored, busy) = (lease.stored(), lease.is_busy());
+        let end = member.consumer.fetch_watermarks(topic, partition, CALL).map(|(_, end)| end);
+        if let (Some(stored), Ok(end)) = (stored, end) {
+            let lag = (end - stored).max(0);
+            ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(lag as f64);
+            positions.push(Position { partition, stored, lag, busy });
         }
-        positions
     }
+    positions
 }
 
 /// Whether a partition is stuck.

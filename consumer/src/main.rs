@@ -188,7 +188,7 @@ fn accept_on_signal(gate: Arc<FloodGate>) -> std::io::Result<()> {
 }
 
 async fn leave(group: Arc<Group>) {
-    let leaving = tokio::task::spawn_blocking(move || Arc::into_inner(group).map(Group::leave));
+    let leaving = tokio::task::spawn_blocking(move || group.leave());
     if tokio::time::timeout(LEAVE, leaving).await.is_err() {
         tracing::warn!("the group was not left in time; it notices by itself");
     }

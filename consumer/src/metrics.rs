@@ -2,9 +2,9 @@
 
 /// Records read.
 pub const CONSUMED: &str = "orderflow_consumer_consumed_total";
-/// Rows inserted.
+/// Rows inserted, as far as the database's answer came.
 pub const STORED: &str = "orderflow_consumer_stored_total";
-/// Records whose order was in the table already.
+/// Records whose order was in the table already: read again, or inserted by a statement whose answer was lost.
 pub const DUPLICATES: &str = "orderflow_consumer_duplicates_total";
 /// Records that the dead-letter topic acknowledged, by `kind`.
 pub const DEAD_LETTERED: &str = "orderflow_consumer_dead_lettered_total";

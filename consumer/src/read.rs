@@ -79,13 +79,13 @@ impl Reader {
     pub fn run(&self, stop: &CancellationToken, stop_deadline: Duration) -> anyhow::Result<()> {
         let mut held = Held::default();
         let mut read = Ok(());
-        let joined = Instant::now();
         let mut told = false;
         while !stop.is_cancelled() && read.is_ok() {
             let member = self.group.member();
             read = self.step(&member, &mut held).and_then(|()| self.look_for_gaps(&member));
-            if !told && joined.elapsed() > STANDS_BY {
+            if !told && member.since.elapsed() > STANDS_BY {
                 told = true;
+                self.group.is_in();
                 if member.assignment.partitions().is_empty() {
                     tracing::info!(
                         "standing by without a partition: the group may have more members than the topic has partitions"
@@ -194,7 +194,7 @@ impl Reader {
     fn hand_over(&self, held: &mut Held) {
         while let Some((lease, record, _)) = held.records.front() {
             // A record larger than the whole queue is let in alone.
-            let permits = record.weight().min(self.capacity) as u32;
+            let permits = record.weight.min(self.capacity) as u32;
             if lease.is_revoked() {
                 held.records.pop_front();
                 self.account.handed_back(1);

@@ -12,6 +12,9 @@ use shared::wire::{DecodeError, EVENT_TYPE_HEADER, ORDER_PLACED_V1};
 /// What a record costs beside its key and value, decoded and enriched.
 const OVERHEAD_BYTES: usize = 256;
 
+/// What a header costs beside its name and value.
+const HEADER_BYTES: usize = 64;
+
 /// A record.
 #[derive(Debug)]
 pub struct Record {
@@ -26,6 +29,8 @@ pub struct Record {
     key_length: Option<usize>,
     has_value: bool,
     headers: RecordHeaders,
+    /// Bytes of memory that it is counted as.
+    pub weight: usize,
 }
 
 /// Nearly every record has the same one header, which then takes no memory.
@@ -33,6 +38,18 @@ pub struct Record {
 enum RecordHeaders {
     Usual,
     Other(OwnedHeaders),
+}
+
+impl RecordHeaders {
+    /// Those whose names can't be read are taken for what a header has at least.
+    fn bytes(&self) -> usize {
+        let Self::Other(headers) = self else { return 0 };
+        let bytes = |at| {
+            let header = catch_unwind(AssertUnwindSafe(|| headers.get(at)));
+            HEADER_BYTES + header.map_or(0, |header| header.key.len() + header.value.map_or(0, <[u8]>::len))
+        };
+        (0..headers.count()).map(bytes).sum()
+    }
 }
 
 impl Record {
@@ -62,6 +79,7 @@ impl Record {
         headers: RecordHeaders,
     ) -> Self {
         let bytes = [key.unwrap_or_default(), value.unwrap_or_default()].concat().into_boxed_slice();
+        let weight = OVERHEAD_BYTES + bytes.len() + headers.bytes();
         Self {
             partition,
             offset,
@@ -70,6 +88,7 @@ impl Record {
             key_length: key.map(<[u8]>::len),
             has_value: value.is_some(),
             headers,
+            weight,
         }
     }
 
@@ -104,11 +123,6 @@ impl Record {
         };
         let find = || headers.iter().find(|header| header.key == EVENT_TYPE_HEADER)?.value;
         catch_unwind(AssertUnwindSafe(find)).map_err(|_| DecodeError::UnreadableHeader)
-    }
-
-    /// Bytes of memory that it is counted as.
-    pub fn weight(&self) -> usize {
-        OVERHEAD_BYTES + self.bytes.len()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared::database::{DatabaseSettings, SqlError, StatementClient, connect};
+use shared::database::{DatabaseSettings, SqlError, StatementClient};
 
 use crate::{
     health::{Health, Obstacle},
@@ -57,71 +57,78 @@ impl Database {
     /// # Errors
     /// [`GivenUp`] when the outage is not waited for any longer.
     pub async fn connected(&mut self, outage: &mut Outage<'_>) -> Result<&mut StatementClient, GivenUp> {
-        while self.client.as_ref().is_none_or(StatementClient::is_closed) {
-            outage.check()?;
-            match outage.unless_abandoned(connect(&self.settings)).await? {
-                Ok(client) => {
-                    let StatementSettings { statements, statement_deadline } = self.statements;
-                    self.client = Some(StatementClient::new(client, statements, statement_deadline));
-                }
-                Err(error) => self.lost(format!("{error:#}"), outage).await,
-            }
-        }
-        outage.check()?;
+        while !self.try_to_connect(outage).await? {}
         self.client.as_mut().ok_or(GivenUp)
     }
 
-    /// What a call's result means: an answer, which may be an error for the data's sake, or nothing but that the call has
-    /// to be made again, once the outage's next delay is over.
-    pub async fn answered<T>(
-        &mut self,
-        result: Result<T, SqlError>,
-        outage: &mut Outage<'_>,
-    ) -> Option<Result<T, SqlError>> {
-        match result {
-            Err(error) if Failure::of(&error) == Failure::Outage => {
-                self.lost(error.to_string(), outage).await;
-                None
-            }
-            Err(error) if Failure::of(&error) == Failure::Stale => {
-                tracing::debug!(%error, "preparing again");
-                if let Some(client) = &mut self.client {
-                    client.forget();
+    /// Connects where there is no connection; false when that is no use right now, once the outage's next delay is over.
+    async fn try_to_connect(&mut self, outage: &mut Outage<'_>) -> Result<bool, GivenUp> {
+        outage.check()?;
+        if self.client.as_ref().is_none_or(StatementClient::is_closed) {
+            let StatementSettings { statements, statement_deadline } = self.statements;
+            let connecting = StatementClient::connect(&self.settings, statements, statement_deadline);
+            match outage.unless_abandoned(connecting).await? {
+                Ok(client) => self.client = Some(client),
+                Err(error) => {
+                    self.lost(format!("{error:#}"), outage).await;
+                    return Ok(false);
                 }
-                outage.wait().await;
-                None
-            }
-            answer => {
-                self.health.well(Obstacle::Database);
-                Some(answer)
             }
         }
+        Ok(true)
     }
 
     /// The database is of no use right now: says so, and waits for the outage's next delay.
     pub async fn lost(&mut self, error: String, outage: &mut Outage<'_>) {
         self.client = None;
         let what = format!("the database {} is lost: {error}; trying again until it is back", self.settings);
-        self.health.trouble(Obstacle::Database, what);
+        outage.report(&self.health, Obstacle::Database, what);
+        outage.wait().await;
+    }
+
+    /// What was prepared is of no use: once is nothing, but behind a pooler it would go on so.
+    async fn stale(&mut self, error: &SqlError, outage: &mut Outage<'_>) {
+        if let Some(client) = &mut self.client {
+            client.forget();
+        }
+        if outage.is_first() {
+            tracing::debug!(%error, "preparing again");
+        } else {
+            let what = format!(
+                "the database {} does not find what was prepared there: {error}; behind a pooler, use --statements unnamed",
+                self.settings
+            );
+            outage.report(&self.health, Obstacle::Database, what);
+        }
         outage.wait().await;
     }
 }
 
 impl Table for Database {
     async fn insert(&mut self, rows: &[&OrderRow], outage: &mut Outage<'_>) -> Result<Answer, GivenUp> {
+        // One try: the rows may be somebody else's by the next.
+        if !self.try_to_connect(outage).await? {
+            return Ok(Answer::Lost);
+        }
+        let client = self.client.as_mut().ok_or(GivenUp)?;
         let insert = InsertOrders::of(rows);
-        let client = self.connected(outage).await?;
-        let result = outage.unless_abandoned(client.execute(&insert)).await?;
-        Ok(match self.answered(result, outage).await {
-            None => Answer::Lost,
-            Some(Ok(inserted)) => Answer::Inserted(inserted),
-            Some(Err(error)) if Failure::of(&error) == Failure::Data => Answer::Refused(error),
-            Some(Err(_)) if rows.len() > 1 => Answer::TooLong,
-            // Too long for a single row is no fault of the row.
-            Some(Err(error)) => {
-                self.lost(error.to_string(), outage).await;
-                Answer::Lost
+        let error = match outage.unless_abandoned(client.execute(&insert)).await? {
+            Ok(inserted) => {
+                self.health.well(Obstacle::Database);
+                return Ok(Answer::Inserted(inserted));
             }
-        })
+            Err(error) => error,
+        };
+        match Failure::of(&error) {
+            Failure::Data => {
+                self.health.well(Obstacle::Database);
+                return Ok(Answer::Refused(error));
+            }
+            Failure::TooLong if rows.len() > 1 => return Ok(Answer::TooLong),
+            Failure::Stale => self.stale(&error, outage).await,
+            // Too long for a single row is no fault of the row.
+            Failure::TooLong | Failure::Outage => self.lost(error.to_string(), outage).await,
+        }
+        Ok(Answer::Lost)
     }
 }

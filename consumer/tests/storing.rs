@@ -149,6 +149,31 @@ async fn an_outage_is_waited_out_until_the_stop_gives_up() {
     assert_eq!(result.unwrap_err(), GivenUp);
 }
 
+/// Or each try would leave a backend behind, until the server takes no more connections.
+#[tokio::test]
+async fn a_statement_that_is_given_up_does_not_go_on_in_the_server() {
+    let bed = Testbed::new("given_up_statement").await;
+    let (health, abandon) = (Arc::new(Health::default()), CancellationToken::new());
+    let (other, watching) = (bed.sql().await, bed.sql().await);
+    other.batch_execute("BEGIN; LOCK TABLE orders IN SHARE MODE").await.unwrap();
+    let impatient =
+        StatementSettings { statements: Statements::Prepared, statement_deadline: Duration::from_millis(200) };
+    let mut database = Database::new(bed.database.clone(), impatient, health.clone());
+    let row = row(1, "U00000001");
+    let rows = [&row];
+    let mut outage = Outage::until(&abandon, &|| false);
+    let releasing = async {
+        // Long enough for three tries.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        assert!(watching.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) <= 1);
+        other.batch_execute("COMMIT").await.unwrap();
+    };
+    let (result, ()) = tokio::join!(store_in(&mut database, &rows, &mut outage), releasing);
+    assert_eq!(result.unwrap().inserted, 1);
+}
+
 #[tokio::test]
 async fn a_row_that_another_writer_locks_for_too_long_is_an_outage_and_not_the_rows_fault() {
     let bed = Testbed::new("too_long").await;

@@ -183,7 +183,7 @@ impl fmt::Display for PipelineSummary {
         report.line("rate", format!("{:.2}/s", self.rate_achieved), asked);
         report.line("acknowledged", self.acknowledged, "by the brokers");
         report.line("stored", self.stored, format!("in the table, by {} consumers", self.consumers));
-        report.line("duplicates", self.duplicates, "read again after a commit, and dropped");
+        report.line("duplicates", self.duplicates, "in the table already when they came, and dropped");
         report.line("dead-lettered", self.dead_lettered, "in the dead-letter topic");
         report.line("missing", self.missing, "neither stored nor dead-lettered");
         report.line("unexpected", self.unexpected, "stored, but not acknowledged");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use benches::metrics;
+use benches::{metrics, programs::Program};
 use rustix::process::Signal;
 
 use super::scenario::{PATIENCE, Scenario, stored_in};
@@ -35,8 +35,7 @@ async fn a_group_that_goes_from_one_to_nine_and_back_to_two_stores_everything_an
             line.wait_for_share(1).await.unwrap();
             let leaving: Vec<_> = (0..7).map(|_| line.take_consumer()).collect();
             leaving.iter().for_each(|consumer| consumer.ask_to_stop().unwrap());
-            let left =
-                tokio::task::spawn_blocking(move || leaving.into_iter().try_for_each(|consumer| consumer.finish()));
+            let left = tokio::task::spawn_blocking(move || leaving.into_iter().try_for_each(Program::finish));
             left.await.unwrap().unwrap();
         })
         .await;

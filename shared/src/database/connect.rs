@@ -6,7 +6,7 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
-use tokio_postgres::{Client, NoTls, config::SslMode};
+use tokio_postgres::{CancelToken, Client, NoTls, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::settings::DatabaseSettings;
@@ -35,6 +35,21 @@ async fn open(settings: &DatabaseSettings) -> anyhow::Result<Client> {
     let (client, connection) = settings.config.connect(tls(settings)?).await?;
     tokio::spawn(connection);
     Ok(client)
+}
+
+/// Asks the server to give up the statement that `token` is of. Otherwise it would go on, and its backend with it, long after
+/// nobody waits for it.
+pub(super) async fn cancel(settings: DatabaseSettings, token: CancelToken) {
+    let cancelling = async {
+        match settings.config.get_ssl_mode() {
+            SslMode::Disable => Ok(token.cancel_query(NoTls).await?),
+            _ => anyhow::Ok(token.cancel_query(tls(&settings)?).await?),
+        }
+    };
+    let cancelled = tokio::time::timeout(PATIENCE, cancelling).await.context("no answer").flatten();
+    if let Err(error) = cancelled {
+        tracing::debug!("a statement can't be cancelled: {error:#}");
+    }
 }
 
 /// The same for Diesel's own queries.

@@ -9,10 +9,16 @@ use tokio_postgres::{
     types::{Format, IsNull, ToSql, Type, private::BytesMut, to_sql_checked},
 };
 
+use super::{
+    connect::{cancel, connect},
+    settings::DatabaseSettings,
+};
+
 /// Runs statements that Diesel built over a `tokio-postgres` client, with a deadline, and keeps the SQLSTATE of an error,
 /// which diesel-async loses. Each statement is prepared once and kept, where that is wanted.
 pub struct StatementClient {
     client: Client,
+    settings: DatabaseSettings,
     statements: Statements,
     deadline: Duration,
     prepared: HashMap<String, Statement>,
@@ -33,7 +39,7 @@ pub enum SqlError {
     /// The server refused it, or the connection broke.
     #[error("{}", describe(.0))]
     Postgres(#[from] tokio_postgres::Error),
-    /// Nothing came back in time; the statement may still run.
+    /// Nothing came back in time. The server is asked to give the statement up, which may come too late.
     #[error("no answer from the database within {0:?}")]
     Deadline(Duration),
     /// Diesel could not write the statement; a fault of ours.
@@ -59,9 +65,17 @@ impl SqlError {
 }
 
 impl StatementClient {
-    /// Takes over `client`; every call fails after `deadline`.
-    pub fn new(client: Client, statements: Statements, deadline: Duration) -> Self {
-        Self { client, statements, deadline, prepared: HashMap::new() }
+    /// Connects; every call fails after `deadline`.
+    ///
+    /// # Errors
+    /// When the server doesn't answer within 8 s, or refuses.
+    pub async fn connect(
+        settings: &DatabaseSettings,
+        statements: Statements,
+        deadline: Duration,
+    ) -> anyhow::Result<Self> {
+        let client = connect(settings).await?;
+        Ok(Self { client, settings: settings.clone(), statements, deadline, prepared: HashMap::new() })
     }
 
     /// Whether the connection is gone.
@@ -83,9 +97,9 @@ impl StatementClient {
         match self.statements {
             Statements::Prepared => {
                 let statement = self.prepare(query, &binds).await?;
-                within(self.deadline, self.client.execute(&statement, &binds.values())).await
+                self.within(self.client.execute(&statement, &binds.values())).await
             }
-            Statements::Unnamed => within(self.deadline, self.client.execute_typed(&sql(query)?, &binds.typed())).await,
+            Statements::Unnamed => self.within(self.client.execute_typed(&sql(query)?, &binds.typed())).await,
         }
     }
 
@@ -98,9 +112,19 @@ impl StatementClient {
         match self.statements {
             Statements::Prepared => {
                 let statement = self.prepare(query, &binds).await?;
-                within(self.deadline, self.client.query(&statement, &binds.values())).await
+                self.within(self.client.query(&statement, &binds.values())).await
             }
-            Statements::Unnamed => within(self.deadline, self.client.query_typed(&sql(query)?, &binds.typed())).await,
+            Statements::Unnamed => self.within(self.client.query_typed(&sql(query)?, &binds.typed())).await,
+        }
+    }
+
+    async fn within<T>(&self, call: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, SqlError> {
+        match tokio::time::timeout(self.deadline, call).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => {
+                tokio::spawn(cancel(self.settings.clone(), self.client.cancel_token()));
+                Err(SqlError::Deadline(self.deadline))
+            }
         }
     }
 
@@ -109,7 +133,7 @@ impl StatementClient {
         if let Some(statement) = self.prepared.get(&sql) {
             return Ok(statement.clone());
         }
-        let statement = within(self.deadline, self.client.prepare_typed(&sql, &binds.types)).await?;
+        let statement = self.within(self.client.prepare_typed(&sql, &binds.types)).await?;
         self.prepared.insert(sql, statement.clone());
         Ok(statement)
     }
@@ -141,16 +165,6 @@ impl Binds {
 
     fn typed(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
         self.values().into_iter().zip(self.types.iter().cloned()).collect()
-    }
-}
-
-async fn within<T>(
-    deadline: Duration,
-    call: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, SqlError> {
-    match tokio::time::timeout(deadline, call).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(SqlError::Deadline(deadline)),
     }
 }
 

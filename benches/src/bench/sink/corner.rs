@@ -17,6 +17,7 @@ use rdkafka::{
 };
 use secrecy::ExposeSecret;
 use shared::{
+    cache::CacheSettings,
     database::{DatabaseSettings, connect},
     kafka::{KafkaSettings, TopicSettings, ensure_topic},
     order_id::RunTag,
@@ -42,6 +43,7 @@ pub struct Corner {
     /// Logs and other files.
     pub folder: tempfile::TempDir,
     server: DatabaseSettings,
+    cache: CacheSettings,
     topic: TopicSettings,
     topics: Vec<String>,
 }
@@ -69,12 +71,14 @@ impl Corner {
         let arguments = settings.database.with_database(&name)?;
         let mut topic = settings.topic.clone();
         name.clone_into(&mut topic.topic);
+        let mut cache = settings.cache.clone();
+        cache.redis_prefix = format!("{name}:");
         let mut environment = arguments.environment();
         environment.extend(settings.kafka.environment());
         for (variable, value) in [
             ("ORDERS_TOPIC", name.clone()),
             ("REDIS_URL", settings.cache.redis_url.expose_secret().to_owned()),
-            ("REDIS_PREFIX", format!("{name}:")),
+            ("REDIS_PREFIX", cache.redis_prefix.clone()),
         ] {
             environment.push((variable.to_owned(), value));
         }
@@ -85,6 +89,7 @@ impl Corner {
             environment,
             folder: tempfile::TempDir::with_prefix("orderflow-bench-")?,
             server,
+            cache,
             topics: vec![topic.topic.clone(), topic.dead_letter_topic()],
             topic,
             name,
@@ -143,7 +148,26 @@ impl Corner {
         let admin: AdminClient<DefaultClientContext> = self.kafka.client(&[]).create()?;
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         admin.delete_topics(&topics, &AdminOptions::new()).await.context("the bench's topics can't be deleted")?;
+        let groups = self.groups().await?;
+        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+        admin.delete_groups(&groups, &AdminOptions::new()).await.context("the bench's groups can't be deleted")?;
+        let (mut redis, keys) = (self.cache.connect(CALL).await?, self.cache.keys());
+        let keys = [keys.users, keys.products, keys.refreshed_at, keys.epoch];
+        let () =
+            redis::AsyncCommands::del(&mut redis, &keys[..]).await.context("the bench's cache can't be deleted")?;
         Ok(())
+    }
+
+    /// The groups that drained its topics; Connect puts a word before a connector's name.
+    async fn groups(&self) -> anyhow::Result<Vec<String>> {
+        let (kafka, name) = (self.kafka.clone(), self.name.clone());
+        tokio::task::spawn_blocking(move || {
+            let client: BaseConsumer = kafka.client(&[]).create()?;
+            let all = client.fetch_group_list(None, CALL).context("the groups can't be listed")?;
+            let ours = all.groups().iter().map(|group| group.name().to_owned());
+            Ok(ours.filter(|group| group.trim_start_matches("connect-").starts_with(&name)).collect())
+        })
+        .await?
     }
 }
 
@@ -154,7 +178,8 @@ impl Corner {
 pub async fn last_ids(kafka: &KafkaSettings, topic: &str) -> anyhow::Result<Vec<String>> {
     let (kafka, topic) = (kafka.clone(), topic.to_owned());
     tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = kafka.client(&[("group.id", "unused")]).create()?;
+        let consumer: BaseConsumer =
+            kafka.client(&[("group.id", "unused"), ("enable.auto.commit", "false")]).create()?;
         let metadata = consumer.fetch_metadata(Some(&topic), CALL).context("the brokers don't answer")?;
         let partitions =
             metadata.topics().iter().flat_map(|topic| topic.partitions().iter().map(MetadataPartition::id));

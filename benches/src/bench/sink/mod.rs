@@ -67,8 +67,9 @@ pub async fn bench_sink(settings: SinkBenchSettings, stop: &CancellationToken) -
     install_peers(&settings).await?;
     let mut corner = Corner::make(&settings).await?;
     let measured = stop.run_until_cancelled(measure(&mut corner, &settings)).await;
-    corner.clean().await?;
+    let cleaned = corner.clean().await;
     let result = measured.context("interrupted")??;
+    cleaned?;
     match settings.output {
         OutputFormat::Json => println!("{}", serde_json::to_string_pretty(&result)?),
         OutputFormat::Text => println!("{}", report(&result)),
@@ -108,8 +109,8 @@ async fn measure(corner: &mut Corner, settings: &SinkBenchSettings) -> anyhow::R
             }
         }
     }
-    connect.end().await?;
-    failed?;
+    let ended = connect.end().await;
+    failed.and(ended)?;
     let ratio =
         |other: fn(&Round) -> f64| median(rounds.iter().map(|round| round.one_consumer / other(round)).collect());
     let ratios = Ratios {
@@ -133,7 +134,8 @@ async fn round(
         match (place + number) % CONTESTANTS {
             0 => {
                 let drained = ours::drain(corner, orders, 1).await?;
-                (round.one_consumer, round.peak_memory) = (drained.rows_a_second, drained.peak_memory);
+                round.one_consumer = drained.rows_a_second;
+                round.peak_memory = round.peak_memory.max(drained.peak_memory);
             }
             1 => round.debezium = connect.drain(corner, orders, Setup::Usual).await.context("Debezium")?,
             2 => round.copy = copy(corner, rows).await?,
