@@ -167,7 +167,8 @@ pub struct BatchSettings {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Batches")]
     pub writers: u8,
     /// Most rows of one insert. A batch is all that is waiting, up to this; nothing lingers for it to fill.
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Batches")]
+    // As many as a producer of ours sends to a partition at once: measured a tenth faster than 2,000, and 5,000 take 16 MiB more.
+    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Batches")]
     pub max_batch: u32,
     /// Most memory for records that were read and not yet stored, in MiB.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_024), value_name = "MIB", help_heading = "Batches")]

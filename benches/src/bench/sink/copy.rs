@@ -15,7 +15,7 @@ use super::{corner::Corner, drain::empty_table};
 /// As many as one consumer has writers.
 const CONNECTIONS: usize = 3;
 /// As many rows as a consumer's batch has at most.
-const BATCH: usize = 2_000;
+const BATCH: usize = 3_000;
 
 const COLUMNS: &str = "order_id, user_id, product_id, quantity, total_amount, shipping_cost, discount_amount, payment_method, \
                        status, category, user_region, user_gender, user_age_group, created_at";
