@@ -10,7 +10,10 @@ use std::{
 
 use diesel::{ExpressionMethods, QueryDsl};
 use foldhash::fast::RandomState;
-use moka::sync::Cache;
+use quick_cache::{
+    UnitWeighter,
+    sync::{Cache, DefaultLifecycle},
+};
 use redis::aio::ConnectionManager;
 use serde::{Deserialize, de::DeserializeOwned};
 use shared::{
@@ -35,7 +38,7 @@ const REMEMBERED: Duration = Duration::from_secs(30);
 /// An id that isn't there may be soon: a dead letter too many is worse than a lookup too many.
 const REMEMBERED_UNKNOWN: Duration = Duration::from_secs(1);
 /// At some 300 bytes each, two caches of this many take about 12 MiB.
-const REMEMBERED_ROWS: u64 = 20_000;
+const REMEMBERED_ROWS: usize = 20_000;
 /// Time between two looks at whether a turn is still wanted.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -71,7 +74,8 @@ pub type ById<Id, Row> = HashMap<Id, Arc<Row>, RandomState>;
 /// Ids that are asked for.
 pub type Ids<'a, Id> = HashSet<&'a Id, RandomState>;
 
-type Known<Id, Row> = Cache<Id, Option<Arc<Row>>, RandomState>;
+/// A row, or that there is none, and until when that is believed.
+type Known<Id, Row> = Cache<Id, (Option<Arc<Row>>, Instant), UnitWeighter, RandomState>;
 
 /// Remembers facts, and asks Redis. Shared by all writers.
 pub struct Enricher {
@@ -84,17 +88,14 @@ pub struct Enricher {
     asking: Mutex<()>,
 }
 
-/// Keeps what isn't there for a shorter time than what is.
-struct Expiry;
-
-impl<Id, Row> moka::Expiry<Id, Option<Arc<Row>>> for Expiry {
-    fn expire_after_create(&self, _: &Id, row: &Option<Arc<Row>>, _: Instant) -> Option<Duration> {
-        Some(if row.is_some() { REMEMBERED } else { REMEMBERED_UNKNOWN })
-    }
+fn known<Id: Eq + Hash, Row>() -> Known<Id, Row> {
+    let most = REMEMBERED_ROWS;
+    Cache::with(most, most as u64, UnitWeighter, RandomState::default(), DefaultLifecycle::default())
 }
 
-fn known<Id: Eq + Hash + Send + Sync + 'static, Row: Send + Sync + 'static>() -> Known<Id, Row> {
-    Cache::builder().max_capacity(REMEMBERED_ROWS).expire_after(Expiry).build_with_hasher(RandomState::default())
+fn keep<Id: Eq + Hash, Row>(known: &Known<Id, Row>, id: Id, row: Option<Arc<Row>>) {
+    let time = if row.is_some() { REMEMBERED } else { REMEMBERED_UNKNOWN };
+    known.insert(id, (row, Instant::now() + time));
 }
 
 impl Enricher {
@@ -193,7 +194,7 @@ impl Enricher {
         for id in ids {
             match found.next().flatten().map(Arc::new) {
                 Some(row) => {
-                    known.insert(id.clone(), Some(row.clone()));
+                    keep(known, id.clone(), Some(row.clone()));
                     facts.insert(id, row);
                 }
                 None => unknown.push(id),
@@ -241,11 +242,11 @@ where
     Id: Clone + Eq + Hash + Send + Sync + 'static,
     Row: Send + Sync + 'static,
 {
-    let (asked, mut missing) = (ids.len(), Ids::default());
+    let (now, asked, mut missing) = (Instant::now(), ids.len(), Ids::default());
     for id in ids {
-        match known.get(id) {
-            Some(Some(row)) => drop(facts.insert(id.clone(), row)),
-            Some(None) => {}
+        match known.get(id).filter(|(_, until)| now < *until) {
+            Some((Some(row), _)) => drop(facts.insert(id.clone(), row)),
+            Some((None, _)) => {}
             None => drop(missing.insert(id)),
         }
     }
@@ -264,7 +265,7 @@ where
     for id in asked {
         let row = facts.get(&id).cloned();
         found += usize::from(row.is_some());
-        known.insert(id, row);
+        keep(known, id, row);
     }
     count(what, "database", found);
     count(what, "unknown", all - found);
