@@ -154,6 +154,22 @@ mod more {
     }
 
     #[tokio::test]
+    async fn brokers_that_all_hang_make_a_consumer_not_ready_until_they_are_back() {
+        let mut scenario = Scenario::start("brokers_hang", 500, "4s", 1).await;
+        let (_, address) = scenario.line.consumer(0);
+        let brokers = ["kafka-1", "kafka-2", "kafka-3"];
+        stack(&[&["pause"][..], &brokers].concat()).await;
+        let is_ready = async || benches::metrics::is_ready(address).await;
+        testbed::eventually("it is not ready", scenario::PATIENCE, async || !is_ready().await).await;
+        assert!(scenario.line.consumer(0).0.log().contains("no broker answers"));
+        stack(&[&["resume"][..], &brokers].concat()).await;
+        testbed::eventually("it is ready again", scenario::PATIENCE, is_ready).await;
+        let run = scenario.produce_and(500, async |_| {}).await;
+        scenario.assert_whole(&run).await;
+        scenario.end().await;
+    }
+
+    #[tokio::test]
     async fn a_database_paused_for_longer_than_a_poll_may_take_costs_no_membership() {
         let interval = ["--kafka-config", "max.poll.interval.ms=6000"];
         let mut scenario = Scenario::start_with("postgres_poll", 500, "16s", 1, &interval).await;

@@ -8,6 +8,8 @@ use std::{
 /// What may keep the consumer from its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Obstacle {
+    /// No broker answers.
+    Brokers,
     /// The group does not let this instance in yet.
     Group,
     /// The database is lost.

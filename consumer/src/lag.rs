@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     group::{Group, Membership},
-    health::Health,
+    health::{Health, Obstacle},
     metrics,
 };
 
@@ -76,26 +76,44 @@ impl LagWatch {
             let looking = tokio::task::spawn_blocking(move || positions(&member, &topic));
             // Without brokers a look takes longer than a stop may.
             let Some(looked) = stop.run_until_cancelled(looking).await else { break };
-            check(&self.health, self.stuck_after, &looked.context("the lag can't be read")?, &mut progress)?;
+            match looked.context("the lag can't be read")? {
+                Look::Answered(positions) => {
+                    self.health.well(Obstacle::Brokers);
+                    check(&self.health, self.stuck_after, &positions, &mut progress)?;
+                }
+                Look::Silence => {
+                    let what = "no broker answers; reading goes on as soon as one does".to_owned();
+                    self.health.trouble(Obstacle::Brokers, what);
+                }
+            }
         }
         Ok(())
     }
 }
 
-/// Where each partition is; those of which something is not known are left out. Blocks.
-fn positions(member: &Membership, topic: &str) -> Vec<Position> {
-    let mut positions = Vec::new();
-    for partition in member.assignment.partitions() {
+/// What a look at the partitions shows.
+enum Look {
+    /// Where each is; those of which something is not known are left out.
+    Answered(Vec<Position>),
+    /// No answer about any.
+    Silence,
+}
+
+/// Asks where each partition ends. Blocks.
+fn positions(member: &Membership, topic: &str) -> Look {
+    let (mut positions, partitions, mut answers) = (Vec::new(), member.assignment.partitions(), 0);
+    for partition in partitions.iter().copied() {
         let Some(lease) = member.assignment.lease(partition) else { continue };
         let (stored, busy) = (lease.stored(), lease.is_busy());
         let end = member.consumer.fetch_watermarks(topic, partition, CALL).map(|(_, end)| end);
+        answers += usize::from(end.is_ok());
         if let (Some(stored), Ok(end)) = (stored, end) {
             let lag = (end - stored).max(0);
             ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(lag as f64);
             positions.push(Position { partition, stored, lag, busy });
         }
     }
-    positions
+    if answers == 0 && !partitions.is_empty() { Look::Silence } else { Look::Answered(positions) }
 }
 
 /// Whether a partition is stuck.
@@ -136,7 +154,6 @@ fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::Obstacle;
 
     const STUCK_AFTER: Duration = Duration::from_millis(500);
 
