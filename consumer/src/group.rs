@@ -111,13 +111,7 @@ impl Group {
         let protocol = self.next_protocol(old.protocol, code, &reason)?;
         let new = join(&self.kafka, &self.settings, &self.topic, protocol)?;
         *self.member.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-        // Closing may take as long as the old session lasts: not on the thread of whoever else still looks at it.
-        std::thread::spawn(move || {
-            while Arc::strong_count(&old) > 1 {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            drop(old);
-        });
+        std::thread::spawn(move || close(old));
         Ok(true)
     }
 
@@ -156,8 +150,16 @@ impl Group {
         self.health.well(Obstacle::Group);
     }
 
-    /// Leaves. Blocks, for as long as the session lasts if no broker answers.
+    /// Leaves, and closes the client, once nobody else has it any more. Blocks, for as long as the session lasts if no broker
+    /// answers.
     pub fn leave(self: Arc<Self>) {
+        self.leave_for_good();
+        let member = self.member();
+        drop(self);
+        close(member);
+    }
+
+    fn leave_for_good(&self) {
         let consumer = &self.member().consumer;
         let Some(name) = self.settings.instance_id.as_deref().filter(|_| self.settings.leave) else { return };
         // On closing, a static member says nothing, so that it finds its partitions when it is back; and the library closes
@@ -226,6 +228,15 @@ pub fn commit(consumer: &GroupConsumer) {
             tracing::warn!(%error, "offsets are not committed; the orders will be read again and change nothing");
         }
     }
+}
+
+/// Closes a client, which may take as long as its session lasts: not on the thread of whoever still looks at it, and not
+/// while the process ends, which its threads would not survive.
+fn close(member: Arc<Membership>) {
+    while Arc::strong_count(&member) > 1 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop(member);
 }
 
 impl Offsets for Arc<Group> {

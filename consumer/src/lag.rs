@@ -72,8 +72,8 @@ impl LagWatch {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut progress = HashMap::new();
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-            let (member, topic) = (self.group.member(), self.topic.clone());
-            let looking = tokio::task::spawn_blocking(move || positions(&member, &topic));
+            let (member, topic, stopping) = (self.group.member(), self.topic.clone(), stop.clone());
+            let looking = tokio::task::spawn_blocking(move || positions(&member, &topic, &stopping));
             // Without brokers a look takes longer than a stop may.
             let Some(looked) = stop.run_until_cancelled(looking).await else { break };
             match looked.context("the lag can't be read")? {
@@ -99,10 +99,10 @@ enum Look {
     Silence,
 }
 
-/// Asks where each partition ends. Blocks.
-fn positions(member: &Membership, topic: &str) -> Look {
+/// Asks where each partition ends, until `stop`. Blocks.
+fn positions(member: &Membership, topic: &str, stop: &CancellationToken) -> Look {
     let (mut positions, partitions, mut answers) = (Vec::new(), member.assignment.partitions(), 0);
-    for partition in partitions.iter().copied() {
+    for partition in partitions.iter().copied().take_while(|_| !stop.is_cancelled()) {
         let Some(lease) = member.assignment.lease(partition) else { continue };
         let (stored, busy) = (lease.stored(), lease.is_busy());
         let end = member.consumer.fetch_watermarks(topic, partition, CALL).map(|(_, end)| end);
