@@ -187,12 +187,10 @@ async fn records_deleted_before_they_were_read_are_named_and_end_the_consumer_un
     let bed = Testbed::new("gap").await;
     ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
     let producer: FutureProducer = bed.kafka.client(&[("acks", "all")]).create().unwrap();
-    let order = r#"{"user_id":"U00000001","product_id":"P000001","quantity":1,"total_amount":1000,"shipping_cost":0,
-        "discount_amount":0,"payment_method":"card","status":"paid","created_at":"2026-01-01T00:00:00Z"}"#;
     let send = async |numbers: std::ops::Range<i64>| {
         for n in numbers {
             let key = format!("order-{n:03}");
-            let record = FutureRecord::to(&bed.topic.topic).partition(0).key(&key).payload(order);
+            let record = FutureRecord::to(&bed.topic.topic).partition(0).key(&key).payload(testbed::ORDER);
             producer.send(record, Duration::from_secs(10)).await.unwrap();
         }
     };

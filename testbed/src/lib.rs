@@ -31,6 +31,10 @@ pub const USERS: u64 = 1_200;
 /// See [`USERS`].
 pub const PRODUCTS: u64 = 1_100;
 
+/// The value of an order that a test's database takes.
+pub const ORDER: &str = r#"{"user_id":"U00000001","product_id":"P000001","quantity":1,"total_amount":1000,"shipping_cost":0,
+    "discount_amount":0,"payment_method":"card","status":"paid","created_at":"2026-01-01T00:00:00Z"}"#;
+
 #[derive(Parser)]
 struct Connections {
     #[command(flatten)]

@@ -168,9 +168,7 @@ async fn a_dead_letter_that_is_too_large_goes_without_what_makes_it_so_and_holds
     };
     send("large-value", &format!("{{\"payment_method\": \"{random}\"}}"), "").await;
     send("large-header", "{", &random).await;
-    let good = r#"{"user_id":"U00000001","product_id":"P000001","quantity":1,"total_amount":1000,"shipping_cost":0,
-        "discount_amount":0,"payment_method":"card","status":"paid","created_at":"2026-01-01T00:00:00Z"}"#;
-    send("good", good, "").await;
+    send("good", testbed::ORDER, "").await;
     let consumer = Program::start("consumer", "consumer", [""; 0], &bed.environment(), bed.folder()).unwrap();
     scenario::wait_until_stored(&bed, 1).await;
     let letters = dead_letters(&bed, 2).await;

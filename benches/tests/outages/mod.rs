@@ -34,11 +34,9 @@ impl Sink {
 
     /// All in one partition.
     async fn send(&self, numbers: Range<u32>) {
-        let order = r#"{"user_id":"U00000001","product_id":"P000001","quantity":1,"total_amount":1000,"shipping_cost":0,
-            "discount_amount":0,"payment_method":"card","status":"paid","created_at":"2026-01-01T00:00:00Z"}"#;
         let sending = numbers.map(|n| {
             let key = format!("order-{n:03}");
-            let record = FutureRecord::to(&self.bed.topic.topic).partition(0).key(&key).payload(order);
+            let record = FutureRecord::to(&self.bed.topic.topic).partition(0).key(&key).payload(testbed::ORDER);
             self.producer.send_result(record).unwrap()
         });
         for sent in sending.collect::<Vec<_>>() {
