@@ -3,6 +3,7 @@
 //!
 //! The stack is the one that the environment names, as `deploy/stack env` prints it; `deploy/test` brings one up.
 
+mod proxy;
 mod template;
 
 use std::{
@@ -25,6 +26,8 @@ use shared::{
 };
 use tempfile::TempDir;
 use tokio_postgres::Client;
+
+pub use self::proxy::Proxy;
 
 /// Users and products that a test's database is seeded with.
 pub const USERS: u64 = 1_200;
@@ -83,6 +86,40 @@ impl Testbed {
         let database = template::new_database(&server, &name).await;
         let folder = TempDir::with_prefix("orderflow-").expect("there is room for a folder");
         Self { name, kafka, topic, cache, database, arguments, server, folder }
+    }
+
+    /// The test's database, reached through `proxy`.
+    ///
+    /// # Panics
+    /// When the environment names it by a URL.
+    pub fn database_behind(&self, proxy: &Proxy) -> DatabaseSettings {
+        let (host, port) = (proxy.address.ip().to_string(), proxy.address.port().to_string());
+        let arguments = ["test", "--postgres-host", &host, "--postgres-port", &port];
+        let settings = Connections::parse_from(arguments).database.settings().expect("the settings are usable");
+        settings.with_database(self.database.database())
+    }
+
+    /// Redis, under the test's prefix, reached through `proxy`.
+    pub fn cache_behind(&self, proxy: &Proxy) -> CacheSettings {
+        let redis_url = format!("redis://{}", proxy.address).into();
+        CacheSettings { redis_url, ..self.cache.clone() }
+    }
+
+    /// A proxy in front of Redis.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn redis_proxy(&self) -> Proxy {
+        Proxy::to(self.cache.address().parse().expect("Redis has an address")).await
+    }
+
+    /// A proxy in front of PostgreSQL.
+    ///
+    /// # Panics
+    /// When its address has a name and no number.
+    pub async fn database_proxy(&self) -> Proxy {
+        let (host, port) = self.database.address();
+        Proxy::to(format!("{host}:{port}").parse().expect("PostgreSQL has an address")).await
     }
 
     /// The settings by which a program of ours finds the test's corner, as environment variables.

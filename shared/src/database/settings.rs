@@ -242,7 +242,8 @@ impl DatabaseSettings {
         format!("{host}:{port}/{}", self.database())
     }
 
-    fn address(&self) -> (String, u16) {
+    /// Host and port.
+    pub fn address(&self) -> (String, u16) {
         let host = match self.config.get_hosts().first() {
             Some(Host::Tcp(host)) => host.clone(),
             Some(Host::Unix(path)) => path.display().to_string(),

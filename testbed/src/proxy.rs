@@ -1,0 +1,76 @@
+//! A network between a program and a dependency, which a test can stop or cut.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+};
+
+/// Passes bytes on, both ways, until it is told otherwise. Ends with its runtime.
+pub struct Proxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    flows: watch::Sender<bool>,
+    /// Counts the cuts.
+    cuts: watch::Sender<u32>,
+}
+
+impl Proxy {
+    /// One in front of `target`.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub async fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let (flows, cuts) = (watch::Sender::new(true), watch::Sender::new(0));
+        let (flowing, cutting) = (flows.subscribe(), cuts.subscribe());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(connect(client, target, flowing.clone(), cutting.clone()));
+            }
+        });
+        Self { address, flows, cuts }
+    }
+
+    /// From now on nothing gets through, and nobody is told so.
+    pub fn stall(&self) {
+        self.flows.send_replace(false);
+    }
+
+    /// What was held up goes on.
+    pub fn flow(&self) {
+        self.flows.send_replace(true);
+    }
+
+    /// Closes the connections that there are.
+    pub fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+}
+
+async fn connect(client: TcpStream, target: SocketAddr, flows: watch::Receiver<bool>, mut cuts: watch::Receiver<u32>) {
+    cuts.mark_unchanged();
+    let Ok(server) = TcpStream::connect(target).await else { return };
+    let ((client_reads, client_writes), (server_reads, server_writes)) = (client.into_split(), server.into_split());
+    tokio::select! {
+        () = pass(client_reads, server_writes, flows.clone()) => {}
+        () = pass(server_reads, client_writes, flows) => {}
+        _ = cuts.changed() => {}
+    }
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut flows: watch::Receiver<bool>) {
+    let mut buffer = vec![0; 65_536];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let allowed = flows.wait_for(|flows| *flows).await.is_ok();
+        if !allowed || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
