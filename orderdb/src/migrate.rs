@@ -6,11 +6,12 @@ use diesel::{
     QueryableByName,
     migration::{Migration, MigrationSource},
     pg::Pg,
-    sql_types::Bool,
+    sql_types::{BigInt, Bool},
 };
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::MigrationHarness;
 use shared::{
+    confirm::YesDestroy,
     database::{DatabaseSettings, connect_diesel, migrations::MIGRATIONS},
     program::Outcome,
 };
@@ -27,7 +28,7 @@ pub async fn migrate(action: MigrateAction, database: &DatabaseSettings) -> anyh
     let connection = connect_diesel(database).await?;
     match action {
         MigrateAction::Up => up(connection).await,
-        MigrateAction::Down { yes_destroy } => down(connection, database, yes_destroy.as_deref()).await,
+        MigrateAction::Down(yes) => down(connection, database, &yes).await,
         MigrateAction::Status => blocking(connection, status).await,
     }
 }
@@ -58,28 +59,44 @@ pub async fn up(connection: AsyncPgConnection) -> anyhow::Result<Outcome> {
 }
 
 #[derive(QueryableByName)]
-struct HasRows {
+struct Tables {
     #[diesel(sql_type = Bool)]
-    has_rows: bool,
+    there: bool,
+    /// Only the first migration is applied: taking it back drops every row.
+    #[diesel(sql_type = Bool)]
+    last: bool,
+}
+
+#[derive(QueryableByName)]
+struct Rows {
+    #[diesel(sql_type = BigInt)]
+    users: i64,
+    #[diesel(sql_type = BigInt)]
+    products: i64,
+    #[diesel(sql_type = BigInt)]
+    orders: i64,
 }
 
 async fn down(
     mut connection: AsyncPgConnection,
     database: &DatabaseSettings,
-    yes_destroy: Option<&str>,
+    yes: &YesDestroy,
 ) -> anyhow::Result<Outcome> {
-    let tables: HasRows =
-        diesel::sql_query("SELECT to_regclass('users') IS NOT NULL AS has_rows").get_result(&mut connection).await?;
-    ensure!(tables.has_rows, "nothing to take back: database {database} does not have our tables");
-    let query =
-        "SELECT EXISTS (SELECT FROM users) OR EXISTS (SELECT FROM products) OR EXISTS (SELECT FROM orders) AS has_rows";
-    let found: HasRows =
-        diesel::sql_query(query).get_result(&mut connection).await.context("the tables can't be read")?;
-    ensure!(
-        !found.has_rows || yes_destroy == Some(database.database()),
-        "the tables of {database} have rows, which this would drop: say so with --yes-destroy {}",
-        database.database()
-    );
+    let query = "SELECT to_regclass('users') IS NOT NULL AS there, to_regclass('cache_rounds') IS NULL AS last";
+    let tables: Tables = diesel::sql_query(query).get_result(&mut connection).await?;
+    ensure!(tables.there, "nothing to take back: database {database} does not have our tables");
+    if tables.last {
+        let query = "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM products) AS products, (SELECT count(*) FROM orders) AS orders";
+        let rows: Rows =
+            diesel::sql_query(query).get_result(&mut connection).await.context("the tables can't be read")?;
+        if rows.users + rows.products + rows.orders > 0 {
+            let Rows { users, products, orders } = rows;
+            yes.confirm(
+                database,
+                &format!("This drops the tables with {users} users, {products} products and {orders} orders"),
+            )?;
+        }
+    }
     let revert = |harness: &mut Harness| {
         let reverted = harness.revert_last_migration(MIGRATIONS);
         println!("took back {}", reverted.map_err(|error| anyhow!("the migration can't be taken back: {error}"))?);

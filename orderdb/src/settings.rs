@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use shared::{
+    confirm::YesDestroy,
     database::DatabaseArgs,
     kafka::{KafkaSettings, TopicSettings},
     ledger::{RunId, RunsDirectory},
@@ -42,11 +43,7 @@ pub enum MigrateAction {
     /// Apply every migration that is missing.
     Up,
     /// Take the last migration back; the first one drops all tables.
-    Down {
-        /// The name of the database, to say that its rows may go; asked for when the tables have any.
-        #[arg(long, value_name = "DATABASE_NAME")]
-        yes_destroy: Option<String>,
-    },
+    Down(YesDestroy),
     /// List the migrations and whether each is applied. Exits with 3 when one is missing.
     Status,
 }

@@ -6,7 +6,7 @@ use orderdb::{
     seed::seed,
     settings::{MigrateAction, SeedSettings},
 };
-use shared::{database::DatabaseSettings, program::Outcome};
+use shared::{confirm::YesDestroy, database::DatabaseSettings, program::Outcome};
 use testbed::{PRODUCTS, Testbed, USERS};
 
 async fn text(bed: &Testbed, query: &str) -> String {
@@ -18,7 +18,7 @@ fn seed_settings(seed_value: u64) -> SeedSettings {
 }
 
 async fn down(database: &DatabaseSettings, yes_destroy: Option<&str>) -> anyhow::Result<Outcome> {
-    migrate(MigrateAction::Down { yes_destroy: yes_destroy.map(str::to_owned) }, database).await
+    migrate(MigrateAction::Down(YesDestroy { yes_destroy: yes_destroy.map(str::to_owned) }), database).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,9 +26,15 @@ async fn the_schema_goes_up_and_down_and_rows_are_dropped_only_by_name() {
     let bed = Testbed::new("up_and_down").await;
     let name = bed.database.database();
     assert_eq!(migrate(MigrateAction::Status, &bed.database).await.unwrap(), Outcome::Valid);
-    for wrong in [None, Some("orderflow")] {
+    // The last migration made nothing that can't be made again, the first one all that there is.
+    down(&bed.database, None).await.unwrap();
+    for (wrong, says) in [
+        (None, format!("{USERS} users")),
+        (None, format!("--yes-destroy {name}")),
+        (Some("other"), "not other".to_owned()),
+    ] {
         let error = down(&bed.database, wrong).await.unwrap_err().to_string();
-        assert!(error.contains(&format!("--yes-destroy {name}")), "{error}");
+        assert!(error.contains(&says), "{error}");
     }
     down(&bed.database, Some(name)).await.unwrap();
     assert_eq!(migrate(MigrateAction::Status, &bed.database).await.unwrap(), Outcome::Invalid);
@@ -38,7 +44,9 @@ async fn the_schema_goes_up_and_down_and_rows_are_dropped_only_by_name() {
         assert_eq!(migrate(MigrateAction::Up, &bed.database).await.unwrap(), Outcome::Valid);
     }
     // Empty tables go without a word.
-    down(&bed.database, None).await.unwrap();
+    for _ in 0..2 {
+        down(&bed.database, None).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -155,6 +155,28 @@ pub async fn all<Row: DeserializeOwned>(connection: &mut ConnectionManager, key:
     Ok(rows.iter().filter_map(|json| serde_json::from_str(json).ok()).collect())
 }
 
+/// What is there, without its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// Rows of the users' hash, 0 when there is none.
+    pub users: usize,
+    /// Rows of the products' hash.
+    pub products: usize,
+    /// When the hashes were last swapped; nothing when they never were.
+    pub refreshed_at: Option<DateTime<Utc>>,
+}
+
+/// What is there now.
+///
+/// # Errors
+/// When Redis fails.
+pub async fn contents(connection: &mut ConnectionManager, keys: &CacheKeys) -> RedisResult<Contents> {
+    let mut asked = redis::pipe();
+    asked.atomic().hlen(&keys.users).hlen(&keys.products).get(&keys.refreshed_at);
+    let (users, products, time): (usize, usize, Option<String>) = within(asked.query_async(connection)).await?;
+    Ok(Contents { users, products, refreshed_at: time.and_then(|time| time.parse().ok()) })
+}
+
 /// When the hashes were last swapped; nothing when they never were.
 ///
 /// # Errors

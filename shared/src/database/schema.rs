@@ -52,4 +52,21 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// What the cache-workers know in common: one row.
+    cache_rounds (only_row) {
+        only_row -> Bool,
+        epoch -> BigInt,
+        due_at -> Nullable<Timestamptz>,
+        cached_at -> Nullable<Timestamptz>,
+        size -> Integer,
+        interval_ms -> BigInt,
+        took_ms -> Integer,
+        new_users -> Integer,
+        aged_users -> Integer,
+        new_products -> Integer,
+        aged_products -> Integer,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(users, products, orders);
