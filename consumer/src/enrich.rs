@@ -33,8 +33,6 @@ use crate::{
     table::Database,
 };
 
-/// A change in the database is seen in orders after the next round of the cache-worker and this.
-const REMEMBERED: Duration = Duration::from_secs(30);
 /// An id that isn't there may be soon: a dead letter too many is worse than a lookup too many.
 const REMEMBERED_UNKNOWN: Duration = Duration::from_secs(1);
 /// At some 300 bytes each, two caches of this many take about 12 MiB.
@@ -74,8 +72,11 @@ pub type ById<Id, Row> = HashMap<Id, Arc<Row>, RandomState>;
 /// Ids that are asked for.
 pub type Ids<'a, Id> = HashSet<&'a Id, RandomState>;
 
-/// A row, or that there is none, and until when that is believed.
-type Known<Id, Row> = Cache<Id, (Option<Arc<Row>>, Instant), UnitWeighter, RandomState>;
+/// Rows, or that there is none, and until when that is believed.
+struct Known<Id, Row> {
+    rows: Cache<Id, (Option<Arc<Row>>, Instant), UnitWeighter, RandomState>,
+    remembered: Duration,
+}
 
 /// Remembers facts, and asks Redis. Shared by all writers.
 pub struct Enricher {
@@ -88,20 +89,25 @@ pub struct Enricher {
     asking: Mutex<()>,
 }
 
-fn known<Id: Eq + Hash, Row>() -> Known<Id, Row> {
-    let most = REMEMBERED_ROWS;
-    Cache::with(most, most as u64, UnitWeighter, RandomState::default(), DefaultLifecycle::default())
-}
+impl<Id: Eq + Hash, Row> Known<Id, Row> {
+    fn nothing(remembered: Duration) -> Self {
+        let most = REMEMBERED_ROWS;
+        let rows = Cache::with(most, most as u64, UnitWeighter, RandomState::default(), DefaultLifecycle::default());
+        Self { rows, remembered }
+    }
 
-fn keep<Id: Eq + Hash, Row>(known: &Known<Id, Row>, id: Id, row: Option<Arc<Row>>) {
-    let time = if row.is_some() { REMEMBERED } else { REMEMBERED_UNKNOWN };
-    known.insert(id, (row, Instant::now() + time));
+    fn keep(&self, id: Id, row: Option<Arc<Row>>) {
+        let time = if row.is_some() { self.remembered } else { REMEMBERED_UNKNOWN };
+        self.rows.insert(id, (row, Instant::now() + time));
+    }
 }
 
 impl Enricher {
-    /// Remembers nothing yet. While Redis does not answer, everything comes from the database.
-    pub fn new(redis: ConnectionManager, keys: CacheKeys) -> Self {
-        Self { users: known(), products: known(), redis, keys, breaker: Breaker::default(), asking: Mutex::new(()) }
+    /// Knows nothing yet, and believes what it learns for as long as `remembered`. While Redis does not answer, everything
+    /// comes from the database.
+    pub fn new(redis: ConnectionManager, keys: CacheKeys, remembered: Duration) -> Self {
+        let (users, products) = (Known::nothing(remembered), Known::nothing(remembered));
+        Self { users, products, redis, keys, breaker: Breaker::default(), asking: Mutex::new(()) }
     }
 
     /// What is known of these users and products. The database is asked, and needed, only for what neither this process
@@ -194,7 +200,7 @@ impl Enricher {
         for id in ids {
             match found.next().flatten().map(Arc::new) {
                 Some(row) => {
-                    keep(known, id.clone(), Some(row.clone()));
+                    known.keep(id.clone(), Some(row.clone()));
                     facts.insert(id, row);
                 }
                 None => unknown.push(id),
@@ -244,7 +250,7 @@ where
 {
     let (now, asked, mut missing) = (Instant::now(), ids.len(), Ids::default());
     for id in ids {
-        match known.get(id).filter(|(_, until)| now < *until) {
+        match known.rows.get(id).filter(|(_, until)| now < *until) {
             Some((Some(row), _)) => drop(facts.insert(id.clone(), row)),
             Some((None, _)) => {}
             None => drop(missing.insert(id)),
@@ -265,7 +271,7 @@ where
     for id in asked {
         let row = facts.get(&id).cloned();
         found += usize::from(row.is_some());
-        keep(known, id, row);
+        known.keep(id, row);
     }
     count(what, "database", found);
     count(what, "unknown", all - found);

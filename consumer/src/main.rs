@@ -65,7 +65,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     let group = Arc::new(Group::join(command.kafka, command.group, command.topic.topic.clone(), health.clone())?);
     let abandon = CancellationToken::new();
     let writing = Writing {
-        enricher: Enricher::new(redis, command.cache.keys()),
+        enricher: Enricher::new(redis, command.cache.keys(), command.enrichment.remember),
         settling: Settling {
             letters: dead_letters,
             offsets: group.clone(),

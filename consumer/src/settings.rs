@@ -35,6 +35,9 @@ pub struct Command {
     /// How much at once.
     #[command(flatten)]
     pub batches: BatchSettings,
+    /// How orders are enriched.
+    #[command(flatten)]
+    pub enrichment: EnrichmentSettings,
     /// How statements are run.
     #[command(flatten)]
     pub statements: StatementSettings,
@@ -178,6 +181,15 @@ pub struct BatchSettings {
     /// USR1. `none` for no limit.
     #[arg(long, default_value_t, value_name = "SHARE%,NUMBER", help_heading = "Batches")]
     pub dead_letter_limit: Limit,
+}
+
+/// How orders are enriched.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct EnrichmentSettings {
+    /// How long what was learnt of a user or a product is believed without asking again: a change in the tables is seen in
+    /// the orders after the cache-worker's next round and this.
+    #[arg(long, default_value = "30s", value_parser = positive_duration, value_name = "DURATION", help_heading = "Batches")]
+    pub remember: Duration,
 }
 
 /// How statements are run.
