@@ -1,6 +1,7 @@
 //! The whole line on the real services, as its users run it, with consumers and producers that come, go and die.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod aging;
 mod dead_letters;
 mod members;
 mod outages;

@@ -1,11 +1,18 @@
 //! Keeps 1,000 users and 1,000 products in Redis, so that nobody else scans the tables.
 //!
-//! Each round [`select`]s the rows that are due, [`swap`]s them into Redis, and marks them in the same transaction that
-//! locked them ([`round`]); [`schedule`] runs a round at each interval and survives what dies meanwhile.
+//! A round takes its [`turn`], [`select`]s the rows that are due, [`swap`]s them into Redis, and marks them in the same
+//! transaction that locked them ([`round`]); [`schedule`] runs a round whenever one is due, fills a Redis that lost its rows,
+//! and survives what dies meanwhile, which is in its [`health`]. [`freshness`] is how far the tables have come round, for
+//! metrics and for [`status`]; [`reset`] begins anew.
 
+pub mod freshness;
+pub mod health;
 pub mod metrics;
+pub mod reset;
 pub mod round;
 pub mod schedule;
 pub mod select;
 pub mod settings;
+pub mod status;
 pub mod swap;
+pub mod turn;

@@ -1,17 +1,15 @@
 //! Keeps the Redis cache of users and products fresh.
 
-use std::{
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{process::ExitCode, sync::Arc};
 
-use cache_worker::{schedule::CacheWorker, settings::Command};
+use cache_worker::{
+    health::Health,
+    reset::reset,
+    schedule::CacheWorker,
+    settings::{Action, Command},
+    status::status,
+};
 use shared::{
-    database::{connect_diesel, migrations::require_tables},
     program::{self, Outcome},
     shutdown, telemetry,
 };
@@ -21,24 +19,20 @@ fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> anyhow::Result<Outcome> {
+    match &command.action {
+        Some(Action::Status(settings)) => return status(settings).await,
+        Some(Action::Reset(settings)) => return reset(settings).await.map(|()| Outcome::Valid),
+        None => {}
+    }
     let stop = shutdown::on_signal()?;
-    let database = command.database.settings()?;
-    let mut connection = connect_diesel(&database).await?;
-    require_tables(&mut connection, &database).await?;
-    let redis = command.cache.connect(Duration::from_secs(10)).await?;
-    let fresh = Arc::new(AtomicBool::new(false));
-    let readiness = fresh.clone();
-    let ready = move || {
-        if readiness.load(Ordering::Relaxed) { Ok(()) } else { Err("the last round has not succeeded".to_owned()) }
-    };
-    telemetry::serve(&command.telemetry, Arc::new(ready), stop.clone()).await?;
-
-    let mut worker =
-        CacheWorker { aging: command.aging, cache: command.cache, redis, database, connection: Some(connection) };
+    let health = Arc::new(Health::default());
+    let readiness = health.clone();
+    telemetry::serve(&command.telemetry, Arc::new(move || readiness.ready()), stop.clone()).await?;
+    let mut worker = CacheWorker::new(command.aging, command.cache, command.database.settings()?, health)?;
     if command.once {
         worker.once().await?;
     } else {
-        worker.run(fresh, stop).await;
+        worker.run(stop).await;
     }
     Ok(Outcome::Valid)
 }

@@ -3,28 +3,21 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_types};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel::ExpressionMethods;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use redis::aio::ConnectionManager;
 use shared::{
-    cache::CacheKeys,
-    database::schema::{products, users},
+    cache::{self, CacheKeys},
+    catalog::{Product, User},
+    database::schema::cache_rounds,
 };
 
 use crate::{
-    metrics,
-    select::{due_products, due_users},
-    swap::{Swap, swap},
+    select::{self, Selection},
+    settings::AgingSettings,
+    swap::{Rows, Swap, swap},
+    turn::{Claim, Turn, When, claim, spend},
 };
-
-/// Only one round at a time works on a database, whichever instance runs it.
-pub const ADVISORY_LOCK: i64 = 0x6f72_6466_6c6f_7701;
-
-/// Longest time that a swap may take while rows are locked.
-const SWAP_DEADLINE: Duration = Duration::from_secs(5);
-
-/// A worker whose host vanishes must not hold the lock and the rows for longer than this.
-const SESSION: &str = "SET LOCAL idle_in_transaction_session_timeout = '20s'; SET LOCAL statement_timeout = '15s'";
 
 /// What a round did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,23 +26,65 @@ pub enum Round {
     Cached(Cached),
     /// Both tables are empty; the cache is as it was.
     NothingToCache,
+    /// The next round is due after this time.
+    NotDue(Duration),
     /// Another instance is in the middle of its round.
     Busy,
+    /// Redis has seen a later epoch than the database gave out; the next try goes beyond it.
+    Outrun,
 }
 
-/// How many rows a round put into the cache.
+/// What a round put into the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cached {
-    /// Users.
-    pub users: usize,
-    /// Users that were never cached before.
-    pub new_users: usize,
-    /// Products.
-    pub products: usize,
-    /// Products that were never cached before.
-    pub new_products: usize,
-    /// How long the round took.
+    /// Of the users.
+    pub users: Share,
+    /// Of the products.
+    pub products: Share,
+    /// How long the round took, up to its commit.
     pub took: Duration,
+    /// Time from the round's begin until the next one is due.
+    pub next: Duration,
+}
+
+/// How many rows of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Never cached before.
+    pub new: usize,
+    /// Cached before.
+    pub aged: usize,
+}
+
+impl Share {
+    fn of<Row>(selection: &Selection<Row>) -> Self {
+        Self { new: selection.new, aged: selection.rows.len() - selection.new }
+    }
+
+    /// Both.
+    pub fn all(&self) -> usize {
+        self.new + self.aged
+    }
+}
+
+/// What became of a Redis that lost its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refill {
+    /// The rows that were cached last are there again.
+    Refilled {
+        /// How many users.
+        users: usize,
+        /// How many products.
+        products: usize,
+    },
+    /// Somebody else was faster.
+    Full,
+    /// No row was ever cached.
+    NothingCached,
+    /// Another instance has the turn.
+    Busy,
+    /// As [`Round::Outrun`].
+    Outrun,
 }
 
 /// Why a round failed; nothing was marked.
@@ -62,28 +97,14 @@ pub enum RoundError {
     #[error("Redis failed: {0}")]
     Redis(#[from] redis::RedisError),
     /// Redis did not answer while rows were locked.
-    #[error("Redis did not take the new cache within {SWAP_DEADLINE:?}")]
-    SwapDeadline,
+    #[error("Redis did not take the new cache within {0:?}")]
+    SwapDeadline(Duration),
     /// Something else wrote to the staged rows.
     #[error("what was staged in Redis is not what this round staged")]
     NotWhole,
-    /// Another instance swapped in a later round.
-    #[error("a later round is in the cache already")]
-    TooOld,
 }
 
-#[derive(QueryableByName)]
-struct Turn {
-    #[diesel(sql_type = sql_types::Bool)]
-    mine: bool,
-    #[diesel(sql_type = sql_types::BigInt)]
-    epoch: i64,
-    #[diesel(sql_type = sql_types::Timestamptz)]
-    at: DateTime<Utc>,
-}
-
-/// Runs one round. The epoch is the database's clock in microseconds, read under the lock, so that it grows from round to
-/// round whichever instance runs it.
+/// Runs one round, if its turn has come.
 ///
 /// # Errors
 /// [`RoundError`]; the transaction was rolled back.
@@ -91,64 +112,121 @@ pub async fn run_round(
     connection: &mut AsyncPgConnection,
     cache: &mut ConnectionManager,
     keys: &CacheKeys,
-    size: usize,
+    aging: AgingSettings,
+    when: When,
 ) -> Result<Round, RoundError> {
-    let started = Instant::now();
+    let (started, size) = (Instant::now(), aging.size as usize);
     connection
         .transaction(async |connection| {
-            let query = "SELECT pg_try_advisory_xact_lock($1) AS mine, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS epoch, now() AS at";
-            let turn: Turn = diesel::sql_query(query).bind::<sql_types::BigInt, _>(ADVISORY_LOCK).get_result(connection).await?;
-            if !turn.mine {
-                return Ok(Round::Busy);
-            }
-            connection.batch_execute(SESSION).await?;
-            let chosen_users = due_users(connection, size).await?;
-            let chosen_products = due_products(connection, size).await?;
-            if chosen_users.rows.is_empty() && chosen_products.rows.is_empty() {
+            let turn = match claim(connection, when, aging.interval, aging.patience()).await? {
+                Claim::Mine(turn) => turn,
+                Claim::NotDue(wait) => return Ok(Round::NotDue(wait)),
+                Claim::Busy => return Ok(Round::Busy),
+            };
+            let users = select::users::due(connection, size).await?;
+            let products = select::products::due(connection, size).await?;
+            if users.rows.is_empty() && products.rows.is_empty() {
                 return Ok(Round::NothingToCache);
             }
-            let swapping = swap(cache, keys, &chosen_users.rows, &chosen_products.rows, turn.epoch, turn.at);
-            match tokio::time::timeout(SWAP_DEADLINE, swapping).await.map_err(|_| RoundError::SwapDeadline)?? {
-                Swap::Done => {}
-                Swap::TooOld => return Err(RoundError::TooOld),
-                Swap::NotWhole => return Err(RoundError::NotWhole),
+            let swapped = put(cache, keys, aging, &users.rows, &products.rows, &turn).await?;
+            if let Swap::TooOld { last } = swapped {
+                spend(connection, last).await?;
+                return Ok(Round::Outrun);
             }
-            let user_ids: Vec<&str> = chosen_users.rows.iter().map(|user| user.user_id.as_str()).collect();
-            diesel::update(users::table.filter(users::user_id.eq_any(user_ids)))
-                .set(users::last_cached_at.eq(turn.at))
-                .execute(connection)
-                .await?;
-            let product_ids: Vec<&str> = chosen_products.rows.iter().map(|product| product.product_id.as_str()).collect();
-            diesel::update(products::table.filter(products::product_id.eq_any(product_ids)))
-                .set(products::last_cached_at.eq(turn.at))
-                .execute(connection)
-                .await?;
-            Ok(Round::Cached(Cached {
-                users: chosen_users.rows.len(),
-                new_users: chosen_users.new,
-                products: chosen_products.rows.len(),
-                new_products: chosen_products.new,
+            select::users::mark(connection, &users.rows, turn.at).await?;
+            select::products::mark(connection, &products.rows, turn.at).await?;
+            let next_due = turn.next_due(aging.interval);
+            let cached = Cached {
+                users: Share::of(&users),
+                products: Share::of(&products),
                 took: started.elapsed(),
-            }))
+                next: (next_due - turn.at).to_std().unwrap_or_default(),
+            };
+            write_down(connection, &cached, &turn, next_due, aging).await?;
+            Ok(Round::Cached(cached))
         })
         .await
-        .inspect(|round| record(*round))
 }
 
-fn record(round: Round) {
-    let outcome = match round {
-        Round::Cached(_) => "cached",
-        Round::NothingToCache => "empty",
-        Round::Busy => "busy",
-    };
-    ::metrics::counter!(metrics::ROUNDS, "outcome" => outcome).increment(1);
-    let Round::Cached(cached) = round else { return };
-    ::metrics::gauge!(metrics::REFRESHED_AT).set(Utc::now().timestamp_millis() as f64 / 1_000.0);
-    ::metrics::histogram!(metrics::ROUND_SECONDS).record(cached.took.as_secs_f64());
-    for (table, all, new) in
-        [("users", cached.users, cached.new_users), ("products", cached.products, cached.new_products)]
-    {
-        ::metrics::counter!(metrics::ROWS, "table" => table, "age" => "new").increment(new as u64);
-        ::metrics::counter!(metrics::ROWS, "table" => table, "age" => "aged").increment(all.saturating_sub(new) as u64);
+/// Puts the rows that were cached last into a Redis that lost its own, without aging any: nothing is marked, and no round
+/// moves.
+///
+/// # Errors
+/// [`RoundError`].
+pub async fn refill(
+    connection: &mut AsyncPgConnection,
+    cache: &mut ConnectionManager,
+    keys: &CacheKeys,
+    aging: AgingSettings,
+) -> Result<Refill, RoundError> {
+    let size = aging.size as usize;
+    connection
+        .transaction(async |connection| {
+            let Claim::Mine(turn) = claim(connection, When::Now, aging.interval, aging.patience()).await? else {
+                return Ok(Refill::Busy);
+            };
+            let there = cache::contents(cache, keys).await?;
+            if there.users > 0 && there.products > 0 {
+                return Ok(Refill::Full);
+            }
+            let users = select::users::cached_last(connection, size).await?;
+            let products = select::products::cached_last(connection, size).await?;
+            if users.is_empty() && products.is_empty() {
+                return Ok(Refill::NothingCached);
+            }
+            match put(cache, keys, aging, &users, &products, &turn).await? {
+                Swap::TooOld { last } => {
+                    spend(connection, last).await?;
+                    Ok(Refill::Outrun)
+                }
+                _ => {
+                    spend(connection, turn.epoch).await?;
+                    Ok(Refill::Refilled { users: users.len(), products: products.len() })
+                }
+            }
+        })
+        .await
+}
+
+async fn put(
+    cache: &mut ConnectionManager,
+    keys: &CacheKeys,
+    aging: AgingSettings,
+    users: &[User],
+    products: &[Product],
+    turn: &Turn,
+) -> Result<Swap, RoundError> {
+    let patience = aging.patience();
+    let swapping = swap(cache, keys, Rows { users, products }, turn.epoch, turn.at);
+    match tokio::time::timeout(patience, swapping).await.map_err(|_| RoundError::SwapDeadline(patience))?? {
+        Swap::NotWhole => Err(RoundError::NotWhole),
+        swapped => Ok(swapped),
     }
+}
+
+async fn write_down(
+    connection: &mut AsyncPgConnection,
+    cached: &Cached,
+    turn: &Turn,
+    next_due: DateTime<Utc>,
+    aging: AgingSettings,
+) -> Result<(), RoundError> {
+    use cache_rounds as row;
+    let count = |rows: usize| i32::try_from(rows).unwrap_or(i32::MAX);
+    diesel::update(row::table)
+        .set((
+            row::epoch.eq(turn.epoch),
+            row::due_at.eq(next_due),
+            row::cached_at.eq(turn.at),
+            row::size.eq(aging.size.cast_signed()),
+            row::interval_ms.eq(i64::try_from(aging.interval.as_millis()).unwrap_or(i64::MAX)),
+            row::took_ms.eq(count(cached.took.as_millis() as usize)),
+            row::new_users.eq(count(cached.users.new)),
+            row::aged_users.eq(count(cached.users.aged)),
+            row::new_products.eq(count(cached.products.new)),
+            row::aged_products.eq(count(cached.products.aged)),
+        ))
+        .execute(connection)
+        .await?;
+    Ok(())
 }

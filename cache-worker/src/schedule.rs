@@ -1,133 +1,287 @@
-//! A round at once, then one at each interval, whatever dies meanwhile.
+//! Looks at Redis all the time and has a round whenever one is due, whatever dies meanwhile.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
+use chrono::Utc;
 use diesel_async::AsyncPgConnection;
 use redis::aio::ConnectionManager;
 use shared::{
-    cache::CacheSettings,
-    database::{DatabaseSettings, connect_diesel},
+    cache::{self, CacheSettings, Contents},
+    database::{DatabaseSettings, connect_diesel, migrations::require_tables},
     retry::Backoff,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    freshness::freshness,
+    health::{Health, Obstacle},
     metrics,
-    round::{Round, run_round},
+    round::{Cached, Refill, Round, refill, run_round},
     settings::AgingSettings,
+    turn::When,
 };
 
-/// A round takes some tens of milliseconds.
-const ROUND_DEADLINE: Duration = Duration::from_secs(15);
+/// Time between two looks at Redis: one that was emptied is filled again within 2 s.
+const LOOK: Duration = Duration::from_millis(500);
+/// Time between two looks at tables that were empty.
+const EMPTY_TABLES: Duration = Duration::from_secs(2);
+/// How long a single round waits for Redis.
+const CONNECT: Duration = Duration::from_secs(10);
+/// An instance that stands by lets the one that does the rounds go first, by this at most.
+const STAND_BACK: Duration = Duration::from_secs(1);
 
-/// Everything that a round needs.
+/// Everything that rounds need.
 pub struct CacheWorker {
-    /// The aging rule.
-    pub aging: AgingSettings,
-    /// The cache's settings.
-    pub cache: CacheSettings,
-    /// The connection to the cache.
-    pub redis: ConnectionManager,
-    /// The tables' settings.
-    pub database: DatabaseSettings,
-    /// The connection to the tables; opened again when it breaks.
-    pub connection: Option<AsyncPgConnection>,
+    aging: AgingSettings,
+    cache: CacheSettings,
+    redis: ConnectionManager,
+    database: DatabaseSettings,
+    /// Opened again when it breaks.
+    connection: Option<AsyncPgConnection>,
+    health: Arc<Health>,
+    expected: Expected,
+    next_round: Instant,
+    /// After failures: not before.
+    next_try: Instant,
+    backoff: Backoff,
+}
+
+/// What the cache should have: a table without rows leaves nothing to miss.
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    users: bool,
+    products: bool,
+}
+
+enum Work {
+    Round,
+    Refill,
 }
 
 impl CacheWorker {
-    /// One round; a failed one drops the connection, so that the next opens a new one.
+    /// One that has done nothing yet; neither Redis nor the database need be there.
     ///
     /// # Errors
-    /// When PostgreSQL or Redis fails.
-    pub async fn round(&mut self) -> anyhow::Result<Round> {
-        // A database that went silent must not hold the worker for ever; the server rolls back when the connection goes.
-        let (round, connection) = tokio::time::timeout(ROUND_DEADLINE, async {
-            let mut connection = match self.connection.take() {
-                Some(connection) => connection,
-                None => connect_diesel(&self.database).await?,
-            };
-            let keys = self.cache.keys();
-            let round = run_round(&mut connection, &mut self.redis, &keys, self.aging.size as usize).await?;
-            anyhow::Ok((round, connection))
+    /// When the address of Redis is none.
+    pub fn new(
+        aging: AgingSettings,
+        cache: CacheSettings,
+        database: DatabaseSettings,
+        health: Arc<Health>,
+    ) -> anyhow::Result<Self> {
+        let (redis, now) = (cache.connect_when_used()?, Instant::now());
+        Ok(Self {
+            aging,
+            cache,
+            redis,
+            database,
+            connection: None,
+            health,
+            expected: Expected { users: true, products: true },
+            next_round: now,
+            next_try: now,
+            backoff: Backoff::start(),
         })
-        .await
-        .with_context(|| format!("the round was not done within {ROUND_DEADLINE:?}"))??;
-        self.connection = Some(connection);
-        report(round);
-        Ok(round)
     }
 
-    /// A single round.
+    /// A single round now, due or not.
     ///
     /// # Errors
     /// When the round fails, or there is nothing to cache.
     pub async fn once(&mut self) -> anyhow::Result<()> {
-        let round = self.round().await?;
-        ensure!(round != Round::Busy, "another instance is in its round: try again");
-        ensure!(round != Round::NothingToCache, "the tables of {} are empty: run `orderdb seed` first", self.database);
-        Ok(())
+        self.redis = self.cache.connect(CONNECT).await?;
+        loop {
+            match self.round(When::Now).await? {
+                Round::Cached(_) => return Ok(()),
+                Round::NothingToCache => bail!("the tables of {} are empty: run `orderdb seed` first", self.database),
+                Round::Busy | Round::NotDue(_) => bail!("another instance is in its round: try again"),
+                Round::Outrun => {}
+            }
+        }
     }
 
-    /// Rounds until `stop`. `fresh` says whether the last one succeeded. A round that overran its interval is followed by
-    /// the next due one; those missed meanwhile are not made up for.
-    pub async fn run(&mut self, fresh: Arc<AtomicBool>, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(self.aging.interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    /// Rounds until `stop`.
+    pub async fn run(&mut self, stop: CancellationToken) {
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
             // A round under way is finished or rolled back by the database: stopping in the middle of one is safe.
-            if stop.run_until_cancelled(self.round_until_it_succeeds(&fresh)).await.is_none() {
+            let Some(wait) = stop.run_until_cancelled(self.step()).await else { return };
+            if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 return;
             }
         }
     }
 
-    async fn round_until_it_succeeds(&mut self, fresh: &AtomicBool) {
-        let mut backoff = Backoff::start();
-        let mut failed = false;
-        let round = loop {
-            let error = match self.round().await {
-                Ok(round) => break round,
-                Err(error) => error,
-            };
-            fresh.store(false, Ordering::Relaxed);
-            ::metrics::counter!(metrics::ROUNDS, "outcome" => "failed").increment(1);
-            if !std::mem::replace(&mut failed, true) {
-                tracing::warn!("the round failed and is tried again until it succeeds: {error:#}");
+    /// Does what there is to do, and says how long to wait for the next.
+    async fn step(&mut self) -> Duration {
+        let contents = match cache::contents(&mut self.redis, &self.cache.keys()).await {
+            Ok(contents) => contents,
+            Err(error) => {
+                self.health.report(
+                    Obstacle::Redis,
+                    format!("Redis at {} does not answer, the rounds wait for it: {error}", self.cache.address()),
+                );
+                return LOOK;
             }
-            tokio::time::sleep(backoff.next_delay()).await;
         };
-        if failed {
-            tracing::info!("rounds succeed again");
+        self.health.clear(Obstacle::Redis);
+        let lost = self.look(contents);
+        let now = Instant::now();
+        let due = self.next_round <= now;
+        if self.next_try <= now && (lost || due) {
+            let work = if lost { Work::Refill } else { Work::Round };
+            self.try_to(work).await;
         }
-        // Another instance's round may yet fail, and says nothing of the cache.
-        if round != Round::Busy {
-            fresh.store(true, Ordering::Relaxed);
+        let next = self.next_round.max(self.next_try).saturating_duration_since(Instant::now());
+        next.clamp(Duration::from_millis(1), LOOK)
+    }
+
+    /// Whether the cache lacks what it should have.
+    fn look(&self, contents: Contents) -> bool {
+        let Contents { users, products, refreshed_at } = contents;
+        for (table, rows) in [("users", users), ("products", products)] {
+            ::metrics::gauge!(metrics::CACHED_ROWS, "table" => table).set(rows as f64);
         }
+        if let Some(at) = refreshed_at {
+            ::metrics::gauge!(metrics::REFRESHED_AT).set(at.timestamp_millis() as f64 / 1_000.0);
+        }
+        if users > 0 && products > 0 {
+            self.health.clear(Obstacle::Cache);
+        } else {
+            let what = format!("the cache has {users} users and {products} products");
+            self.health.report(Obstacle::Cache, what);
+        }
+        (self.expected.users && users == 0) || (self.expected.products && products == 0)
+    }
+
+    async fn try_to(&mut self, work: Work) {
+        let tried = match work {
+            Work::Refill => self.refill().await,
+            Work::Round => self.round(When::Due).await.map(drop),
+        };
+        match tried {
+            Ok(()) => {
+                self.health.clear(Obstacle::Rounds);
+                self.backoff = Backoff::start();
+            }
+            Err(error) => {
+                ::metrics::counter!(metrics::ROUNDS, "outcome" => "failed").increment(1);
+                let what = format!("a round failed and is tried again until it succeeds: {error:#}");
+                self.health.report(Obstacle::Rounds, what);
+                self.next_try = Instant::now() + self.backoff.next_delay();
+            }
+        }
+    }
+
+    async fn refill(&mut self) -> anyhow::Result<()> {
+        let (aging, keys) = (self.aging, self.cache.keys());
+        let mut connection = self.connection().await?;
+        let filling = refill(&mut connection, &mut self.redis, &keys, aging);
+        let filled = within(aging.patience() * 2, filling).await?;
+        self.connection = Some(connection);
+        match filled {
+            Refill::Refilled { users, products } => {
+                ::metrics::counter!(metrics::REFILLS).increment(1);
+                tracing::info!(users, products, "Redis had lost the cache: those cached last are back, none was aged");
+                self.expected = Expected { users: users > 0, products: products > 0 };
+                Ok(())
+            }
+            Refill::NothingCached => self.round(When::Now).await.map(drop),
+            Refill::Full | Refill::Busy | Refill::Outrun => Ok(()),
+        }
+    }
+
+    /// One round; a failed one drops the connection, so that the next opens a new one.
+    async fn round(&mut self, when: When) -> anyhow::Result<Round> {
+        let (started, aging, keys) = (Instant::now(), self.aging, self.cache.keys());
+        let mut connection = self.connection().await?;
+        let running = run_round(&mut connection, &mut self.redis, &keys, aging, when);
+        let round = within(aging.patience() * 2, running).await?;
+        self.next_round = started
+            + match round {
+                Round::Cached(cached) => cached.next,
+                Round::NothingToCache => aging.interval.min(EMPTY_TABLES),
+                Round::NotDue(wait) => wait + STAND_BACK.min(aging.interval / 5),
+                Round::Busy => LOOK.min(aging.interval),
+                Round::Outrun => Duration::ZERO,
+            };
+        self.report(round);
+        if matches!(round, Round::Cached(_)) {
+            match within(aging.patience(), freshness(&mut connection)).await {
+                Ok(tables) => tables.iter().for_each(|table| table.record(aging.size as usize, aging.interval)),
+                Err(error) => {
+                    tracing::warn!("the rows of the tables can't be counted: {error:#}");
+                    return Ok(round);
+                }
+            }
+        }
+        self.connection = Some(connection);
+        Ok(round)
+    }
+
+    async fn connection(&mut self) -> anyhow::Result<AsyncPgConnection> {
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
+        }
+        let mut connection = connect_diesel(&self.database).await?;
+        within(self.aging.patience(), require_tables(&mut connection, &self.database)).await?;
+        Ok(connection)
+    }
+
+    fn report(&mut self, round: Round) {
+        let outcome = match round {
+            Round::Cached(_) => "cached",
+            Round::NothingToCache => "empty",
+            Round::NotDue(_) => "not_due",
+            Round::Busy => "busy",
+            Round::Outrun => "outrun",
+        };
+        ::metrics::counter!(metrics::ROUNDS, "outcome" => outcome).increment(1);
+        match round {
+            Round::Cached(cached) => self.report_cached(cached),
+            Round::NothingToCache => {
+                let what = format!(
+                    "the tables of {} are empty, the cache is left as it is: run `orderdb seed`",
+                    self.database
+                );
+                self.health.report(Obstacle::Tables, what);
+                self.expected = Expected { users: false, products: false };
+            }
+            Round::NotDue(wait) => tracing::debug!(?wait, "another instance had the last round"),
+            Round::Busy => tracing::debug!("another instance is in its round"),
+            Round::Outrun => tracing::info!("Redis has seen a later epoch than this database: going beyond it"),
+        }
+    }
+
+    fn report_cached(&mut self, cached: Cached) {
+        let Cached { users, products, took, .. } = cached;
+        self.health.clear(Obstacle::Tables);
+        self.expected = Expected { users: users.all() > 0, products: products.all() > 0 };
+        ::metrics::gauge!(metrics::REFRESHED_AT).set(Utc::now().timestamp_millis() as f64 / 1_000.0);
+        ::metrics::histogram!(metrics::ROUND_SECONDS).record(took.as_secs_f64());
+        for (table, share) in [("users", users), ("products", products)] {
+            ::metrics::counter!(metrics::ROWS, "table" => table, "age" => "new").increment(share.new as u64);
+            ::metrics::counter!(metrics::ROWS, "table" => table, "age" => "aged").increment(share.aged as u64);
+        }
+        tracing::info!(
+            new_users = users.new,
+            aged_users = users.aged,
+            new_products = products.new,
+            aged_products = products.aged,
+            took_ms = took.as_millis() as u64,
+            "cache refreshed"
+        );
     }
 }
 
-fn report(round: Round) {
-    match round {
-        Round::Cached(cached) => tracing::info!(
-            users = cached.users,
-            new_users = cached.new_users,
-            products = cached.products,
-            new_products = cached.new_products,
-            took_ms = cached.took.as_millis() as u64,
-            "cache refreshed"
-        ),
-        Round::NothingToCache => tracing::warn!("the tables are empty, the cache is left as it is: run `orderdb seed`"),
-        Round::Busy => tracing::info!("another instance is in its round"),
-    }
+/// A dependency that went silent must not hold the worker for ever; the server rolls back when the connection goes.
+async fn within<T, E>(deadline: Duration, work: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+where
+    anyhow::Error: From<E>,
+{
+    let worked = tokio::time::timeout(deadline, work).await;
+    Ok(worked.with_context(|| format!("not done within {deadline:?}"))??)
 }

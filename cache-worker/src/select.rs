@@ -1,16 +1,6 @@
 //! Which rows go into the cache next: half for rows never cached (oldest first), the rest for those cached longest ago;
 //! each half takes what the other leaves free.
 
-use diesel::{ExpressionMethods, QueryDsl, QueryResult, SelectableHelper};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use shared::{
-    catalog::{Product, User},
-    database::{
-        ProductRow, UserRow,
-        schema::{products, users},
-    },
-};
-
 /// Rows of one table, chosen and locked.
 #[derive(Debug)]
 pub struct Selection<Row> {
@@ -27,57 +17,115 @@ pub fn quota(never_cached: usize, aged: usize, size: usize) -> (usize, usize) {
     (new, aged.min(size - new))
 }
 
-macro_rules! selection {
-    ($(#[$doc:meta])* $function:ident, $table:ident, $id:ident, $row:ty, $record:ty) => {
+/// Rounds until every one of the rows that are there now has been in a cache of `size`, when no others come.
+pub fn full_turn(mut never_cached: usize, mut aged: usize, size: usize) -> usize {
+    let mut rounds = 0;
+    while never_cached + aged > 0 {
+        let (new, old) = quota(never_cached, aged, size);
+        (never_cached, aged) = (never_cached - new, aged - old);
+        rounds += 1;
+    }
+    rounds
+}
+
+macro_rules! table {
+    ($(#[$doc:meta])* $table:ident, $id:ident, $row:ty, $record:ty) => {
         $(#[$doc])*
-        ///
-        /// The rows are locked `FOR NO KEY UPDATE`, which lets orders that refer to them be inserted meanwhile, and in
-        /// the order of their ids, so that two rounds never deadlock.
-        ///
-        /// # Errors
-        /// When the database fails.
-        pub async fn $function(connection: &mut AsyncPgConnection, size: usize) -> QueryResult<Selection<$row>> {
-            let limit = size as i64;
-            let mut ids: Vec<String> = $table::table
-                .filter($table::last_cached_at.is_null())
-                .order(($table::created_at, $table::$id))
-                .limit(limit)
-                .select($table::$id)
-                .load(connection)
-                .await?;
-            let aged: Vec<String> = $table::table
-                .filter($table::last_cached_at.is_not_null())
-                .order(($table::last_cached_at, $table::$id))
-                .limit(limit)
-                .select($table::$id)
-                .load(connection)
-                .await?;
-            let (new, old) = quota(ids.len(), aged.len(), size);
-            ids.truncate(new);
-            ids.extend(aged.into_iter().take(old));
-            let records: Vec<$record> = $table::table
-                .filter($table::$id.eq_any(&ids))
-                .order($table::$id)
-                .for_no_key_update()
-                .select(<$record>::as_select())
-                .load(connection)
-                .await?;
-            Ok(Selection { rows: records.into_iter().map(<$row>::from).collect(), new })
+        pub mod $table {
+            use chrono::{DateTime, Utc};
+            use diesel::{ExpressionMethods, QueryDsl, QueryResult, SelectableHelper, pg::Pg, sql_types::Text};
+            use diesel_async::{AsyncPgConnection, RunQueryDsl};
+            use shared::database::schema::$table::{self, $id, created_at, last_cached_at};
+
+            use super::{Selection, quota};
+
+            type Ids = $table::BoxedQuery<'static, Pg, Text>;
+
+            /// Ids of those never cached, oldest first.
+            pub fn never_cached(limit: usize) -> Ids {
+                let unmarked = $table::table.filter(last_cached_at.is_null()).order((created_at, $id));
+                unmarked.limit(limit as i64).select($id).into_boxed()
+            }
+
+            /// Ids of those cached longest ago.
+            pub fn least_recently_cached(limit: usize) -> Ids {
+                let marked = $table::table.filter(last_cached_at.is_not_null()).order((last_cached_at, $id));
+                marked.limit(limit as i64).select($id).into_boxed()
+            }
+
+            /// Ids of those cached last.
+            pub fn most_recently_cached(limit: usize) -> Ids {
+                let marked = $table::table.filter(last_cached_at.is_not_null());
+                marked.order((last_cached_at.desc(), $id.desc())).limit(limit as i64).select($id).into_boxed()
+            }
+
+            /// Those that are due for a cache of `size`, locked `FOR NO KEY UPDATE`, which lets orders that refer to them
+            /// be inserted meanwhile, and in the order of their ids, so that two rounds never deadlock.
+            ///
+            /// # Errors
+            /// When the database fails.
+            pub async fn due(connection: &mut AsyncPgConnection, size: usize) -> QueryResult<Selection<$row>> {
+                let mut ids: Vec<String> = never_cached(size).load(connection).await?;
+                let aged: Vec<String> = least_recently_cached(size).load(connection).await?;
+                let (new, old) = quota(ids.len(), aged.len(), size);
+                ids.truncate(new);
+                ids.extend(aged.into_iter().take(old));
+                let records: Vec<$record> = $table::table
+                    .filter($id.eq_any(&ids))
+                    .order($id)
+                    .for_no_key_update()
+                    .select(<$record>::as_select())
+                    .load(connection)
+                    .await?;
+                Ok(Selection { rows: records.into_iter().map(<$row>::from).collect(), new })
+            }
+
+            /// Those that were cached last, as they are now.
+            ///
+            /// # Errors
+            /// When the database fails.
+            pub async fn cached_last(connection: &mut AsyncPgConnection, size: usize) -> QueryResult<Vec<$row>> {
+                let ids: Vec<String> = most_recently_cached(size).load(connection).await?;
+                let these = $table::table.filter($id.eq_any(ids)).order($id);
+                let records: Vec<$record> = these.select(<$record>::as_select()).load(connection).await?;
+                Ok(records.into_iter().map(<$row>::from).collect())
+            }
+
+            /// Says of `rows` that they were cached at `at`.
+            ///
+            /// # Errors
+            /// When the database fails.
+            pub async fn mark(connection: &mut AsyncPgConnection, rows: &[$row], at: DateTime<Utc>) -> QueryResult<usize> {
+                let ids: Vec<&str> = rows.iter().map(|row| row.$id.as_str()).collect();
+                let cached = diesel::update($table::table.filter($id.eq_any(ids)));
+                cached.set(last_cached_at.eq(at)).execute(connection).await
+            }
+
+            /// Says of every row that it was never cached, and how many had been.
+            ///
+            /// # Errors
+            /// When the database fails.
+            pub async fn forget(connection: &mut AsyncPgConnection) -> QueryResult<usize> {
+                let marked = diesel::update($table::table.filter(last_cached_at.is_not_null()));
+                marked.set(last_cached_at.eq(None::<DateTime<Utc>>)).execute(connection).await
+            }
         }
     };
 }
 
-selection! {
-    /// The users that are due.
-    due_users, users, user_id, User, UserRow
+table! {
+    /// The users' table.
+    users, user_id, shared::catalog::User, shared::database::UserRow
 }
-selection! {
-    /// The products that are due.
-    due_products, products, product_id, Product, ProductRow
+table! {
+    /// The products' table.
+    products, product_id, shared::catalog::Product, shared::database::ProductRow
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeSet, VecDeque};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -91,6 +139,48 @@ mod tests {
         assert_eq!(quota(300, 300, 1_000), (300, 300));
     }
 
+    #[test]
+    fn a_full_turn_serves_both_halves() {
+        assert_eq!(full_turn(0, 0, 1_000), 0);
+        assert_eq!(full_turn(1, 0, 1_000), 1);
+        assert_eq!(full_turn(0, 10_000, 1_000), 10);
+        assert_eq!(full_turn(10_000, 0, 1_000), 10);
+        assert_eq!(full_turn(5_000, 5_000, 1_000), 10);
+        // 500 of each for two rounds, then 1,000 of the aged.
+        assert_eq!(full_turn(1_000, 5_000, 1_000), 6);
+    }
+
+    /// A table as the rule sees it: who was never cached, oldest first, and who was, the one cached longest ago first. The
+    /// number is the one of the row.
+    #[derive(Default)]
+    struct Table {
+        never_cached: VecDeque<usize>,
+        aged: VecDeque<usize>,
+        /// By row: the round by which it must come round next.
+        deadlines: Vec<usize>,
+    }
+
+    impl Table {
+        fn add(&mut self, rows: usize, round: usize, half: usize) {
+            for _ in 0..rows {
+                self.never_cached.push_back(self.deadlines.len());
+                self.deadlines.push(0);
+            }
+            let turn = self.deadlines.len().div_ceil(half);
+            let first = self.deadlines.len() - rows;
+            self.deadlines[first..].fill(round + turn);
+        }
+
+        /// What one round caches. The real one breaks ties by id, so rows that were cached together stay so sorted.
+        fn round(&mut self, size: usize) -> BTreeSet<usize> {
+            let (new, old) = quota(self.never_cached.len().min(size), self.aged.len().min(size), size);
+            let mut cached: BTreeSet<usize> = self.never_cached.drain(..new).collect();
+            cached.extend(self.aged.drain(..old));
+            self.aged.extend(&cached);
+            cached
+        }
+    }
+
     proptest! {
         #[test]
         fn the_cache_is_filled_with_what_exists_and_the_aged_always_have_their_half(new in 0..3_000usize, aged in 0..3_000usize, size in 2..2_000usize) {
@@ -98,6 +188,26 @@ mod tests {
             prop_assert!(from_new <= new && from_aged <= aged);
             prop_assert_eq!(from_new + from_aged, size.min(new + aged));
             prop_assert!(from_aged >= aged.min(size / 2) && from_new >= new.min(size / 2));
+        }
+
+        #[test]
+        fn every_row_comes_round_in_its_time_however_many_new_ones_arrive(
+            half in 1..20usize,
+            rows in 0..200usize,
+            inflow in prop::collection::vec(prop_oneof![2 => Just(0), 2 => 0..30usize, 1 => 0..400usize], 1..120),
+        ) {
+            let (size, mut table) = (half * 2, Table::default());
+            table.add(rows, 0, half);
+            for (round, arriving) in (1..).zip(inflow) {
+                let there = table.deadlines.len();
+                for row in table.round(size) {
+                    prop_assert!(round <= table.deadlines[row], "row {} in round {} instead of {}", row, round, table.deadlines[row]);
+                    table.deadlines[row] = round + there.div_ceil(half);
+                }
+                let overdue = table.deadlines.iter().filter(|deadline| **deadline <= round).count();
+                prop_assert_eq!(overdue, 0);
+                table.add(arriving, round, half);
+            }
         }
     }
 }

@@ -18,12 +18,13 @@ const STAGED_SECONDS: i64 = 60;
 
 /// Swaps in what was staged, unless a later epoch was swapped in before, or what is staged is not whole. KEYS are: epoch,
 /// refreshed_at, then pairs of a staging key and the key it becomes; ARGV are the epoch, the time, then the number of rows
-/// of each pair, 0 for one that stays as it is. Gives 1 when it swapped, 0 when it was too old, -1 when it was not whole.
+/// of each pair, 0 for one that stays as it is. Gives 0 when it swapped, -1 when it was not whole, and the last epoch when
+/// that one is later.
 static SWAP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        local last = tonumber(redis.call('GET', KEYS[1]) or '0')
-        if tonumber(ARGV[1]) < last then return 0 end
+        local last = tonumber(redis.call('GET', KEYS[1]) or '0') or 0
+        if tonumber(ARGV[1]) < last then return last end
         for pair = 1, (#KEYS - 2) / 2 do
             if redis.call('HLEN', KEYS[pair * 2 + 1]) ~= tonumber(ARGV[pair + 2]) then return -1 end
         end
@@ -35,7 +36,7 @@ static SWAP: LazyLock<Script> = LazyLock::new(|| {
         end
         redis.call('SET', KEYS[1], ARGV[1])
         redis.call('SET', KEYS[2], ARGV[2])
-        return 1
+        return 0
         ",
     )
 });
@@ -46,12 +47,24 @@ pub enum Swap {
     /// Readers see the new rows.
     Done,
     /// A later round was swapped in before; nothing changed.
-    TooOld,
+    TooOld {
+        /// That round's epoch.
+        last: i64,
+    },
     /// Something else wrote to what was staged; nothing changed.
     NotWhole,
 }
 
-/// Stages `users` and `products`, then swaps both and the time in one script. An empty slice leaves its hash as it is.
+/// The next cache.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// Its users; none leaves those that are there.
+    pub users: &'a [User],
+    /// Its products; the same.
+    pub products: &'a [Product],
+}
+
+/// Stages `rows`, then swaps both and the time in one script.
 /// `epoch` must grow from round to round.
 ///
 /// # Errors
@@ -59,11 +72,11 @@ pub enum Swap {
 pub async fn swap(
     connection: &mut ConnectionManager,
     keys: &CacheKeys,
-    users: &[User],
-    products: &[Product],
+    rows: Rows<'_>,
     epoch: i64,
     at: DateTime<Utc>,
 ) -> RedisResult<Swap> {
+    let Rows { users, products } = rows;
     // Each epoch has staging keys of its own: what a stalled worker sends late can't get among another's rows.
     let staging = |key: &str| format!("{key}:{epoch}");
     let (staged_users, staged_products) = (staging(&keys.staging_users), staging(&keys.staging_products));
@@ -74,11 +87,11 @@ pub async fn swap(
         script.key(key);
     }
     script.arg(epoch).arg(at.to_rfc3339()).arg(users.len()).arg(products.len());
-    let swapped: i32 = script.invoke_async(connection).await?;
+    let swapped: i64 = script.invoke_async(connection).await?;
     Ok(match swapped {
-        1 => Swap::Done,
-        0 => Swap::TooOld,
-        _ => Swap::NotWhole,
+        0 => Swap::Done,
+        -1 => Swap::NotWhole,
+        last => Swap::TooOld { last },
     })
 }
 

@@ -1,18 +1,46 @@
 //! Rounds on the real Redis and the real PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod beside;
+mod cost;
+mod fairness;
+mod readers;
+mod takeover;
+
 use std::{collections::BTreeMap, time::Duration};
 
-use cache_worker::round::{ADVISORY_LOCK, Cached, Round, RoundError, run_round};
+use cache_worker::{
+    round::{Cached, Refill, Round, RoundError, Share, refill, run_round},
+    settings::AgingSettings,
+    turn::{ADVISORY_LOCK, When},
+};
 use redis::AsyncCommands;
 use shared::{catalog::User, database::connect_diesel};
 use testbed::{PRODUCTS, Testbed, USERS};
 
 const SIZE: usize = 1_000;
+const AGING: AgingSettings = AgingSettings { interval: Duration::from_secs(50), size: SIZE as u32 };
 
-async fn round(bed: &Testbed) -> Result<Round, RoundError> {
+async fn round_when(bed: &Testbed, when: When) -> Result<Round, RoundError> {
     let mut connection = connect_diesel(&bed.database).await.unwrap();
-    run_round(&mut connection, &mut bed.redis().await, &bed.keys(), SIZE).await
+    run_round(&mut connection, &mut bed.redis().await, &bed.keys(), AGING, when).await
+}
+
+/// Due or not.
+async fn round(bed: &Testbed) -> Result<Round, RoundError> {
+    round_when(bed, When::Now).await
+}
+
+async fn cached(bed: &Testbed) -> Cached {
+    match round(bed).await.unwrap() {
+        Round::Cached(cached) => cached,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn filled_again(bed: &Testbed) -> Refill {
+    let mut connection = connect_diesel(&bed.database).await.unwrap();
+    refill(&mut connection, &mut bed.redis().await, &bed.keys(), AGING).await.unwrap()
 }
 
 async fn count(bed: &Testbed, query: &str) -> i64 {
@@ -24,10 +52,9 @@ const MARKED: &str = "SELECT count(*) FROM users WHERE last_cached_at IS NOT NUL
 #[tokio::test]
 async fn a_round_marks_exactly_what_it_put_into_the_cache() {
     let bed = Testbed::new("round_marks").await;
-    let Round::Cached(Cached { users, new_users, products, new_products, .. }) = round(&bed).await.unwrap() else {
-        panic!("there is something to cache")
-    };
-    assert_eq!((users, new_users, products, new_products), (SIZE, SIZE, SIZE, SIZE));
+    let first = cached(&bed).await;
+    let all_new = Share { new: SIZE, aged: 0 };
+    assert_eq!((first.users, first.products), (all_new, all_new));
 
     let cached: BTreeMap<String, String> = bed.redis().await.hgetall(bed.keys().users).await.unwrap();
     let rows =
@@ -46,9 +73,9 @@ async fn every_row_comes_round_and_the_aged_have_their_half() {
     let bed = Testbed::new("comes_round").await;
     // 1,200 rows: 1,000 new ones; then the 200 others and the 800 that were cached longest ago.
     round(&bed).await.unwrap();
-    let Round::Cached(second) = round(&bed).await.unwrap() else { panic!("there is something to cache") };
-    assert_eq!((second.users, second.new_users), (SIZE, USERS as usize - SIZE));
-    assert_eq!((second.products, second.new_products), (SIZE, PRODUCTS as usize - SIZE));
+    let second = cached(&bed).await;
+    assert_eq!((second.users.all(), second.users.new), (SIZE, USERS as usize - SIZE));
+    assert_eq!((second.products.all(), second.products.new), (SIZE, PRODUCTS as usize - SIZE));
     assert_eq!(count(&bed, MARKED).await, USERS as i64);
 
     // New rows keep coming, and still the oldest of the aged are served.
@@ -60,19 +87,74 @@ async fn every_row_comes_round_and_the_aged_have_their_half() {
         .batch_execute("INSERT INTO users (user_id) SELECT 'N' || n FROM generate_series(1, 2000) n")
         .await
         .unwrap();
-    let Round::Cached(third) = round(&bed).await.unwrap() else { panic!("there is something to cache") };
-    assert_eq!((third.users, third.new_users), (SIZE, SIZE / 2));
+    assert_eq!(cached(&bed).await.users, Share { new: SIZE / 2, aged: SIZE / 2 });
     let left = "SELECT count(*) FROM users u WHERE last_cached_at = (SELECT min(last_cached_at) FROM users)";
     assert_eq!(count(&bed, left).await, USERS as i64 - 500, "the 200 oldest and 300 of the next went first");
 }
 
 #[tokio::test]
-async fn a_swap_that_is_refused_marks_nothing() {
+async fn a_swap_that_is_refused_marks_nothing_and_the_next_one_goes_beyond_what_refused_it() {
     let bed = Testbed::new("refused_swap").await;
-    let () = bed.redis().await.set(bed.keys().epoch, i64::MAX / 1_024).await.unwrap();
-    assert!(matches!(round(&bed).await, Err(RoundError::TooOld)));
+    let ahead = i64::MAX / 2_048;
+    let () = bed.redis().await.set(bed.keys().epoch, ahead).await.unwrap();
+    assert_eq!(round(&bed).await.unwrap(), Round::Outrun);
     assert_eq!(count(&bed, MARKED).await, 0);
     assert!(!bed.redis().await.exists::<_, bool>(bed.keys().users).await.unwrap());
+    cached(&bed).await;
+    assert_eq!(bed.redis().await.get::<_, i64>(bed.keys().epoch).await.unwrap(), ahead + 1);
+}
+
+#[tokio::test]
+async fn a_round_comes_when_it_is_due_and_the_next_one_an_interval_later() {
+    let bed = Testbed::new("due").await;
+    assert!(matches!(round_when(&bed, When::Due).await.unwrap(), Round::Cached(_)));
+    for _ in 0..2 {
+        let Round::NotDue(wait) = round_when(&bed, When::Due).await.unwrap() else { panic!("it is not due") };
+        assert!(wait <= AGING.interval && wait > AGING.interval / 2, "{wait:?}");
+    }
+    // Two and a half intervals late: the next one is due in half an interval.
+    let late = "UPDATE cache_rounds SET due_at = now() - interval '125 s'";
+    bed.sql().await.batch_execute(late).await.unwrap();
+    assert!(matches!(round_when(&bed, When::Due).await.unwrap(), Round::Cached(_)));
+    let Round::NotDue(wait) = round_when(&bed, When::Due).await.unwrap() else { panic!("it is not due") };
+    assert!(wait <= AGING.interval / 2 && wait > AGING.interval / 4, "{wait:?}");
+}
+
+#[tokio::test]
+async fn a_redis_that_lost_its_rows_gets_those_cached_last_and_none_is_aged() {
+    let bed = Testbed::new("refilled").await;
+    assert_eq!(filled_again(&bed).await, Refill::NothingCached);
+    cached(&bed).await;
+    cached(&bed).await;
+    assert_eq!(filled_again(&bed).await, Refill::Full);
+    let (mut redis, keys) = (bed.redis().await, bed.keys());
+    let before: BTreeMap<String, String> = redis.hgetall(&keys.users).await.unwrap();
+    let state = "SELECT count(*) FROM users u, cache_rounds c WHERE u.last_cached_at = c.cached_at";
+    assert_eq!(count(&bed, state).await, SIZE as i64);
+
+    let () = redis.del(&[&keys.users, &keys.products, &keys.refreshed_at, &keys.epoch]).await.unwrap();
+    assert_eq!(filled_again(&bed).await, Refill::Refilled { users: SIZE, products: SIZE });
+    assert_eq!(redis.hgetall::<_, BTreeMap<String, String>>(&keys.users).await.unwrap(), before);
+    assert_eq!(count(&bed, state).await, SIZE as i64, "no row was marked, no round moved");
+    assert!(matches!(round_when(&bed, When::Due).await.unwrap(), Round::NotDue(_)));
+
+    // One of the two is enough of a loss, and what has changed meanwhile is read as it is now.
+    bed.sql().await.batch_execute("UPDATE users SET region = 'moved'; DELETE FROM products").await.unwrap();
+    let () = redis.del(&keys.users).await.unwrap();
+    assert_eq!(filled_again(&bed).await, Refill::Refilled { users: SIZE, products: 0 });
+    let users: BTreeMap<String, String> = redis.hgetall(&keys.users).await.unwrap();
+    assert!(users.values().all(|user| user.contains("\"moved\"")));
+    assert_eq!(redis.hlen::<_, usize>(&keys.products).await.unwrap(), SIZE, "no products leave those that are there");
+}
+
+#[tokio::test]
+async fn a_short_table_fills_the_cache_with_what_there_is() {
+    let bed = Testbed::new("short_table").await;
+    bed.sql().await.batch_execute("DELETE FROM users WHERE user_id > 'U00000003'").await.unwrap();
+    for expected in [Share { new: 3, aged: 0 }, Share { new: 0, aged: 3 }] {
+        assert_eq!(cached(&bed).await.users, expected);
+        assert_eq!(bed.redis().await.hlen::<_, usize>(bed.keys().users).await.unwrap(), 3);
+    }
 }
 
 #[tokio::test]
@@ -105,20 +187,4 @@ async fn only_one_round_at_a_time_works_on_a_database() {
     assert_eq!(round(&bed).await.unwrap(), Round::Busy);
     other.batch_execute("ROLLBACK").await.unwrap();
     assert!(matches!(round(&bed).await.unwrap(), Round::Cached(_)));
-}
-
-#[tokio::test]
-async fn orders_are_inserted_while_a_round_holds_its_rows() {
-    let bed = Testbed::new("insert_beside").await;
-    let holder = bed.sql().await;
-    holder
-        .batch_execute("BEGIN; SELECT FROM users FOR NO KEY UPDATE; SELECT FROM products FOR NO KEY UPDATE")
-        .await
-        .unwrap();
-    let insert = "SET statement_timeout = '5s'; INSERT INTO orders (order_id, user_id, product_id, quantity, total_amount, payment_method, status, created_at) \
-                  SELECT 'o', user_id, product_id, 1, 1, 'card', 'paid', now() FROM users, products LIMIT 1";
-    let inserting =
-        tokio::time::timeout(Duration::from_secs(10), async { bed.sql().await.batch_execute(insert).await });
-    inserting.await.unwrap().unwrap();
-    holder.batch_execute("ROLLBACK").await.unwrap();
 }

@@ -1,0 +1,154 @@
+//! Shows how fresh the cache is.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::{QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel_async::RunQueryDsl;
+use serde::Serialize;
+use shared::{
+    cache,
+    database::{connect_diesel, migrations::require_tables, schema::cache_rounds},
+    program::{Outcome, OutputFormat},
+    report::Report,
+};
+
+use crate::{
+    freshness::{Freshness, freshness},
+    settings::StatusSettings,
+};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The last round, as `cache_rounds` has it.
+#[derive(Debug, Queryable, Selectable, Serialize)]
+#[diesel(table_name = cache_rounds)]
+struct LastRound {
+    epoch: i64,
+    due_at: Option<DateTime<Utc>>,
+    cached_at: Option<DateTime<Utc>>,
+    size: i32,
+    interval_ms: i64,
+    took_ms: i32,
+    new_users: i32,
+    aged_users: i32,
+    new_products: i32,
+    aged_products: i32,
+}
+
+impl LastRound {
+    fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval_ms.unsigned_abs())
+    }
+
+    fn is_overdue(&self, now: DateTime<Utc>) -> bool {
+        let interval = TimeDelta::from_std(self.interval()).unwrap_or(TimeDelta::MAX);
+        self.due_at.is_none_or(|due| now - due > interval)
+    }
+}
+
+/// What `--output json` prints.
+#[derive(Debug, Serialize)]
+struct Status {
+    /// Whether the cache is filled and its rounds go on.
+    fresh: bool,
+    cached_users: usize,
+    cached_products: usize,
+    refreshed_at: Option<DateTime<Utc>>,
+    last_round: LastRound,
+    tables: Vec<Freshness>,
+}
+
+/// Prints it.
+///
+/// # Errors
+/// When Redis or the database can't be reached.
+pub async fn status(settings: &StatusSettings) -> anyhow::Result<Outcome> {
+    let database = settings.database.settings()?;
+    let mut connection = connect_diesel(&database).await?;
+    require_tables(&mut connection, &database).await?;
+    let mut redis = settings.cache.connect(PATIENCE).await?;
+    let there = cache::contents(&mut redis, &settings.cache.keys()).await.context("the cache can't be looked at")?;
+    let last_round: LastRound = cache_rounds::table
+        .select(LastRound::as_select())
+        .first(&mut connection)
+        .await
+        .context("no rounds are kept")?;
+    let now = Utc::now();
+    let status = Status {
+        fresh: there.users > 0 && there.products > 0 && !last_round.is_overdue(now),
+        cached_users: there.users,
+        cached_products: there.products,
+        refreshed_at: there.refreshed_at,
+        last_round,
+        tables: freshness(&mut connection).await.context("the rows can't be counted")?,
+    };
+    match settings.output {
+        OutputFormat::Json => println!("{}", serde_json::to_string(&status)?),
+        OutputFormat::Text => println!("{}", status.report(&settings.cache.address(), now)),
+    }
+    Ok(if status.fresh { Outcome::Valid } else { Outcome::Invalid })
+}
+
+impl Status {
+    fn report(&self, address: &str, now: DateTime<Utc>) -> Report {
+        let mut report = Report::about("cache", address);
+        let refreshed = self.refreshed_at.map_or("never".to_owned(), |at| ago(at, now));
+        report.line("refreshed", refreshed, if self.fresh { "fresh" } else { "not fresh" });
+        report.line("users", self.cached_users, "in Redis");
+        report.line("products", self.cached_products, "in Redis");
+        self.add_last_round(&mut report, now);
+        for table in &self.tables {
+            let Freshness { name, rows, never_cached, oldest_cached_at } = table;
+            report.line(&format!("table {name}"), rows, format!("rows, of which {never_cached} were never cached"));
+            let oldest = oldest_cached_at.map_or("-".to_owned(), |at| ago(at, now));
+            report.line("  cached longest ago", oldest, oldest_cached_at.map_or(String::new(), clock));
+            if self.last_round.cached_at.is_some() {
+                let turn = table.full_turn(self.last_round.size.unsigned_abs() as usize, self.last_round.interval());
+                report.line("  full turn", span(turn), "until all of them have been cached, if no others come");
+            }
+        }
+        report
+    }
+
+    fn add_last_round(&self, report: &mut Report, now: DateTime<Utc>) {
+        let round = &self.last_round;
+        let Some(cached_at) = round.cached_at else { return report.line("last round", "never", "") };
+        report.line("last round", ago(cached_at, now), clock(cached_at));
+        report.line("  took", format!("{} ms", round.took_ms), format!("one every {}", span(round.interval())));
+        report.line(
+            "  users",
+            round.new_users + round.aged_users,
+            format!("{} new, {} aged", round.new_users, round.aged_users),
+        );
+        report.line(
+            "  products",
+            round.new_products + round.aged_products,
+            format!("{} new, {} aged", round.new_products, round.aged_products),
+        );
+        let Some(due_at) = round.due_at else { return };
+        match (due_at - now).to_std() {
+            Ok(wait) => report.line("next round", format!("in {}", span(wait)), ""),
+            Err(_) => report.line("next round", ago(due_at, now), "overdue: is a cache-worker running?"),
+        }
+    }
+}
+
+fn clock(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    format!("{} ago", span((now - at).to_std().unwrap_or_default()))
+}
+
+/// In whole seconds, milliseconds below one.
+fn span(length: Duration) -> String {
+    let shown = if length < Duration::from_secs(1) {
+        Duration::from_millis(length.as_millis() as u64)
+    } else {
+        Duration::from_secs(length.as_secs())
+    };
+    humantime::format_duration(shown).to_string()
+}

@@ -1,0 +1,56 @@
+//! Orders are stored while a round hangs.
+
+use std::time::{Duration, Instant};
+
+use cache_worker::round::{RoundError, run_round};
+use shared::database::connect_diesel;
+use testbed::Testbed;
+use tokio_postgres::Client;
+
+use super::{AGING, MARKED, When, count};
+
+/// How long inserts of an order take each: of users that the round has locked, and of others.
+async fn insert_orders(sql: &Client, first: i32, orders: i32) -> Vec<Duration> {
+    let insert = "INSERT INTO orders (order_id, user_id, product_id, quantity, total_amount, payment_method, status, created_at) \
+                  SELECT 'order-' || $1, 'U' || lpad((1 + $1 % 1200)::text, 8, '0'), 'P' || lpad((1 + $1 % 1100)::text, 6, '0'), 1, 1, 'card', 'paid', now()";
+    let insert = sql.prepare_typed(insert, &[tokio_postgres::types::Type::INT4]).await.unwrap();
+    let mut took = Vec::new();
+    for number in first..first + orders {
+        let started = Instant::now();
+        sql.execute(&insert, &[&number]).await.unwrap();
+        took.push(started.elapsed());
+    }
+    took.sort_unstable();
+    took
+}
+
+#[tokio::test]
+async fn orders_are_stored_as_fast_while_a_round_hangs_on_redis() {
+    let bed = Testbed::new("hung_round").await;
+    let proxy = bed.redis_proxy().await;
+    let mut redis = bed.cache_behind(&proxy).connect(Duration::from_secs(10)).await.unwrap();
+    let sql = bed.sql().await;
+    insert_orders(&sql, 0, 500).await;
+    let before = insert_orders(&sql, 1_000, 500).await;
+
+    let mut connection = connect_diesel(&bed.database).await.unwrap();
+    proxy.stall();
+    let keys = bed.keys();
+    let hanging = run_round(&mut connection, &mut redis, &keys, AGING, When::Now);
+    let inserting = async {
+        let locked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        testbed::eventually("the round has its rows", AGING.patience(), async || {
+            let idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'";
+            count(&bed, locked).await == 1 && count(&bed, idle).await == 1
+        })
+        .await;
+        insert_orders(&sql, 2_000, 500).await
+    };
+    let (hung, during) = tokio::join!(hanging, inserting);
+    assert!(matches!(hung, Err(RoundError::Redis(_) | RoundError::SwapDeadline(_))), "{hung:?}");
+    assert_eq!(count(&bed, MARKED).await, 0, "a swap that did not come about marks nothing");
+    let median = |took: &[Duration]| took[took.len() / 2];
+    let (normal, beside) = (median(&before), median(&during));
+    assert!(beside < normal * 2 + Duration::from_millis(2), "median {beside:?} instead of {normal:?}");
+    assert!(during[499] < Duration::from_secs(1), "the slowest waited {:?}", during[499]);
+}

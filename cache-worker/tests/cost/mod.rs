@@ -1,0 +1,85 @@
+//! A round costs the same however long the tables are.
+
+use std::time::{Duration, Instant};
+
+use cache_worker::select;
+use diesel::{
+    QueryResult,
+    pg::Pg,
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    sql_types::Text,
+};
+use diesel_async::RunQueryDsl;
+use shared::database::connect_diesel;
+use testbed::Testbed;
+
+use super::{SIZE, Share, cached, count};
+
+const ROWS: i64 = 1_000_000;
+
+/// Has the server tell how it would run a query.
+#[derive(QueryId)]
+struct Explain<Q>(Q);
+
+impl<Q> Query for Explain<Q> {
+    type SqlType = Text;
+}
+
+impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Explain<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("EXPLAIN (COSTS OFF) ");
+        self.0.walk_ast(out.reborrow())
+    }
+}
+
+/// What was read so far, by whatever plan: scans of the whole table, and rows through its indexes.
+async fn read(bed: &Testbed) -> (i64, i64) {
+    // The server adds up what a backend did when that ends, or a second after.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let row = "SELECT seq_scan, idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'users'";
+    let row = bed.sql().await.query_one(row, &[]).await.unwrap();
+    (row.get(0), row.get(1))
+}
+
+#[tokio::test]
+async fn a_round_on_a_million_users_reads_no_more_than_it_caches() {
+    let bed = Testbed::new("million").await;
+    let sql = bed.sql().await;
+    // Half of them cached, at a hundred different times, and no sooner than the others.
+    let fill = format!(
+        "INSERT INTO users (user_id, created_at, last_cached_at) \
+         SELECT 'X' || n, now() - n * interval '1 second', CASE WHEN n % 2 = 0 THEN now() - n % 100 * interval '1 minute' END \
+         FROM generate_series(1, {ROWS}) n; VACUUM ANALYZE users"
+    );
+    for statement in fill.split("; ") {
+        sql.batch_execute(statement).await.unwrap();
+    }
+
+    let mut connection = connect_diesel(&bed.database).await.unwrap();
+    for (query, index) in [
+        (select::users::never_cached(SIZE), "users_never_cached"),
+        (select::users::least_recently_cached(SIZE), "users_least_recently_cached"),
+        (select::users::most_recently_cached(SIZE), "users_least_recently_cached"),
+    ] {
+        let plan = Explain(query).load::<String>(&mut connection).await.unwrap().join("\n");
+        assert!(plan.contains(index) && !plan.contains("Seq Scan") && !plan.contains("Sort"), "{plan}");
+    }
+    drop(connection);
+
+    let (scans, fetched) = read(&bed).await;
+    let rounds = 20;
+    let started = Instant::now();
+    for _ in 0..rounds {
+        assert_eq!(cached(&bed).await.users, Share { new: SIZE / 2, aged: SIZE / 2 });
+    }
+    println!("a round took {:?}", started.elapsed() / rounds);
+    let (scans_after, fetched_after) = read(&bed).await;
+    assert_eq!(scans_after, scans, "no round reads the table from end to end");
+    // Both lists in full, the rows, and the rows again to mark them.
+    let most = i64::from(rounds) * 4 * SIZE as i64;
+    assert!(fetched_after - fetched <= most, "{} rows fetched in {rounds} rounds", fetched_after - fetched);
+    assert_eq!(
+        count(&bed, "SELECT count(*) FROM users WHERE last_cached_at = (SELECT cached_at FROM cache_rounds)").await,
+        SIZE as i64
+    );
+}

@@ -1,0 +1,110 @@
+//! Workers that run beside each other, and what happens to them.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cache_worker::{health::Health, schedule::CacheWorker, settings::AgingSettings};
+use redis::AsyncCommands;
+use shared::{cache::CacheSettings, database::DatabaseSettings};
+use testbed::{Testbed, eventually};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{MARKED, SIZE, count};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Worker {
+    health: Arc<Health>,
+    _stop: DropGuard,
+}
+
+fn start(interval: Duration, cache: CacheSettings, database: DatabaseSettings) -> Worker {
+    let (health, stop) = (Arc::new(Health::default()), CancellationToken::new());
+    let aging = AgingSettings { interval, size: SIZE as u32 };
+    let mut worker = CacheWorker::new(aging, cache, database, health.clone()).unwrap();
+    let stopped = stop.clone();
+    tokio::spawn(async move { worker.run(stopped).await });
+    Worker { health, _stop: stop.drop_guard() }
+}
+
+impl Worker {
+    async fn becomes_ready(&self) {
+        eventually("the worker is ready", PATIENCE, async || self.health.ready().is_ok()).await;
+    }
+}
+
+/// When the last round was, in microseconds.
+const LAST_ROUND: &str = "SELECT coalesce((extract(epoch FROM cached_at) * 1000000)::bigint, 0) FROM cache_rounds";
+
+#[tokio::test]
+async fn an_emptied_redis_is_full_again_within_two_seconds() {
+    let bed = Testbed::new("emptied").await;
+    let worker = start(Duration::from_secs(3_600), bed.cache.clone(), bed.database.clone());
+    worker.becomes_ready().await;
+    let (mut redis, keys) = (bed.redis().await, bed.keys());
+    let round = count(&bed, LAST_ROUND).await;
+    for _ in 0..3 {
+        let () = redis.del(&[&keys.users, &keys.products, &keys.refreshed_at, &keys.epoch]).await.unwrap();
+        let emptied = Instant::now();
+        let full = async || redis.clone().hlen::<_, usize>(&keys.users).await.unwrap() == SIZE;
+        eventually("the cache is full again", PATIENCE, full).await;
+        assert!(emptied.elapsed() < Duration::from_secs(2), "{:?}", emptied.elapsed());
+    }
+    assert_eq!((count(&bed, LAST_ROUND).await, count(&bed, MARKED).await), (round, SIZE as i64), "none was aged");
+}
+
+#[tokio::test]
+async fn a_worker_waits_for_redis_and_the_database_and_comes_back_by_itself() {
+    let bed = Testbed::new("not_there_yet").await;
+    let (redis, database) = (bed.redis_proxy().await, bed.database_proxy().await);
+    redis.stall();
+    database.stall();
+    let worker = start(Duration::from_secs(1), bed.cache_behind(&redis), bed.database_behind(&database));
+    let says = async |what: &str| {
+        let said = async || worker.health.ready().is_err_and(|why| why.contains(what));
+        eventually(&format!("the worker says {what:?}"), PATIENCE, said).await;
+    };
+    says("Redis").await;
+    redis.flow();
+    says("a round failed").await;
+    database.flow();
+    worker.becomes_ready().await;
+    for (proxy, what) in [(&redis, "Redis"), (&database, "a round failed")] {
+        proxy.stall();
+        says(what).await;
+        proxy.flow();
+        worker.becomes_ready().await;
+        let round = count(&bed, LAST_ROUND).await;
+        eventually("rounds go on", PATIENCE, async || count(&bed, LAST_ROUND).await > round).await;
+    }
+}
+
+#[tokio::test]
+async fn another_worker_takes_over_from_one_that_is_cut_off_in_its_round_and_holds_its_rows() {
+    let bed = Testbed::new("takeover").await;
+    let interval = Duration::from_secs(5);
+    let (redis, database) = (bed.redis_proxy().await, bed.database_proxy().await);
+    let first = start(interval, bed.cache_behind(&redis), bed.database_behind(&database));
+    first.becomes_ready().await;
+    // Its next round waits for these rows; when it has them, it is cut off.
+    let blocker = bed.sql().await;
+    blocker.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("the first is in its round", PATIENCE, async || count(&bed, waits).await == 1).await;
+    redis.stall();
+    database.stall();
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+    let (cut_off, round) = (Instant::now(), count(&bed, LAST_ROUND).await);
+    let second = start(interval, bed.cache.clone(), bed.database.clone());
+    eventually("the second has a round", PATIENCE, async || count(&bed, LAST_ROUND).await > round).await;
+    assert!(cut_off.elapsed() < interval, "after {:?}", cut_off.elapsed());
+    second.becomes_ready().await;
+
+    redis.flow();
+    database.flow();
+    first.becomes_ready().await;
+    let next = count(&bed, LAST_ROUND).await;
+    eventually("rounds go on", PATIENCE, async || count(&bed, LAST_ROUND).await > next).await;
+}
