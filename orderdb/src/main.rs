@@ -5,10 +5,13 @@ use std::process::ExitCode;
 use orderdb::{
     audit::audit,
     migrate::migrate,
-    seed::seed,
+    seed::{live::grow, seed},
     settings::{Action, Command},
 };
-use shared::program::{self, Outcome};
+use shared::{
+    program::{self, Outcome},
+    shutdown,
+};
 
 fn main() -> ExitCode {
     program::run(run)
@@ -18,7 +21,13 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     let database = command.database.settings()?;
     match command.action {
         Action::Migrate(action) => migrate(action, &database).await,
-        Action::Seed(settings) => seed(&settings, &database).await.map(|()| Outcome::Valid),
+        Action::Seed(settings) => {
+            seed(&settings, &database).await?;
+            if settings.live.live {
+                grow(&settings, &database, shutdown::on_signal()?).await?;
+            }
+            Ok(Outcome::Valid)
+        }
         Action::Audit(settings) => audit(*settings, &database).await,
     }
 }

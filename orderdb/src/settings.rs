@@ -1,6 +1,6 @@
 //! What `orderdb` is told.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use shared::{
@@ -8,7 +8,7 @@ use shared::{
     database::DatabaseArgs,
     kafka::{KafkaSettings, TopicSettings},
     ledger::{RunId, RunsDirectory},
-    program::OutputFormat,
+    program::{OutputFormat, positive_duration},
 };
 
 use crate::seed::Locale;
@@ -63,9 +63,30 @@ pub struct SeedSettings {
     /// The language of people's names.
     #[arg(long, value_enum, default_value_t)]
     pub locale: Locale,
-    /// Do nothing when both tables have rows.
+    /// Add nothing at the start when both tables have rows.
     #[arg(long)]
     pub if_empty: bool,
+    /// What goes on after that.
+    #[command(flatten)]
+    pub live: LiveSettings,
+}
+
+/// How rows go on being added and changed.
+#[derive(Debug, Default, Args)]
+pub struct LiveSettings {
+    /// Then go on adding rows until Ctrl-C, and for each change another: a user moves or has a birthday, a product gets
+    /// another price and stock.
+    #[arg(long, help_heading = "Live")]
+    pub live: bool,
+    /// Users that are added a minute.
+    #[arg(long, default_value_t = 600, requires = "live", value_parser = clap::value_parser!(u32).range(..=600_000), help_heading = "Live")]
+    pub users_per_minute: u32,
+    /// Products that are added a minute.
+    #[arg(long, default_value_t = 60, requires = "live", value_parser = clap::value_parser!(u32).range(..=600_000), help_heading = "Live")]
+    pub products_per_minute: u32,
+    /// End after this long.
+    #[arg(long, requires = "live", value_parser = positive_duration, value_name = "DURATION", help_heading = "Live")]
+    pub duration: Option<Duration>,
 }
 
 /// Which run, and where its traces are.

@@ -3,18 +3,26 @@
 
 use orderdb::{
     migrate::migrate,
-    seed::seed,
-    settings::{MigrateAction, SeedSettings},
+    seed::{live::grow, seed},
+    settings::{LiveSettings, MigrateAction, SeedSettings},
 };
 use shared::{confirm::YesDestroy, database::DatabaseSettings, program::Outcome};
 use testbed::{PRODUCTS, Testbed, USERS};
+use tokio_util::sync::CancellationToken;
 
 async fn text(bed: &Testbed, query: &str) -> String {
     bed.sql().await.query_one(query, &[]).await.unwrap().get(0)
 }
 
 fn seed_settings(seed_value: u64) -> SeedSettings {
-    SeedSettings { users: 300, products: 200, seed_value, locale: Default::default(), if_empty: false }
+    SeedSettings {
+        users: 300,
+        products: 200,
+        seed_value,
+        locale: Default::default(),
+        if_empty: false,
+        live: Default::default(),
+    }
 }
 
 async fn down(database: &DatabaseSettings, yes_destroy: Option<&str>) -> anyhow::Result<Outcome> {
@@ -80,4 +88,32 @@ async fn no_seeded_row_lacks_a_region_gender_age_group_or_category() {
                    + (SELECT count(*) FROM products WHERE '' IN (name, category, brand) OR '미상' IN (name, category, brand))";
     assert_eq!(text(&bed, &format!("SELECT ({lacking})::text")).await, "0");
     assert_eq!(text(&bed, "SELECT count(DISTINCT region)::text FROM users").await, "17");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_seed_adds_and_changes_at_its_pace() {
+    let bed = Testbed::new("live_seed").await;
+    let all = "SELECT u, p FROM (SELECT array_agg(user_id || region || age ORDER BY user_id) u FROM users) u, \
+               (SELECT array_agg(product_id || price || stock ORDER BY product_id) p FROM products) p";
+    let rows = async || -> (Vec<String>, Vec<String>) {
+        let row = bed.sql().await.query_one(all, &[]).await.unwrap();
+        (row.get(0), row.get(1))
+    };
+    let before = rows().await;
+    let live = LiveSettings {
+        live: true,
+        users_per_minute: 3_000,
+        products_per_minute: 300,
+        duration: Some(std::time::Duration::from_secs(2)),
+    };
+    let settings = SeedSettings { users: 0, products: 0, live, ..seed_settings(1) };
+    grow(&settings, &bed.database, CancellationToken::new()).await.unwrap();
+    let after = rows().await;
+    assert_eq!((after.0.len(), after.1.len()), (before.0.len() + 100, before.1.len() + 10));
+    let changed = |before: &[String], after: &[String]| before.iter().zip(after).filter(|(b, a)| b != a).count();
+    // A hundred were picked, some of them twice; one in seventeen moves to where it lives.
+    let (users, products) = (changed(&before.0, &after.0), changed(&before.1, &after.1));
+    assert!((60..=100).contains(&users) && (5..=10).contains(&products), "{users} users and {products} products");
+    let wrong = "SELECT count(*) FILTER (WHERE age_group <> CASE WHEN age < 10 THEN age_group ELSE age / 10 * 10 || '대' END)::text FROM users";
+    assert_eq!(text(&bed, wrong).await, "0");
 }

@@ -55,6 +55,7 @@ async fn template(server: &DatabaseSettings, client: &Client) -> String {
             seed_value: SEED_VALUE,
             locale: Default::default(),
             if_empty: false,
+            live: Default::default(),
         };
         seed::seed(&seeding, &settings).await.expect("the template can be seeded");
         let finish = format!("ALTER DATABASE \"{unfinished}\" RENAME TO \"{name}\"");

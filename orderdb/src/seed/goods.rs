@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use rand::{Rng, RngExt};
-use shared::catalog::{Product, ProductId};
+use shared::catalog::Product;
 
 use super::{
     draw::{Weighted, pick},
@@ -33,15 +33,30 @@ pub fn product(random: &mut impl Rng, number: u64) -> Product {
     let org_price = list_price(random, shelf);
     let percent_off = *DISCOUNT.draw(random);
     Product {
-        product_id: ProductId::from(format!("P{number:06}")),
+        product_id: id(number).into(),
         name: format!("{brand} {adjective} {noun} {variant}"),
         category: shelf.category.to_owned(),
         brand: brand.to_owned(),
-        price: discounted(org_price, percent_off),
+        price: discounted(i64::from(org_price), percent_off),
         org_price,
         discount_rate: f64::from(percent_off) / 100.0,
         stock: random.random_range(0..=MOST_IN_STOCK),
     }
+}
+
+/// The id of product `number`.
+pub fn id(number: u64) -> String {
+    format!("P{number:06}")
+}
+
+/// `product` a while later: at another discount, with another stock.
+pub fn change(random: &mut impl Rng, mut product: Product) -> Product {
+    let percent_off = *DISCOUNT.draw(random);
+    // Whoever else wrote the row may have an org_price that ours never has.
+    product.price = discounted(i64::from(product.org_price), percent_off).min(product.org_price);
+    product.discount_rate = f64::from(percent_off) / 100.0;
+    product.stock = random.random_range(0..=MOST_IN_STOCK);
+    product
 }
 
 /// Log-uniform over the prices of the shelf: as many things between 1,000 and 2,000 won as between 10,000 and 20,000. Whole tens
@@ -54,8 +69,9 @@ fn list_price(random: &mut impl Rng, shelf: &Shelf) -> i32 {
 }
 
 /// `org_price` less `percent_off`, rounded to 10 won. In integers: no sum of tenths can be off by a won.
-fn discounted(org_price: i32, percent_off: i32) -> i32 {
-    (org_price * (100 - percent_off) + 500) / 1_000 * 10
+fn discounted(org_price: i64, percent_off: i32) -> i32 {
+    let price = (org_price * i64::from(100 - percent_off) + 500) / 1_000 * 10;
+    i32::try_from(price).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]

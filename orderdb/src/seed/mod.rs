@@ -1,7 +1,9 @@
-//! Fills `users` and `products` with rows that look real: [`people`] and [`goods`] make them up, repeatably.
+//! Fills `users` and `products` with rows that look real: [`people`] and [`goods`] make them up, repeatably; [`live`] keeps on
+//! adding and changing some.
 
 mod draw;
 mod goods;
+pub mod live;
 mod names;
 mod people;
 mod population;

@@ -4,7 +4,7 @@ use chrono::{Datelike, Days, Months, NaiveDate};
 use clap::ValueEnum;
 use fake::{Fake, faker::name::raw::Name, locales};
 use rand::{Rng, RngExt};
-use shared::catalog::{self, User, UserId};
+use shared::catalog::{self, User};
 
 use super::{
     draw::pick,
@@ -15,6 +15,8 @@ use super::{
 /// The youngest who may sign up, in years: under 14, Korean law wants a parent's consent (Personal Information Protection Act,
 /// article 22-2).
 const YOUNGEST: u32 = 14;
+/// Nobody has a birthday beyond this, in years.
+const OLDEST: i32 = 110;
 /// How long ago the first users signed up, in years.
 const SHOP_AGE: u32 = 10;
 
@@ -83,7 +85,7 @@ pub fn user(random: &mut impl Rng, number: u64, locale: Locale, today: NaiveDate
         Locale::ZhTw => Name(locales::ZH_TW).fake_with_rng(random),
     };
     User {
-        user_id: UserId::from(format!("U{number:08}")),
+        user_id: id(number).into(),
         name,
         gender: gender.letter().to_owned(),
         age: age.cast_signed(),
@@ -91,6 +93,22 @@ pub fn user(random: &mut impl Rng, number: u64, locale: Locale, today: NaiveDate
         region: region.to_owned(),
         join_date,
     }
+}
+
+/// The id of user `number`.
+pub fn id(number: u64) -> String {
+    format!("U{number:08}")
+}
+
+/// `user` a while later: half of them have moved, half had a birthday.
+pub fn change(random: &mut impl Rng, mut user: User) -> User {
+    if random.random() && user.age < OLDEST {
+        user.age += 1;
+        user.age_group = catalog::age_group(user.age);
+    } else {
+        user.region = REGION.draw(random).to_string();
+    }
+    user
 }
 
 /// Surname and given name without a space between them, as Koreans write them.
