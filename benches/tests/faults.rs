@@ -8,13 +8,16 @@ mod scenario;
 
 use std::{
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use benches::programs::command;
+use benches::programs::{Program, command};
 use orderdb::audit::log::sequences;
 use scenario::Scenario;
-use shared::ledger::{RunSummary, RunsDirectory, Verdict};
+use shared::{
+    cache,
+    ledger::{RunSummary, RunsDirectory, Verdict},
+};
 use testbed::Testbed;
 
 async fn stack(arguments: &[&str]) {
@@ -68,6 +71,31 @@ mod short {
     async fn a_paused_redis_holds_nothing_up() {
         let run = survives("redis_paused", "10s", &["pause", "redis"], SHORT, &["resume", "redis"]).await;
         assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
+    }
+
+    #[tokio::test]
+    async fn a_redis_that_restarts_empty_is_full_again_within_two_seconds() {
+        let bed = Testbed::new("redis_emptied").await;
+        let arguments = ["--interval", "1h"];
+        let worker =
+            Program::start("cache-worker", "cache-worker", arguments, &bed.environment(), bed.folder()).unwrap();
+        let users = async || -> usize {
+            let Ok(mut redis) = bed.cache.connect(Duration::from_secs(1)).await else { return 0 };
+            cache::contents(&mut redis, &bed.keys()).await.map_or(0, |contents| contents.users)
+        };
+        testbed::eventually("the cache is filled", SHORT * 5, async || users().await == 1_000).await;
+        let marks = "SELECT md5(string_agg(last_cached_at::text, '' ORDER BY user_id)) FROM users";
+        let marked = async || bed.sql().await.query_one(marks, &[]).await.unwrap().get::<_, String>(0);
+        let before = marked().await;
+        stack(&["kill", "redis"]).await;
+        // It gives up trying for a while, and must notice all the same.
+        tokio::time::sleep(SHORT).await;
+        stack(&["start", "redis"]).await;
+        let started = Instant::now();
+        testbed::eventually("the cache is filled again", SHORT * 5, async || users().await == 1_000).await;
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}: {}", started.elapsed(), worker.log());
+        assert_eq!(marked().await, before, "none was aged");
+        worker.stop().unwrap();
     }
 
     /// As before Kafka 4.0.
