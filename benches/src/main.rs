@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use benches::{
-    bench::{producer::bench_producer, sink::bench_sink},
+    bench::{cache::bench_cache, producer::bench_producer, sink::bench_sink},
     pipeline::pipeline,
     settings::{Action, BenchAction, Command},
 };
@@ -32,6 +32,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
                 None => bail!("interrupted"),
             }
         }
+        Action::Bench(BenchAction::Cache(settings)) => bench_cache(*settings, &stop).await,
         Action::Bench(BenchAction::Sink(settings)) => bench_sink(*settings, &stop).await,
     }
 }

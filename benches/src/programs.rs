@@ -66,6 +66,17 @@ impl Program {
         self.child.as_ref().map_or(0, Child::id)
     }
 
+    /// The most memory that it has had resident so far, in bytes.
+    ///
+    /// # Errors
+    /// When it has ended, or the system does not tell.
+    pub fn peak_memory(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(Path::new("/proc").join(self.pid().to_string()).join("status"))?;
+        let peak =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        peak.map(|kib: u64| kib * 1024).context("the system does not tell a process' peak memory")
+    }
+
     /// An error with the end of its log, when it has ended.
     ///
     /// # Errors

@@ -36,6 +36,8 @@ pub enum Action {
 pub enum BenchAction {
     /// The producer without a schedule, kafka-producer-perf-test and a bare librdkafka loop, on the same records.
     Producer(Box<ProducerBenchSettings>),
+    /// A lookup in the cache and one straight in PostgreSQL, on tables of several sizes, and what the database is spared.
+    Cache(Box<CacheBenchSettings>),
     /// The consumer, Debezium's JDBC sink, a consumer in Python and `COPY`, on the same orders into the same table.
     Sink(Box<SinkBenchSettings>),
 }
@@ -55,6 +57,37 @@ pub struct SinkBenchSettings {
     /// What to print at the end.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
+    /// Where it has its corner.
+    #[command(flatten)]
+    pub services: Services,
+}
+
+/// A bench of the cache. The server must have pg_stat_statements loaded, as that of deploy/stack has.
+#[derive(Clone, Debug, Args)]
+pub struct CacheBenchSettings {
+    /// Users of the tables that are measured, in growing order.
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000], value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
+    pub users: Vec<u64>,
+    /// Orders a second of the producer that runs all the while.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rate: u32,
+    /// How long each way of looking up is measured on each table.
+    #[arg(long, default_value = "5s", value_parser = positive_duration)]
+    pub lookups_for: Duration,
+    /// Of the cache-worker's rounds; statements are counted for two intervals.
+    #[arg(long, default_value = "50s", value_parser = positive_duration)]
+    pub interval: Duration,
+    /// What to print at the end.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    /// Where it has its corner.
+    #[command(flatten)]
+    pub services: Services,
+}
+
+/// The services in which a bench has a corner of its own.
+#[derive(Clone, Debug, Args)]
+pub struct Services {
     /// The cluster.
     #[command(flatten)]
     pub kafka: KafkaSettings,

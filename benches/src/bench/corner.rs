@@ -23,7 +23,7 @@ use shared::{
     order_id::RunTag,
 };
 
-use crate::{programs::command, settings::SinkBenchSettings};
+use crate::{programs::command, settings::Services};
 
 /// Longest wait for one answer of the brokers.
 const CALL: Duration = Duration::from_secs(10);
@@ -42,9 +42,11 @@ pub struct Corner {
     pub environment: Vec<(String, String)>,
     /// Logs and other files.
     pub folder: tempfile::TempDir,
+    /// The cache, under keys of its own.
+    pub cache: CacheSettings,
+    /// How its topics are made.
+    pub topic: TopicSettings,
     server: DatabaseSettings,
-    cache: CacheSettings,
-    topic: TopicSettings,
     topics: Vec<String>,
 }
 
@@ -63,33 +65,33 @@ impl Corner {
     ///
     /// # Errors
     /// When the database isn't there or doesn't do it.
-    pub async fn make(settings: &SinkBenchSettings) -> anyhow::Result<Self> {
+    pub async fn make(services: &Services) -> anyhow::Result<Self> {
         let name = format!("bench_{}", RunTag::random());
-        let server = settings.database.settings()?;
+        let server = services.database.settings()?;
         let client = connect(&server).await?;
         client.batch_execute(&format!("CREATE DATABASE \"{name}\"")).await.context("no database can be made")?;
-        let arguments = settings.database.with_database(&name)?;
-        let mut topic = settings.topic.clone();
+        let arguments = services.database.with_database(&name)?;
+        let mut topic = services.topic.clone();
         name.clone_into(&mut topic.topic);
-        let mut cache = settings.cache.clone();
+        let mut cache = services.cache.clone();
         cache.redis_prefix = format!("{name}:");
         let mut environment = arguments.environment();
-        environment.extend(settings.kafka.environment());
+        environment.extend(services.kafka.environment());
         for (variable, value) in [
             ("ORDERS_TOPIC", name.clone()),
-            ("REDIS_URL", settings.cache.redis_url.expose_secret().to_owned()),
+            ("REDIS_URL", services.cache.redis_url.expose_secret().to_owned()),
             ("REDIS_PREFIX", cache.redis_prefix.clone()),
         ] {
             environment.push((variable.to_owned(), value));
         }
         Ok(Self {
             orders: Source { topic: name.clone(), last: Vec::new() },
-            kafka: settings.kafka.clone(),
+            kafka: services.kafka.clone(),
             database: arguments.settings()?,
             environment,
             folder: tempfile::TempDir::with_prefix("orderflow-bench-")?,
-            server,
             cache,
+            server,
             topics: vec![topic.topic.clone(), topic.dead_letter_topic()],
             topic,
             name,
@@ -110,7 +112,11 @@ impl Corner {
         Ok(())
     }
 
-    async fn run(&self, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    /// Runs one of our programs to its end.
+    ///
+    /// # Errors
+    /// When it fails; with what it said.
+    pub async fn run(&self, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
         let mut command = tokio::process::Command::from(command(program)?);
         command.args(arguments).envs(self.environment.iter().cloned()).env("RUNS_DIR", self.folder.path());
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
@@ -150,7 +156,9 @@ impl Corner {
         admin.delete_topics(&topics, &AdminOptions::new()).await.context("the bench's topics can't be deleted")?;
         let groups = self.groups().await?;
         let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-        admin.delete_groups(&groups, &AdminOptions::new()).await.context("the bench's groups can't be deleted")?;
+        if !groups.is_empty() {
+            admin.delete_groups(&groups, &AdminOptions::new()).await.context("the bench's groups can't be deleted")?;
+        }
         let (mut redis, keys) = (self.cache.connect(CALL).await?, self.cache.keys());
         let keys = [keys.users, keys.products, keys.refreshed_at, keys.epoch];
         let () =

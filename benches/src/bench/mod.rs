@@ -2,6 +2,8 @@
 //! ratios are worth telling; the machine's own speed comes and goes.
 
 pub mod bare_loop;
+pub mod cache;
+mod corner;
 pub mod perf_test;
 pub mod producer;
 pub mod sink;

@@ -10,7 +10,8 @@ use shared::database::{DatabaseSettings, connect};
 use tokio::task::JoinSet;
 use tokio_postgres::{Row, binary_copy::BinaryCopyInWriter, types::Type};
 
-use super::{corner::Corner, drain::empty_table};
+use super::drain::empty_table;
+use crate::bench::corner::Corner;
 
 /// As many as one consumer has writers.
 const CONNECTIONS: usize = 3;

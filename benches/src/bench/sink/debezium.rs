@@ -14,11 +14,13 @@ use shared::order_id::RunTag;
 
 use super::{
     copy::StoredOrder,
-    corner::{Corner, Source, last_ids},
     drain::{empty_table, watch},
 };
 use crate::{
-    bench::bare_loop::{self, Record},
+    bench::{
+        bare_loop::{self, Record},
+        corner::{Corner, Source, last_ids},
+    },
     programs::{Program, free_address},
     settings::SinkBenchSettings,
 };

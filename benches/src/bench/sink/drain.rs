@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use shared::database::connect;
 
-use super::corner::{Corner, Source};
+use crate::bench::corner::{Corner, Source};
 
 /// Longest time that a contestant may take to begin, and then to end.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -2,7 +2,6 @@
 //! table with both of its foreign keys.
 
 mod copy;
-mod corner;
 mod debezium;
 mod drain;
 mod ours;
@@ -20,10 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     copy::{StoredOrder, copy, stored_orders},
-    corner::Corner,
     debezium::{Connect, Setup},
 };
-use super::median;
+use super::{corner::Corner, median};
 use crate::settings::SinkBenchSettings;
 
 /// Who takes part.
@@ -65,7 +63,7 @@ struct Result {
 /// When a contestant fails, or does not store every order once, or at a `stop`.
 pub async fn bench_sink(settings: SinkBenchSettings, stop: &CancellationToken) -> anyhow::Result<Outcome> {
     install_peers(&settings).await?;
-    let mut corner = Corner::make(&settings).await?;
+    let mut corner = Corner::make(&settings.services).await?;
     let measured = stop.run_until_cancelled(measure(&mut corner, &settings)).await;
     let cleaned = corner.clean().await;
     let result = measured.context("interrupted")??;

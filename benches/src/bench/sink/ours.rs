@@ -1,15 +1,9 @@
 //! Our consumers.
 
-use std::path::Path;
-
-use anyhow::Context;
 use shared::order_id::RunTag;
 
-use super::{
-    corner::Corner,
-    drain::{empty_table, watch},
-};
-use crate::programs::Program;
+use super::drain::{empty_table, watch};
+use crate::{bench::corner::Corner, programs::Program};
 
 /// What a drain showed.
 #[derive(Clone, Copy, Debug)]
@@ -32,17 +26,10 @@ pub async fn drain(corner: &Corner, orders: u64, instances: usize) -> anyhow::Re
     let mut consumers = (0..instances).map(start).collect::<anyhow::Result<Vec<_>>>()?;
     let check = || consumers.iter_mut().try_for_each(Program::check);
     let rows_a_second = watch(corner, &corner.orders, orders, check).await?;
-    let peaks = consumers.iter().map(|consumer| peak_memory(consumer.pid())).collect::<anyhow::Result<Vec<_>>>()?;
+    let peaks = consumers.iter().map(Program::peak_memory).collect::<anyhow::Result<Vec<_>>>()?;
     for consumer in &consumers {
         consumer.ask_to_stop()?;
     }
     tokio::task::spawn_blocking(move || consumers.into_iter().try_for_each(Program::finish)).await??;
     Ok(Drained { rows_a_second, peak_memory: peaks.into_iter().max().unwrap_or_default() })
-}
-
-/// The most that a process has had resident, in bytes.
-fn peak_memory(pid: u32) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-    peak.map(|kib: u64| kib * 1024).context("the system does not tell a process' peak memory")
 }

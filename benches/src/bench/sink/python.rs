@@ -5,11 +5,8 @@ use std::process::Command;
 use secrecy::ExposeSecret;
 use shared::order_id::RunTag;
 
-use super::{
-    corner::Corner,
-    drain::{empty_table, watch},
-};
-use crate::{programs::Program, settings::SinkBenchSettings};
+use super::drain::{empty_table, watch};
+use crate::{bench::corner::Corner, programs::Program, settings::SinkBenchSettings};
 
 /// Drains the topic and gives rows a second.
 ///
