@@ -25,6 +25,9 @@ pub enum OutputFormat {
     Json,
 }
 
+/// How long the threads of a program that has done its work are waited for.
+const THREADS: Duration = Duration::from_secs(1);
+
 /// Runs a program: reads `.env`, parses the command line (exit code 2 when it is wrong), starts logging, runs `body` and
 /// turns its end into an exit code. A failure is printed in one line, its causes after it, and exits with 1.
 pub fn run<Args, Body, Run>(body: Body) -> ExitCode
@@ -57,8 +60,9 @@ where
         }
     };
     let ended = runtime.block_on(body(args));
-    // A blocking call that is stuck (a client library closing) must not keep the program from ending.
-    runtime.shutdown_background();
+    // The threads end before the process does: what C libraries clean up at its exit, a thread of theirs or one that called
+    // them cleans up as well. But a blocking call that is stuck (a client library closing) must not keep it from ending.
+    runtime.shutdown_timeout(THREADS);
     match ended {
         Ok(Outcome::Valid) => ExitCode::SUCCESS,
         Ok(Outcome::Invalid) => ExitCode::from(3),
