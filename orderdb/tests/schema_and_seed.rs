@@ -1,12 +1,14 @@
 //! The schema up and down, and rows that are the same for the same seed value.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+use std::process::{Command, Stdio};
+
 use orderdb::{
     migrate::migrate,
     seed::{live::grow, seed},
     settings::{LiveSettings, MigrateAction, SeedSettings},
 };
-use shared::{confirm::YesDestroy, database::DatabaseSettings, program::Outcome};
+use shared::program::Outcome;
 use testbed::{PRODUCTS, Testbed, USERS};
 use tokio_util::sync::CancellationToken;
 
@@ -25,8 +27,16 @@ fn seed_settings(seed_value: u64) -> SeedSettings {
     }
 }
 
-async fn down(database: &DatabaseSettings, yes_destroy: Option<&str>) -> anyhow::Result<Outcome> {
-    migrate(MigrateAction::Down(YesDestroy { yes_destroy: yes_destroy.map(str::to_owned) }), database).await
+/// As a script does it; what it says when it refuses.
+fn down(bed: &Testbed, yes_destroy: Option<&str>) -> Result<(), String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orderdb"));
+    command.args(["migrate", "down"]).envs(bed.environment()).stdin(Stdio::null());
+    if let Some(name) = yes_destroy {
+        command.args(["--yes-destroy", name]);
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(()) } else { Err(said) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,16 +45,16 @@ async fn the_schema_goes_up_and_down_and_rows_are_dropped_only_by_name() {
     let name = bed.database.database();
     assert_eq!(migrate(MigrateAction::Status, &bed.database).await.unwrap(), Outcome::Valid);
     // The last migration made nothing that can't be made again, the first one all that there is.
-    down(&bed.database, None).await.unwrap();
+    down(&bed, None).unwrap();
     for (wrong, says) in [
         (None, format!("{USERS} users")),
         (None, format!("--yes-destroy {name}")),
         (Some("other"), "not other".to_owned()),
     ] {
-        let error = down(&bed.database, wrong).await.unwrap_err().to_string();
+        let error = down(&bed, wrong).unwrap_err();
         assert!(error.contains(&says), "{error}");
     }
-    down(&bed.database, Some(name)).await.unwrap();
+    down(&bed, Some(name)).unwrap();
     assert_eq!(migrate(MigrateAction::Status, &bed.database).await.unwrap(), Outcome::Invalid);
     let error = seed(&seed_settings(1), &bed.database).await.unwrap_err().to_string();
     assert!(error.contains("orderdb migrate up"), "{error}");
@@ -53,7 +63,7 @@ async fn the_schema_goes_up_and_down_and_rows_are_dropped_only_by_name() {
     }
     // Empty tables go without a word.
     for _ in 0..2 {
-        down(&bed.database, None).await.unwrap();
+        down(&bed, None).unwrap();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, QueryableByName, SelectableHelper, sql_types};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -24,7 +24,7 @@ use crate::settings::SeedSettings;
 const TICK: Duration = Duration::from_secs(1);
 /// Time between two lines where there is no terminal.
 const LINE: Duration = Duration::from_secs(10);
-/// Longest time that a batch may take.
+/// Longest time that a batch may take, or finding the last numbers of long tables.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Rows of one table: those that were due and done with, and what became of them.
@@ -70,7 +70,9 @@ struct Growth<'a> {
 /// When the database can't be reached at the start.
 pub async fn grow(settings: &SeedSettings, database: &DatabaseSettings, stop: CancellationToken) -> anyhow::Result<()> {
     let mut connection = Some(connect_diesel(database).await?);
-    let mut growth = Growth::begin(settings, connection.as_mut().context("it was just opened")?).await?;
+    let beginning = Growth::begin(settings, connection.as_mut().context("it was just opened")?);
+    let silent = || format!("no answer from {database} within {DEADLINE:?}");
+    let mut growth = tokio::time::timeout(DEADLINE, beginning).await.with_context(silent)??;
     let (started, bar) = (Instant::now(), spinner());
     let (mut ticks, mut backoff, mut last_line) = (tokio::time::interval(TICK), Backoff::start(), started);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -101,7 +103,7 @@ pub async fn grow(settings: &SeedSettings, database: &DatabaseSettings, stop: Ca
             last_line = Instant::now();
             tracing::info!("{growth}");
         }
-        if elapsed == length && !lost {
+        if elapsed == length {
             break;
         }
     }
@@ -110,6 +112,7 @@ pub async fn grow(settings: &SeedSettings, database: &DatabaseSettings, stop: Ca
         "{database}: {growth} in {}",
         humantime::format_duration(Duration::from_secs(started.elapsed().as_secs()))
     );
+    ensure!(!lost, "the database was lost at the end: rows that were due are missing");
     Ok(())
 }
 

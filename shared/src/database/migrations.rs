@@ -22,8 +22,7 @@ pub async fn require_tables(
     connection: &mut AsyncPgConnection,
     database: &super::DatabaseSettings,
 ) -> anyhow::Result<()> {
-    // The last table that a migration made: whoever has it has the others.
-    let query = "SELECT to_regclass('cache_rounds') IS NOT NULL AS present";
+    let query = "SELECT bool_and(to_regclass(name) IS NOT NULL) AS present FROM UNNEST(ARRAY['users', 'products', 'orders', 'cache_rounds']) name";
     let found: Option<Present> =
         diesel::sql_query(query).get_result(connection).await.optional().context("the tables can't be looked up")?;
     anyhow::ensure!(
