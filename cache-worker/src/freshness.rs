@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::{QueryResult, QueryableByName, sql_types};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::Serialize;
 
 use crate::{metrics, select::full_turn};
@@ -29,12 +29,18 @@ pub struct Freshness {
 const QUERY: &str = "SELECT 'users' AS name, count(*) AS rows, count(*) - count(last_cached_at) AS never_cached, min(last_cached_at) AS oldest_cached_at FROM users \
      UNION ALL SELECT 'products', count(*), count(*) - count(last_cached_at), min(last_cached_at) FROM products";
 
-/// Of the users, then of the products.
+/// Of the users, then of the products. Reads both tables from end to end, for as long as `patience` at most.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn freshness(connection: &mut AsyncPgConnection) -> QueryResult<Vec<Freshness>> {
-    diesel::sql_query(QUERY).load(connection).await
+/// When the database fails, or takes longer.
+pub async fn freshness(connection: &mut AsyncPgConnection, patience: Duration) -> QueryResult<Vec<Freshness>> {
+    let limit = format!("SET LOCAL statement_timeout = {}", patience.as_millis());
+    connection
+        .transaction(async |connection| {
+            connection.batch_execute(&limit).await?;
+            diesel::sql_query(QUERY).load(connection).await
+        })
+        .await
 }
 
 impl Freshness {

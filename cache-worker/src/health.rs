@@ -16,6 +16,8 @@ pub enum Obstacle {
     Tables,
     /// The cache lacks users or products.
     Cache,
+    /// Nobody has replaced the cache for too long.
+    Age,
 }
 
 impl Obstacle {
@@ -25,6 +27,7 @@ impl Obstacle {
             Self::Rounds => "rounds succeed again",
             Self::Tables => "the tables have rows now",
             Self::Cache => "the cache is filled",
+            Self::Age => "the cache is replaced again",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
+use anyhow::Context;
 use cache_worker::{
     health::Health,
     reset::reset,
@@ -30,7 +31,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     telemetry::serve(&command.telemetry, Arc::new(move || readiness.ready()), stop.clone()).await?;
     let mut worker = CacheWorker::new(command.aging, command.cache, command.database.settings()?, health)?;
     if command.once {
-        worker.once().await?;
+        stop.run_until_cancelled(worker.once()).await.context("interrupted")??;
     } else {
         worker.run(stop).await;
     }

@@ -1,5 +1,8 @@
 //! Forgets when rows were cached.
 
+use std::time::Duration;
+
+use anyhow::Context;
 use diesel::{QueryableByName, sql_types};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use shared::database::{connect_diesel, migrations::require_tables};
@@ -8,6 +11,8 @@ use crate::{select, settings::ResetSettings, turn::ADVISORY_LOCK};
 
 /// A million rows take some ten seconds.
 const LIMITS: &str = "SET LOCAL lock_timeout = '30s'; SET LOCAL statement_timeout = '10min'";
+const FORGETTING: Duration = Duration::from_secs(25 * 60);
+const COUNTING: Duration = Duration::from_secs(60);
 
 #[derive(QueryableByName)]
 struct Marked {
@@ -28,7 +33,8 @@ pub async fn reset(settings: &ResetSettings) -> anyhow::Result<()> {
     let both = settings.users == settings.products;
     let (of_users, of_products) = (settings.users || both, settings.products || both);
     let query = "SELECT (SELECT count(last_cached_at) FROM users) AS users, (SELECT count(last_cached_at) FROM products) AS products";
-    let marked: Marked = diesel::sql_query(query).get_result(&mut connection).await?;
+    let counting = tokio::time::timeout(COUNTING, diesel::sql_query(query).get_result(&mut connection)).await;
+    let marked: Marked = counting.with_context(|| format!("no answer from {database} within {COUNTING:?}"))??;
     let named = |users: i64, products: i64| {
         let of = [(of_users, users, "users"), (of_products, products, "products")];
         let named = of.iter().filter(|(wanted, ..)| *wanted).map(|(_, rows, name)| format!("{rows} {name}"));
@@ -36,7 +42,9 @@ pub async fn reset(settings: &ResetSettings) -> anyhow::Result<()> {
     };
     let what = format!("This forgets when {} were cached", named(marked.users, marked.products));
     settings.yes.confirm(&database, &what)?;
-    let (users, products) = forget(&mut connection, of_users, of_products).await?;
+    let forgetting = tokio::time::timeout(FORGETTING, forget(&mut connection, of_users, of_products)).await;
+    let (users, products) =
+        forgetting.with_context(|| format!("no answer from {database} within {FORGETTING:?}"))??;
     let forgotten = named(users as i64, products as i64);
     println!("{database}: forgot when {forgotten} were cached; the rounds begin anew with the oldest");
     Ok(())

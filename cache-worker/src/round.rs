@@ -43,7 +43,7 @@ pub struct Cached {
     pub products: Share,
     /// How long the round took, up to its commit.
     pub took: Duration,
-    /// Time from the round's begin until the next one is due.
+    /// Time until the next one is due.
     pub next: Duration,
 }
 
@@ -70,7 +70,7 @@ impl Share {
 /// What became of a Redis that lost its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refill {
-    /// The rows that were cached last are there again.
+    /// The rows that were cached last are there again; none of a table whose rows were never cached.
     Refilled {
         /// How many users.
         users: usize,
@@ -140,7 +140,7 @@ pub async fn run_round(
                 users: Share::of(&users),
                 products: Share::of(&products),
                 took: started.elapsed(),
-                next: (next_due - turn.at).to_std().unwrap_or_default(),
+                next: turn.until(next_due),
             };
             write_down(connection, &cached, &turn, next_due, aging).await?;
             Ok(Round::Cached(cached))

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 use redis::aio::ConnectionManager;
 use shared::{
@@ -27,6 +27,10 @@ use crate::{
 
 /// Time between two looks at Redis: one that was emptied is filled again within 2 s.
 const LOOK: Duration = Duration::from_millis(500);
+/// Most time that counting rows may take, during which nobody looks at Redis.
+const COUNTING: Duration = Duration::from_secs(1);
+/// The share of the time that goes into counting rows is at most one in this.
+const COUNTING_SHARE: u32 = 100;
 /// Time between two looks at tables that were empty.
 const EMPTY_TABLES: Duration = Duration::from_secs(2);
 /// How long a single round waits for Redis.
@@ -48,6 +52,9 @@ pub struct CacheWorker {
     /// After failures: not before.
     next_try: Instant,
     backoff: Backoff,
+    next_count: Instant,
+    /// When the cache was last replaced, by whoever, and when that was seen.
+    refreshed: (Option<DateTime<Utc>>, Instant),
 }
 
 /// What the cache should have: a table without rows leaves nothing to miss.
@@ -85,6 +92,8 @@ impl CacheWorker {
             next_round: now,
             next_try: now,
             backoff: Backoff::start(),
+            next_count: now,
+            refreshed: (None, now),
         })
     }
 
@@ -140,7 +149,7 @@ impl CacheWorker {
     }
 
     /// Whether the cache lacks what it should have.
-    fn look(&self, contents: Contents) -> bool {
+    fn look(&mut self, contents: Contents) -> bool {
         let Contents { users, products, refreshed_at } = contents;
         for (table, rows) in [("users", users), ("products", products)] {
             ::metrics::gauge!(metrics::CACHED_ROWS, "table" => table).set(rows as f64);
@@ -154,7 +163,21 @@ impl CacheWorker {
             let what = format!("the cache has {users} users and {products} products");
             self.health.report(Obstacle::Cache, what);
         }
+        self.look_at_age(refreshed_at);
         (self.expected.users && users == 0) || (self.expected.products && products == 0)
+    }
+
+    /// By the time that passes here, since the clock of the database may be another.
+    fn look_at_age(&mut self, refreshed_at: Option<DateTime<Utc>>) {
+        if self.refreshed.0 != refreshed_at {
+            self.refreshed = (refreshed_at, Instant::now());
+            self.health.clear(Obstacle::Age);
+        }
+        let age = self.refreshed.1.elapsed();
+        if age > self.aging.interval * 2 + self.aging.patience() * 2 {
+            let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
+            self.health.report(Obstacle::Age, format!("no worker has replaced the cache for {age}"));
+        }
     }
 
     async fn try_to(&mut self, work: Work) {
@@ -187,39 +210,55 @@ impl CacheWorker {
                 ::metrics::counter!(metrics::REFILLS).increment(1);
                 tracing::info!(users, products, "Redis had lost the cache: those cached last are back, none was aged");
                 self.expected = Expected { users: users > 0, products: products > 0 };
-                Ok(())
+                if users == 0 || products == 0 { self.round(When::Now).await.map(drop) } else { Ok(()) }
             }
             Refill::NothingCached => self.round(When::Now).await.map(drop),
-            Refill::Full | Refill::Busy | Refill::Outrun => Ok(()),
+            Refill::Busy => {
+                self.next_try = Instant::now() + LOOK;
+                Ok(())
+            }
+            Refill::Full | Refill::Outrun => Ok(()),
         }
     }
 
     /// One round; a failed one drops the connection, so that the next opens a new one.
     async fn round(&mut self, when: When) -> anyhow::Result<Round> {
-        let (started, aging, keys) = (Instant::now(), self.aging, self.cache.keys());
+        let (aging, keys) = (self.aging, self.cache.keys());
         let mut connection = self.connection().await?;
         let running = run_round(&mut connection, &mut self.redis, &keys, aging, when);
         let round = within(aging.patience() * 2, running).await?;
-        self.next_round = started
+        self.next_round = Instant::now()
             + match round {
                 Round::Cached(cached) => cached.next,
                 Round::NothingToCache => aging.interval.min(EMPTY_TABLES),
+                Round::NotDue(wait) if wait < LOOK => wait,
                 Round::NotDue(wait) => wait + STAND_BACK.min(aging.interval / 5),
                 Round::Busy => LOOK.min(aging.interval),
                 Round::Outrun => Duration::ZERO,
             };
         self.report(round);
-        if matches!(round, Round::Cached(_)) {
-            match within(aging.patience(), freshness(&mut connection)).await {
-                Ok(tables) => tables.iter().for_each(|table| table.record(aging.size as usize, aging.interval)),
-                Err(error) => {
-                    tracing::warn!("the rows of the tables can't be counted: {error:#}");
-                    return Ok(round);
-                }
+        self.connection = match round {
+            Round::Cached(_) if self.next_count <= Instant::now() => self.count(connection).await,
+            _ => Some(connection),
+        };
+        Ok(round)
+    }
+
+    /// Exports how far the tables have come round, and gives the connection back if it is still of use.
+    async fn count(&mut self, mut connection: AsyncPgConnection) -> Option<AsyncPgConnection> {
+        let started = Instant::now();
+        let counted = within(COUNTING * 2, freshness(&mut connection, COUNTING)).await;
+        self.next_count = Instant::now() + started.elapsed() * COUNTING_SHARE;
+        match counted {
+            Ok(tables) => {
+                tables.iter().for_each(|table| table.record(self.aging.size as usize, self.aging.interval));
+                Some(connection)
+            }
+            Err(error) => {
+                tracing::warn!("the rows of the tables can't be counted: {error:#}");
+                None
             }
         }
-        self.connection = Some(connection);
-        Ok(round)
     }
 
     async fn connection(&mut self) -> anyhow::Result<AsyncPgConnection> {
@@ -250,7 +289,14 @@ impl CacheWorker {
                 self.health.report(Obstacle::Tables, what);
                 self.expected = Expected { users: false, products: false };
             }
-            Round::NotDue(wait) => tracing::debug!(?wait, "another instance had the last round"),
+            Round::NotDue(wait) => {
+                tracing::debug!(?wait, "the next round is not due yet");
+                // Whoever had the last one found rows.
+                self.health.clear(Obstacle::Tables);
+                if !self.expected.users && !self.expected.products {
+                    self.expected = Expected { users: true, products: true };
+                }
+            }
             Round::Busy => tracing::debug!("another instance is in its round"),
             Round::Outrun => tracing::info!("Redis has seen a later epoch than this database: going beyond it"),
         }

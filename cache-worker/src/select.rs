@@ -32,6 +32,8 @@ macro_rules! table {
     ($(#[$doc:meta])* $table:ident, $id:ident, $row:ty, $record:ty) => {
         $(#[$doc])*
         pub mod $table {
+            use std::collections::HashSet;
+
             use chrono::{DateTime, Utc};
             use diesel::{ExpressionMethods, QueryDsl, QueryResult, SelectableHelper, pg::Pg, sql_types::Text};
             use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -69,6 +71,7 @@ macro_rules! table {
                 let aged: Vec<String> = least_recently_cached(size).load(connection).await?;
                 let (new, old) = quota(ids.len(), aged.len(), size);
                 ids.truncate(new);
+                let never_cached: HashSet<String> = ids.iter().cloned().collect();
                 ids.extend(aged.into_iter().take(old));
                 let records: Vec<$record> = $table::table
                     .filter($id.eq_any(&ids))
@@ -77,7 +80,10 @@ macro_rules! table {
                     .select(<$record>::as_select())
                     .load(connection)
                     .await?;
-                Ok(Selection { rows: records.into_iter().map(<$row>::from).collect(), new })
+                let rows: Vec<$row> = records.into_iter().map(<$row>::from).collect();
+                // Those that somebody deleted before they were locked are not among them.
+                let new = rows.iter().filter(|row| never_cached.contains(row.$id.as_str())).count();
+                Ok(Selection { rows, new })
             }
 
             /// Those that were cached last, as they are now.

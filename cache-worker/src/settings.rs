@@ -88,7 +88,7 @@ pub struct AgingSettings {
     #[arg(long, default_value = "50s", value_parser = positive_duration, value_name = "DURATION")]
     pub interval: Duration,
     /// Rows in the cache, of users and of products each; half of them are for rows never cached before.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=1_000_000), value_name = "ROWS")]
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=50_000), value_name = "ROWS")]
     pub size: u32,
 }
 

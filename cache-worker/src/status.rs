@@ -9,7 +9,7 @@ use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use shared::{
     cache,
-    database::{connect_diesel, migrations::require_tables, schema::cache_rounds},
+    database::{DatabaseSettings, connect_diesel, migrations::require_tables, schema::cache_rounds},
     program::{Outcome, OutputFormat},
     report::Report,
 };
@@ -19,7 +19,10 @@ use crate::{
     settings::StatusSettings,
 };
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(5);
+/// Counting a hundred million rows takes some ten seconds.
+const COUNTING: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The last round, as `cache_rounds` has it.
 #[derive(Debug, Queryable, Selectable, Serialize)]
@@ -66,29 +69,35 @@ struct Status {
 /// When Redis or the database can't be reached.
 pub async fn status(settings: &StatusSettings) -> anyhow::Result<Outcome> {
     let database = settings.database.settings()?;
-    let mut connection = connect_diesel(&database).await?;
-    require_tables(&mut connection, &database).await?;
-    let mut redis = settings.cache.connect(PATIENCE).await?;
+    let looking = look(settings, &database);
+    let status = tokio::time::timeout(PATIENCE, looking)
+        .await
+        .with_context(|| format!("no answer from {database} within {PATIENCE:?}"))??;
+    match settings.output {
+        OutputFormat::Json => println!("{}", serde_json::to_string(&status)?),
+        OutputFormat::Text => println!("{}", status.report(&settings.cache.address(), Utc::now())),
+    }
+    Ok(if status.fresh { Outcome::Valid } else { Outcome::Invalid })
+}
+
+async fn look(settings: &StatusSettings, database: &DatabaseSettings) -> anyhow::Result<Status> {
+    let mut connection = connect_diesel(database).await?;
+    require_tables(&mut connection, database).await?;
+    let mut redis = settings.cache.connect(CONNECT).await?;
     let there = cache::contents(&mut redis, &settings.cache.keys()).await.context("the cache can't be looked at")?;
     let last_round: LastRound = cache_rounds::table
         .select(LastRound::as_select())
         .first(&mut connection)
         .await
         .context("no rounds are kept")?;
-    let now = Utc::now();
-    let status = Status {
-        fresh: there.users > 0 && there.products > 0 && !last_round.is_overdue(now),
+    Ok(Status {
+        fresh: there.users > 0 && there.products > 0 && !last_round.is_overdue(Utc::now()),
         cached_users: there.users,
         cached_products: there.products,
         refreshed_at: there.refreshed_at,
         last_round,
-        tables: freshness(&mut connection).await.context("the rows can't be counted")?,
-    };
-    match settings.output {
-        OutputFormat::Json => println!("{}", serde_json::to_string(&status)?),
-        OutputFormat::Text => println!("{}", status.report(&settings.cache.address(), now)),
-    }
-    Ok(if status.fresh { Outcome::Valid } else { Outcome::Invalid })
+        tables: freshness(&mut connection, COUNTING).await.context("the rows can't be counted")?,
+    })
 }
 
 impl Status {

@@ -16,15 +16,15 @@ const FIELDS_A_COMMAND: usize = 250;
 /// What is staged and never swapped in goes by itself after this.
 const STAGED_SECONDS: i64 = 60;
 
-/// Swaps in what was staged, unless a later epoch was swapped in before, or what is staged is not whole. KEYS are: epoch,
+/// Swaps in what was staged, unless this or a later epoch was swapped in before, or what is staged is not whole. KEYS are: epoch,
 /// refreshed_at, then pairs of a staging key and the key it becomes; ARGV are the epoch, the time, then the number of rows
 /// of each pair, 0 for one that stays as it is. Gives 0 when it swapped, -1 when it was not whole, and the last epoch when
-/// that one is later.
+/// it was too old.
 static SWAP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
         local last = tonumber(redis.call('GET', KEYS[1]) or '0') or 0
-        if tonumber(ARGV[1]) < last then return last end
+        if tonumber(ARGV[1]) <= last then return last end
         for pair = 1, (#KEYS - 2) / 2 do
             if redis.call('HLEN', KEYS[pair * 2 + 1]) ~= tonumber(ARGV[pair + 2]) then return -1 end
         end
@@ -77,8 +77,9 @@ pub async fn swap(
     at: DateTime<Utc>,
 ) -> RedisResult<Swap> {
     let Rows { users, products } = rows;
-    // Each epoch has staging keys of its own: what a stalled worker sends late can't get among another's rows.
-    let staging = |key: &str| format!("{key}:{epoch}");
+    // Each swap has staging keys of its own: what a stalled worker sends late can't get among another's rows.
+    let attempt: u32 = rand::random();
+    let staging = |key: &str| format!("{key}:{epoch}:{attempt:08x}");
     let (staged_users, staged_products) = (staging(&keys.staging_users), staging(&keys.staging_products));
     stage(connection, &staged_users, users, |user| user.user_id.as_str()).await?;
     stage(connection, &staged_products, products, |product| product.product_id.as_str()).await?;
@@ -108,8 +109,8 @@ async fn stage<Row: Serialize>(
             .iter()
             .map(|row| (id(row), serde_json::to_string(row).expect("a row has no map with keys that are not text")))
             .collect();
-        pipeline.hset_multiple(key, &fields).ignore();
+        // A worker that is cut off in the middle leaves nothing that stays.
+        pipeline.hset_multiple(key, &fields).ignore().expire(key, STAGED_SECONDS).ignore();
     }
-    pipeline.expire(key, STAGED_SECONDS).ignore();
     pipeline.query_async(connection).await
 }

@@ -1,10 +1,10 @@
 //! Whose turn it is: one round at a time on a database, at the time on which all instances agree.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{ExpressionMethods, QueryResult, QueryableByName, sql_types};
-use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use shared::database::schema::cache_rounds;
 
 /// Only one instance at a time works on a database. Held by a transaction, not by a session, so that it works behind a
@@ -25,8 +25,10 @@ pub enum When {
 pub struct Turn {
     /// Greater than that of every swap before.
     pub epoch: i64,
-    /// Now, by the database's clock, and later than the last round.
+    /// Now, by the database's clock, and always later than the last round.
     pub at: DateTime<Utc>,
+    now: DateTime<Utc>,
+    claimed: Instant,
     due_at: Option<DateTime<Utc>>,
 }
 
@@ -52,14 +54,21 @@ struct Rounds {
     #[diesel(sql_type = sql_types::BigInt)]
     next_epoch: i64,
     #[diesel(sql_type = sql_types::Timestamptz)]
+    now: DateTime<Utc>,
+    #[diesel(sql_type = sql_types::Timestamptz)]
     at: DateTime<Utc>,
     #[diesel(sql_type = sql_types::Nullable<sql_types::Timestamptz>)]
     due_at: Option<DateTime<Utc>>,
 }
 
+/// In the order in which the server computes them: whoever is stopped once it has the lock loses it in time, even where the
+/// network swallows what is sent to it.
+const LOCK: &str = "SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true), \
+     set_config('tcp_user_timeout', $1, true), pg_try_advisory_xact_lock($2) AS mine";
+
 /// The clock makes epochs grow even when the database is a new one and Redis is not.
 const ROUNDS: &str = "SELECT greatest(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS next_epoch, \
-     greatest(clock_timestamp(), cached_at + interval '1 microsecond') AS at, due_at FROM cache_rounds";
+     clock_timestamp() AS now, greatest(clock_timestamp(), cached_at + interval '1 microsecond') AS at, due_at FROM cache_rounds";
 
 /// Claims the turn for the transaction that `connection` is in. An instance that hangs or whose connection is cut loses it,
 /// and the locks on its rows, `patience` after its last statement at most.
@@ -72,25 +81,19 @@ pub async fn claim(
     interval: Duration,
     patience: Duration,
 ) -> QueryResult<Claim> {
-    let lock = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS mine");
+    let lock = diesel::sql_query(LOCK).bind::<sql_types::Text, _>(patience.as_millis().to_string());
     let lock: Lock = lock.bind::<sql_types::BigInt, _>(ADVISORY_LOCK).get_result(connection).await?;
     if !lock.mine {
         return Ok(Claim::Busy);
     }
     // A statement of its own: one that took the lock would still see the row as it was before.
-    let Rounds { next_epoch, at, due_at } = diesel::sql_query(ROUNDS).get_result(connection).await?;
+    let Rounds { next_epoch, now, at, due_at } = diesel::sql_query(ROUNDS).get_result(connection).await?;
     if when == When::Due
-        && let Some(wait) = wait(due_at, at, interval)
+        && let Some(wait) = wait(due_at, now, interval)
     {
         return Ok(Claim::NotDue(wait));
     }
-    let milliseconds = patience.as_millis();
-    connection
-        .batch_execute(&format!(
-            "SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; SET LOCAL statement_timeout = {milliseconds}"
-        ))
-        .await?;
-    Ok(Claim::Mine(Turn { epoch: next_epoch, at, due_at }))
+    Ok(Claim::Mine(Turn { epoch: next_epoch, at, now, claimed: Instant::now(), due_at }))
 }
 
 /// Writes down that `epoch` was swapped in, so that the next one is greater.
@@ -104,7 +107,12 @@ pub async fn spend(connection: &mut AsyncPgConnection, epoch: i64) -> QueryResul
 impl Turn {
     /// When the round after this one is due.
     pub fn next_due(&self, interval: Duration) -> DateTime<Utc> {
-        next_due(self.due_at, self.at, interval)
+        next_due(self.due_at, self.now, interval)
+    }
+
+    /// How far away `due` is by now.
+    pub fn until(&self, due: DateTime<Utc>) -> Duration {
+        (due - self.now).to_std().unwrap_or_default().saturating_sub(self.claimed.elapsed())
     }
 }
 

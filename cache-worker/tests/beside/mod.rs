@@ -9,6 +9,9 @@ use tokio_postgres::Client;
 
 use super::{AGING, MARKED, When, count};
 
+/// Few enough to be stored while the round hangs, which it does for a second.
+const ORDERS: i32 = 100;
+
 /// How long inserts of an order take each: of users that the round has locked, and of others.
 async fn insert_orders(sql: &Client, first: i32, orders: i32) -> Vec<Duration> {
     let insert = "INSERT INTO orders (order_id, user_id, product_id, quantity, total_amount, payment_method, status, created_at) \
@@ -30,13 +33,16 @@ async fn orders_are_stored_as_fast_while_a_round_hangs_on_redis() {
     let proxy = bed.redis_proxy().await;
     let mut redis = bed.cache_behind(&proxy).connect(Duration::from_secs(10)).await.unwrap();
     let sql = bed.sql().await;
-    insert_orders(&sql, 0, 500).await;
-    let before = insert_orders(&sql, 1_000, 500).await;
+    insert_orders(&sql, 0, ORDERS).await;
+    let before = insert_orders(&sql, 1_000, ORDERS).await;
 
     let mut connection = connect_diesel(&bed.database).await.unwrap();
     proxy.stall();
     let keys = bed.keys();
-    let hanging = run_round(&mut connection, &mut redis, &keys, AGING, When::Now);
+    let hanging = async {
+        let hung = run_round(&mut connection, &mut redis, &keys, AGING, When::Now).await;
+        (hung, Instant::now())
+    };
     let inserting = async {
         let locked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
         testbed::eventually("the round has its rows", AGING.patience(), async || {
@@ -44,13 +50,13 @@ async fn orders_are_stored_as_fast_while_a_round_hangs_on_redis() {
             count(&bed, locked).await == 1 && count(&bed, idle).await == 1
         })
         .await;
-        insert_orders(&sql, 2_000, 500).await
+        (insert_orders(&sql, 2_000, ORDERS).await, Instant::now())
     };
-    let (hung, during) = tokio::join!(hanging, inserting);
+    let ((hung, gave_up), (during, stored)) = tokio::join!(hanging, inserting);
+    assert!(stored < gave_up, "the orders waited for the round");
     assert!(matches!(hung, Err(RoundError::Redis(_) | RoundError::SwapDeadline(_))), "{hung:?}");
     assert_eq!(count(&bed, MARKED).await, 0, "a swap that did not come about marks nothing");
     let median = |took: &[Duration]| took[took.len() / 2];
     let (normal, beside) = (median(&before), median(&during));
     assert!(beside < normal * 2 + Duration::from_millis(2), "median {beside:?} instead of {normal:?}");
-    assert!(during[499] < Duration::from_secs(1), "the slowest waited {:?}", during[499]);
 }

@@ -8,7 +8,7 @@ use std::{
 use cache_worker::{health::Health, schedule::CacheWorker, settings::AgingSettings};
 use redis::AsyncCommands;
 use shared::{cache::CacheSettings, database::DatabaseSettings};
-use testbed::{Testbed, eventually};
+use testbed::{Proxy, Testbed, eventually};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{MARKED, SIZE, count};
@@ -81,25 +81,25 @@ async fn a_worker_waits_for_redis_and_the_database_and_comes_back_by_itself() {
     }
 }
 
-#[tokio::test]
-async fn another_worker_takes_over_from_one_that_is_cut_off_in_its_round_and_holds_its_rows() {
-    let bed = Testbed::new("takeover").await;
-    let interval = Duration::from_secs(5);
+/// Has a worker's network broken in the middle of its round, while it holds its rows, and expects another's round within an
+/// interval. Then the network is there again, and so is the first worker.
+async fn takes_over(test: &str, breaks: impl Fn(&Proxy, &Proxy)) {
+    let bed = Testbed::new(test).await;
+    let interval = Duration::from_secs(8);
     let (redis, database) = (bed.redis_proxy().await, bed.database_proxy().await);
     let first = start(interval, bed.cache_behind(&redis), bed.database_behind(&database));
     first.becomes_ready().await;
-    // Its next round waits for these rows; when it has them, it is cut off.
+    // Its next round waits for these rows; when it has them, the network is broken.
     let blocker = bed.sql().await;
     blocker.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     eventually("the first is in its round", PATIENCE, async || count(&bed, waits).await == 1).await;
-    redis.stall();
-    database.stall();
+    breaks(&redis, &database);
     blocker.batch_execute("ROLLBACK").await.unwrap();
-    let (cut_off, round) = (Instant::now(), count(&bed, LAST_ROUND).await);
+    let (broken, round) = (Instant::now(), count(&bed, LAST_ROUND).await);
     let second = start(interval, bed.cache.clone(), bed.database.clone());
     eventually("the second has a round", PATIENCE, async || count(&bed, LAST_ROUND).await > round).await;
-    assert!(cut_off.elapsed() < interval, "after {:?}", cut_off.elapsed());
+    assert!(broken.elapsed() < interval, "after {:?}", broken.elapsed());
     second.becomes_ready().await;
 
     redis.flow();
@@ -107,4 +107,57 @@ async fn another_worker_takes_over_from_one_that_is_cut_off_in_its_round_and_hol
     first.becomes_ready().await;
     let next = count(&bed, LAST_ROUND).await;
     eventually("rounds go on", PATIENCE, async || count(&bed, LAST_ROUND).await > next).await;
+}
+
+#[tokio::test]
+async fn another_worker_takes_over_from_one_that_hears_nothing_from_anybody() {
+    let breaks = |redis: &Proxy, database: &Proxy| {
+        redis.stall();
+        database.stall();
+    };
+    takes_over("takeover", breaks).await;
+}
+
+#[tokio::test]
+async fn another_worker_takes_over_from_one_that_hears_nothing_from_the_database_alone() {
+    takes_over("takeover_silent", |_, database| database.stall()).await;
+}
+
+#[tokio::test]
+async fn another_worker_takes_over_from_one_whose_connection_is_cut() {
+    let breaks = |_: &Proxy, database: &Proxy| {
+        database.stall();
+        database.cut();
+    };
+    takes_over("takeover_cut", breaks).await;
+}
+
+/// Whoever found nothing to cache notices that another worker did.
+#[tokio::test]
+async fn a_standby_that_began_with_empty_tables_is_ready_once_there_are_rows() {
+    let bed = Testbed::new("empty_standby").await;
+    let sql = bed.sql().await;
+    sql.batch_execute("CREATE TABLE kept AS TABLE users; CREATE TABLE kept_products AS TABLE products").await.unwrap();
+    sql.batch_execute("DELETE FROM users; DELETE FROM products").await.unwrap();
+    let interval = Duration::from_secs(3);
+    let workers = [(); 2].map(|()| start(interval, bed.cache.clone(), bed.database.clone()));
+    for worker in &workers {
+        let empty = async || worker.health.ready().is_err_and(|why| why.contains("are empty"));
+        eventually("both say that the tables are empty", PATIENCE, empty).await;
+    }
+    sql.batch_execute("INSERT INTO users TABLE kept; INSERT INTO products TABLE kept_products").await.unwrap();
+    for worker in &workers {
+        worker.becomes_ready().await;
+    }
+}
+
+#[tokio::test]
+async fn a_clock_set_back_holds_no_round_up() {
+    let bed = Testbed::new("clock").await;
+    let worker = start(Duration::from_secs(1), bed.cache.clone(), bed.database.clone());
+    worker.becomes_ready().await;
+    let ahead = "UPDATE cache_rounds SET cached_at = now() + interval '1 hour', due_at = now() + interval '1 hour'";
+    bed.sql().await.batch_execute(ahead).await.unwrap();
+    let round = count(&bed, LAST_ROUND).await;
+    eventually("rounds go on", PATIENCE, async || count(&bed, LAST_ROUND).await > round).await;
 }
