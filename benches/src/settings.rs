@@ -65,7 +65,7 @@ pub struct SinkBenchSettings {
 /// A bench of the cache. The server must have pg_stat_statements loaded, as that of deploy/stack has.
 #[derive(Clone, Debug, Args)]
 pub struct CacheBenchSettings {
-    /// Users of the tables that are measured, in growing order.
+    /// Users of the tables that are measured.
     #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000], value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
     pub users: Vec<u64>,
     /// Orders a second of the producer that runs all the while.

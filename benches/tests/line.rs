@@ -3,6 +3,7 @@
 
 mod aging;
 mod dead_letters;
+mod figures;
 mod members;
 mod outages;
 mod scenario;
