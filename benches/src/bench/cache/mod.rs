@@ -35,6 +35,9 @@ const ROUNDS: usize = 10;
 const RATIO_OF: u64 = 100_000;
 /// An order has a user and a product.
 const LOOKUPS_AN_ORDER: f64 = 2.0;
+/// By how much the time before anything is measured is longer than that of a way of looking up: brokers that have just been
+/// started compile their code as they go, and take both cores for it.
+const WARM_UP: u32 = 4;
 /// Longest wait for a program to be ready or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -104,21 +107,25 @@ async fn measure(corner: &Corner, settings: &CacheBenchSettings) -> anyhow::Resu
     let mut tables = Vec::new();
     // A table only grows.
     let sizes: BTreeSet<u64> = settings.users.iter().copied().collect();
+    let smallest = sizes.first().context("no table")?.to_string();
+    corner.run("orderdb", &["seed", "--users", &smallest]).await?;
+    corner.run("cache-worker", &["--once"]).await?;
+    let producer = produce(corner, settings)?;
+    let warm_up = settings.lookups_for * WARM_UP;
+    tracing::info!("the producer has {warm_up:?} to warm up the brokers");
+    tokio::time::sleep(warm_up).await;
     for users in sizes {
         tracing::info!("{users} users: seeding, {ROUNDS} rounds, then each way for {:?}", settings.lookups_for);
         corner.run("orderdb", &["seed", "--users", &users.to_string()]).await?;
-        corner.run("cache-worker", &["--once"]).await?;
-        let producer = produce(corner, settings)?;
         let rounds = rounds(corner).await?;
         let lookups = look_up(corner, &statements, settings.lookups_for).await?;
-        end(producer).await?;
         let slowest_round_ms = rounds.iter().copied().fold(0.0, f64::max);
         tables.push(Table { users, round_ms: median(rounds), slowest_round_ms, lookups });
     }
     let asked: i64 = tables.iter().map(|table| table.lookups.statements).sum();
     let lookups: u64 = tables.iter().map(|table| table.lookups.straight).sum();
     let straight_a_lookup = asked as f64 / lookups as f64;
-    let worked = with_the_cache(corner, settings, &statements).await?;
+    let worked = with_the_cache(corner, settings, &statements, producer).await?;
     let straight = straight_a_lookup * LOOKUPS_AN_ORDER * worked.orders_a_second * 60.0;
     let named = tables.iter().find(|table| table.users == RATIO_OF).or(tables.last()).context("no table")?;
     let ratios = Ratios {
@@ -189,6 +196,7 @@ async fn with_the_cache(
     corner: &Corner,
     settings: &CacheBenchSettings,
     statements: &Statements,
+    producer: Program,
 ) -> anyhow::Result<Worked> {
     let (address, interval) = (free_address()?, settings.interval);
     let length = interval * 2;
@@ -206,7 +214,6 @@ async fn with_the_cache(
     };
     let patience = interval + PATIENCE;
     tokio::time::timeout(patience, first).await.with_context(|| format!("no round within {patience:?}"))??;
-    let producer = produce(corner, settings)?;
     tokio::time::sleep(interval / 2).await;
     let (asked, rounds) = (statements.count().await?, cached().await?);
     tokio::time::sleep(length).await;
