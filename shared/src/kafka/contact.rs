@@ -15,6 +15,9 @@ use super::settings::{KafkaSettings, PATIENCE};
 /// Time between two looks at what the client library has to say.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// More than the library says within that time.
+const HEARD_AT_ONCE: usize = 1_000;
+
 /// Remembers the last failure that the client library spoke of. To whoever calls it, it says no more than that no broker
 /// answered in time: why (a wrong password, a certificate that nobody signed) is told aside.
 #[derive(Default)]
@@ -49,7 +52,8 @@ impl KafkaSettings {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let Err(error) = client.client().fetch_metadata(None, LOOK_EVERY) else { return Ok(()) };
-            client.poll(Duration::ZERO);
+            // Each call takes one thing that the library has to say, and what matters may stand behind others.
+            (0..HEARD_AT_ONCE).for_each(|_| client.poll(Duration::ZERO));
             let overheard = client.context().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let refused = overheard.as_ref().is_some_and(|(error, reason)| is_refusal(error, reason));
             if refused || Instant::now() >= deadline {
@@ -69,8 +73,10 @@ impl KafkaSettings {
 }
 
 /// Whether trying again would not help. A broker that does not like our certificate says so by an alert, which may come after
-/// the handshake: to the client library the connection is then merely lost.
+/// the handshake: to the client library the connection is then merely lost. So it is, now and then, when we don't like the
+/// broker's.
 fn is_refusal(error: &KafkaError, reason: &str) -> bool {
     matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL))
         || reason.contains("SSL alert")
+        || reason.contains("certificate verify failed")
 }
