@@ -2,9 +2,10 @@
 
 use std::{
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -65,6 +66,8 @@ pub struct Group {
     topic: String,
     health: Arc<Health>,
     member: RwLock<Arc<Membership>>,
+    /// Those who close the clients that were replaced.
+    closing: Mutex<Vec<JoinHandle<()>>>,
     /// Whether a client was replaced for a reason that may not pass.
     replaced: AtomicBool,
 }
@@ -92,7 +95,8 @@ impl Group {
             "--leave does not go with --group-protocol consumer: use classic or auto"
         );
         let member = RwLock::new(Arc::new(join(&kafka, &settings, &topic, protocol)?));
-        Ok(Self { kafka, settings, topic, health, member, replaced: AtomicBool::new(false) })
+        let (closing, replaced) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Self { kafka, settings, topic, health, member, closing, replaced })
     }
 
     /// The membership of now.
@@ -111,8 +115,12 @@ impl Group {
         let protocol = self.next_protocol(old.protocol, code, &reason)?;
         let new = join(&self.kafka, &self.settings, &self.topic, protocol)?;
         *self.member.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-        std::thread::spawn(move || close(old));
+        self.closing().push(std::thread::spawn(move || close(old)));
         Ok(true)
+    }
+
+    fn closing(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn next_protocol(&self, failed: Protocol, code: RDKafkaErrorCode, reason: &str) -> anyhow::Result<Protocol> {
@@ -150,13 +158,17 @@ impl Group {
         self.health.well(Obstacle::Group);
     }
 
-    /// Leaves, and closes the client, once nobody else has it any more. Blocks, for as long as the session lasts if no broker
+    /// Leaves, and closes the client, once nobody else has it any more, and those before it. Blocks, for as long as the session lasts if no broker
     /// answers.
     pub fn leave(self: Arc<Self>) {
         self.leave_for_good();
-        let member = self.member();
+        let (member, closing) = (self.member(), std::mem::take(&mut *self.closing()));
         drop(self);
         close(member);
+        for closed in closing {
+            // One that panicked has closed nothing more.
+            let _ = closed.join();
+        }
     }
 
     fn leave_for_good(&self) {
