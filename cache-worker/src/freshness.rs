@@ -3,26 +3,22 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::{QueryResult, QueryableByName, sql_types};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::Serialize;
+use shared::database::{SqlError, StatementClient};
+use tokio_postgres::Row;
 
 use crate::{metrics, select::full_turn};
 
 /// How far one table has come round.
-#[derive(Clone, Debug, PartialEq, Serialize, QueryableByName)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Freshness {
     /// Its name.
-    #[diesel(sql_type = sql_types::Text)]
     pub name: String,
     /// Rows, counted and not estimated.
-    #[diesel(sql_type = sql_types::BigInt)]
     pub rows: i64,
     /// Rows that were never cached.
-    #[diesel(sql_type = sql_types::BigInt)]
     pub never_cached: i64,
     /// When the row was cached that waits the longest for its next turn.
-    #[diesel(sql_type = sql_types::Nullable<sql_types::Timestamptz>)]
     pub oldest_cached_at: Option<DateTime<Utc>>,
 }
 
@@ -33,14 +29,21 @@ const QUERY: &str = "SELECT 'users' AS name, count(*) AS rows, count(*) - count(
 ///
 /// # Errors
 /// When the database fails, or takes longer.
-pub async fn freshness(connection: &mut AsyncPgConnection, patience: Duration) -> QueryResult<Vec<Freshness>> {
+pub async fn freshness(database: &mut StatementClient, patience: Duration) -> Result<Vec<Freshness>, SqlError> {
     let limit = format!("SET LOCAL statement_timeout = {}", patience.as_millis());
-    connection
-        .transaction(async |connection| {
-            connection.batch_execute(&limit).await?;
-            diesel::sql_query(QUERY).load(connection).await
+    let rows = database
+        .transaction(async |database| {
+            database.batch(&limit).await?;
+            database.query(&diesel::sql_query(QUERY)).await
         })
-        .await
+        .await?;
+    let freshness = |row: &Row| Freshness {
+        name: row.get("name"),
+        rows: row.get("rows"),
+        never_cached: row.get("never_cached"),
+        oldest_cached_at: row.get("oldest_cached_at"),
+    };
+    Ok(rows.iter().map(freshness).collect())
 }
 
 impl Freshness {

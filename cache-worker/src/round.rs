@@ -4,12 +4,11 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use diesel::ExpressionMethods;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use redis::aio::ConnectionManager;
 use shared::{
     cache::{self, CacheKeys},
     catalog::{Product, User},
-    database::schema::cache_rounds,
+    database::{SqlError, StatementClient, schema::cache_rounds},
 };
 
 use crate::{
@@ -92,7 +91,7 @@ pub enum Refill {
 pub enum RoundError {
     /// PostgreSQL failed.
     #[error("the database failed: {0}")]
-    Database(#[from] diesel::result::Error),
+    Database(#[from] SqlError),
     /// Redis failed.
     #[error("Redis failed: {0}")]
     Redis(#[from] redis::RedisError),
@@ -109,32 +108,32 @@ pub enum RoundError {
 /// # Errors
 /// [`RoundError`]; the transaction was rolled back.
 pub async fn run_round(
-    connection: &mut AsyncPgConnection,
+    database: &mut StatementClient,
     cache: &mut ConnectionManager,
     keys: &CacheKeys,
     aging: AgingSettings,
     when: When,
 ) -> Result<Round, RoundError> {
     let (started, size) = (Instant::now(), aging.size as usize);
-    connection
-        .transaction(async |connection| {
-            let turn = match claim(connection, when, aging.interval, aging.patience()).await? {
+    database
+        .transaction(async |database| {
+            let turn = match claim(database, when, aging.interval, aging.patience()).await? {
                 Claim::Mine(turn) => turn,
                 Claim::NotDue(wait) => return Ok(Round::NotDue(wait)),
                 Claim::Busy => return Ok(Round::Busy),
             };
-            let users = select::users::due(connection, size).await?;
-            let products = select::products::due(connection, size).await?;
+            let users = select::users::due(database, size).await?;
+            let products = select::products::due(database, size).await?;
             if users.rows.is_empty() && products.rows.is_empty() {
                 return Ok(Round::NothingToCache);
             }
             let swapped = put(cache, keys, aging, &users.rows, &products.rows, &turn).await?;
             if let Swap::TooOld { last } = swapped {
-                spend(connection, last).await?;
+                spend(database, last).await?;
                 return Ok(Round::Outrun);
             }
-            select::users::mark(connection, &users.rows, turn.at).await?;
-            select::products::mark(connection, &products.rows, turn.at).await?;
+            select::users::mark(database, &users.rows, turn.at).await?;
+            select::products::mark(database, &products.rows, turn.at).await?;
             let next_due = turn.next_due(aging.interval);
             let cached = Cached {
                 users: Share::of(&users),
@@ -142,7 +141,7 @@ pub async fn run_round(
                 took: started.elapsed(),
                 next: turn.until(next_due),
             };
-            write_down(connection, &cached, &turn, next_due, aging).await?;
+            write_down(database, &cached, &turn, next_due, aging).await?;
             Ok(Round::Cached(cached))
         })
         .await
@@ -154,33 +153,33 @@ pub async fn run_round(
 /// # Errors
 /// [`RoundError`].
 pub async fn refill(
-    connection: &mut AsyncPgConnection,
+    database: &mut StatementClient,
     cache: &mut ConnectionManager,
     keys: &CacheKeys,
     aging: AgingSettings,
 ) -> Result<Refill, RoundError> {
     let size = aging.size as usize;
-    connection
-        .transaction(async |connection| {
-            let Claim::Mine(turn) = claim(connection, When::Now, aging.interval, aging.patience()).await? else {
+    database
+        .transaction(async |database| {
+            let Claim::Mine(turn) = claim(database, When::Now, aging.interval, aging.patience()).await? else {
                 return Ok(Refill::Busy);
             };
             let there = cache::contents(cache, keys).await?;
             if there.users > 0 && there.products > 0 {
                 return Ok(Refill::Full);
             }
-            let users = select::users::cached_last(connection, size).await?;
-            let products = select::products::cached_last(connection, size).await?;
+            let users = select::users::cached_last(database, size).await?;
+            let products = select::products::cached_last(database, size).await?;
             if users.is_empty() && products.is_empty() {
                 return Ok(Refill::NothingCached);
             }
             match put(cache, keys, aging, &users, &products, &turn).await? {
                 Swap::TooOld { last } => {
-                    spend(connection, last).await?;
+                    spend(database, last).await?;
                     Ok(Refill::Outrun)
                 }
                 _ => {
-                    spend(connection, turn.epoch).await?;
+                    spend(database, turn.epoch).await?;
                     Ok(Refill::Refilled { users: users.len(), products: products.len() })
                 }
             }
@@ -205,7 +204,7 @@ async fn put(
 }
 
 async fn write_down(
-    connection: &mut AsyncPgConnection,
+    database: &mut StatementClient,
     cached: &Cached,
     turn: &Turn,
     next_due: DateTime<Utc>,
@@ -213,20 +212,18 @@ async fn write_down(
 ) -> Result<(), RoundError> {
     use cache_rounds as row;
     let count = |rows: usize| i32::try_from(rows).unwrap_or(i32::MAX);
-    diesel::update(row::table)
-        .set((
-            row::epoch.eq(turn.epoch),
-            row::due_at.eq(next_due),
-            row::cached_at.eq(turn.at),
-            row::size.eq(aging.size.cast_signed()),
-            row::interval_ms.eq(i64::try_from(aging.interval.as_millis()).unwrap_or(i64::MAX)),
-            row::took_ms.eq(count(cached.took.as_millis() as usize)),
-            row::new_users.eq(count(cached.users.new)),
-            row::aged_users.eq(count(cached.users.aged)),
-            row::new_products.eq(count(cached.products.new)),
-            row::aged_products.eq(count(cached.products.aged)),
-        ))
-        .execute(connection)
-        .await?;
+    let update = diesel::update(row::table).set((
+        row::epoch.eq(turn.epoch),
+        row::due_at.eq(next_due),
+        row::cached_at.eq(turn.at),
+        row::size.eq(aging.size.cast_signed()),
+        row::interval_ms.eq(i64::try_from(aging.interval.as_millis()).unwrap_or(i64::MAX)),
+        row::took_ms.eq(count(cached.took.as_millis() as usize)),
+        row::new_users.eq(count(cached.users.new)),
+        row::aged_users.eq(count(cached.users.aged)),
+        row::new_products.eq(count(cached.products.new)),
+        row::aged_products.eq(count(cached.products.aged)),
+    ));
+    database.execute(&update).await?;
     Ok(())
 }

@@ -7,11 +7,10 @@ use std::{
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
-use diesel_async::AsyncPgConnection;
 use redis::aio::ConnectionManager;
 use shared::{
     cache::{self, CacheSettings, Contents},
-    database::{DatabaseSettings, connect_diesel, migrations::require_tables},
+    database::{DatabaseSettings, StatementClient, Statements, migrations::require_tables},
     retry::Backoff,
 };
 use tokio_util::sync::CancellationToken;
@@ -20,6 +19,7 @@ use crate::{
     freshness::freshness,
     health::{Health, Obstacle},
     metrics,
+    report::report,
     round::{Cached, Refill, Round, refill, run_round},
     settings::AgingSettings,
     turn::When,
@@ -45,9 +45,11 @@ pub struct CacheWorker {
     redis: ConnectionManager,
     database: DatabaseSettings,
     /// Opened again when it breaks.
-    connection: Option<AsyncPgConnection>,
+    connection: Option<StatementClient>,
     health: Arc<Health>,
     expected: Expected,
+    /// Whether a table had fewer rows than the cache takes.
+    short: bool,
     next_round: Instant,
     /// After failures: not before.
     next_try: Instant,
@@ -88,7 +90,8 @@ impl CacheWorker {
             database,
             connection: None,
             health,
-            expected: Expected { users: true, products: true },
+            expected: Expected::BOTH,
+            short: false,
             next_round: now,
             next_try: now,
             backoff: Backoff::start(),
@@ -236,7 +239,9 @@ impl CacheWorker {
                 Round::Busy => LOOK.min(aging.interval),
                 Round::Outrun => Duration::ZERO,
             };
-        self.report(round);
+        report(round, &self.database, &self.health);
+        self.expected = self.expected.after(round);
+        self.look_at_size(round);
         self.connection = match round {
             Round::Cached(_) if self.next_count <= Instant::now() => self.count(connection).await,
             _ => Some(connection),
@@ -244,8 +249,21 @@ impl CacheWorker {
         Ok(round)
     }
 
+    /// Says once that a table fills less than the cache.
+    fn look_at_size(&mut self, round: Round) {
+        let Round::Cached(Cached { users, products, .. }) = round else { return };
+        let short = users.all().min(products.all()) < self.aging.size as usize;
+        if short && !self.short {
+            let (users, products, size) = (users.all(), products.all(), self.aging.size);
+            tracing::info!(
+                "the cache has {users} users and {products} products, for {size} of each: the tables have no more"
+            );
+        }
+        self.short = short;
+    }
+
     /// Exports how far the tables have come round, and gives the connection back if it is still of use.
-    async fn count(&mut self, mut connection: AsyncPgConnection) -> Option<AsyncPgConnection> {
+    async fn count(&mut self, mut connection: StatementClient) -> Option<StatementClient> {
         let started = Instant::now();
         let counted = within(COUNTING * 2, freshness(&mut connection, COUNTING)).await;
         self.next_count = Instant::now() + started.elapsed() * COUNTING_SHARE;
@@ -261,65 +279,27 @@ impl CacheWorker {
         }
     }
 
-    async fn connection(&mut self) -> anyhow::Result<AsyncPgConnection> {
+    async fn connection(&mut self) -> anyhow::Result<StatementClient> {
         if let Some(connection) = self.connection.take() {
             return Ok(connection);
         }
-        let mut connection = connect_diesel(&self.database).await?;
-        within(self.aging.patience(), require_tables(&mut connection, &self.database)).await?;
-        Ok(connection)
+        require_tables(&self.database).await?;
+        // Without names, which works behind a pooler too; at this rate planning costs nothing.
+        StatementClient::connect(&self.database, Statements::Unnamed, self.aging.patience()).await
     }
+}
 
-    fn report(&mut self, round: Round) {
-        let outcome = match round {
-            Round::Cached(_) => "cached",
-            Round::NothingToCache => "empty",
-            Round::NotDue(_) => "not_due",
-            Round::Busy => "busy",
-            Round::Outrun => "outrun",
-        };
-        ::metrics::counter!(metrics::ROUNDS, "outcome" => outcome).increment(1);
+impl Expected {
+    const BOTH: Self = Self { users: true, products: true };
+
+    fn after(self, round: Round) -> Self {
         match round {
-            Round::Cached(cached) => self.report_cached(cached),
-            Round::NothingToCache => {
-                let what = format!(
-                    "the tables of {} are empty, the cache is left as it is: run `orderdb seed`",
-                    self.database
-                );
-                self.health.report(Obstacle::Tables, what);
-                self.expected = Expected { users: false, products: false };
-            }
-            Round::NotDue(wait) => {
-                tracing::debug!(?wait, "the next round is not due yet");
-                // Whoever had the last one found rows.
-                self.health.clear(Obstacle::Tables);
-                if !self.expected.users && !self.expected.products {
-                    self.expected = Expected { users: true, products: true };
-                }
-            }
-            Round::Busy => tracing::debug!("another instance is in its round"),
-            Round::Outrun => tracing::info!("Redis has seen a later epoch than this database: going beyond it"),
+            Round::Cached(cached) => Self { users: cached.users.all() > 0, products: cached.products.all() > 0 },
+            Round::NothingToCache => Self { users: false, products: false },
+            // Whoever had the last round found something; a refill tells what.
+            Round::NotDue(_) if !self.users && !self.products => Self::BOTH,
+            Round::NotDue(_) | Round::Busy | Round::Outrun => self,
         }
-    }
-
-    fn report_cached(&mut self, cached: Cached) {
-        let Cached { users, products, took, .. } = cached;
-        self.health.clear(Obstacle::Tables);
-        self.expected = Expected { users: users.all() > 0, products: products.all() > 0 };
-        ::metrics::gauge!(metrics::REFRESHED_AT).set(Utc::now().timestamp_millis() as f64 / 1_000.0);
-        ::metrics::histogram!(metrics::ROUND_SECONDS).record(took.as_secs_f64());
-        for (table, share) in [("users", users), ("products", products)] {
-            ::metrics::counter!(metrics::ROWS, "table" => table, "age" => "new").increment(share.new as u64);
-            ::metrics::counter!(metrics::ROWS, "table" => table, "age" => "aged").increment(share.aged as u64);
-        }
-        tracing::info!(
-            new_users = users.new,
-            aged_users = users.aged,
-            new_products = products.new,
-            aged_products = products.aged,
-            took_ms = took.as_millis() as u64,
-            "cache refreshed"
-        );
     }
 }
 

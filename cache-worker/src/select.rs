@@ -29,36 +29,36 @@ pub fn full_turn(mut never_cached: usize, mut aged: usize, size: usize) -> usize
 }
 
 macro_rules! table {
-    ($(#[$doc:meta])* $table:ident, $id:ident, $row:ty, $record:ty) => {
+    ($(#[$doc:meta])* $table:ident, $id:ident, $row:ty, $columns:ty) => {
         $(#[$doc])*
         pub mod $table {
             use std::collections::HashSet;
 
             use chrono::{DateTime, Utc};
-            use diesel::{ExpressionMethods, QueryDsl, QueryResult, SelectableHelper, pg::Pg, sql_types::Text};
-            use diesel_async::{AsyncPgConnection, RunQueryDsl};
-            use shared::database::schema::$table::{self, $id, created_at, last_cached_at};
+            use diesel::{ExpressionMethods, QueryDsl, SelectableHelper, pg::Pg, query_builder::QueryFragment};
+            use shared::database::{
+                SqlError, StatementClient,
+                schema::$table::{self, $id, created_at, last_cached_at},
+            };
 
             use super::{Selection, quota};
 
-            type Ids = $table::BoxedQuery<'static, Pg, Text>;
-
             /// Ids of those never cached, oldest first.
-            pub fn never_cached(limit: usize) -> Ids {
+            pub fn never_cached(limit: usize) -> impl QueryFragment<Pg> + Send + Sync {
                 let unmarked = $table::table.filter(last_cached_at.is_null()).order((created_at, $id));
-                unmarked.limit(limit as i64).select($id).into_boxed()
+                unmarked.limit(limit as i64).select($id)
             }
 
             /// Ids of those cached longest ago.
-            pub fn least_recently_cached(limit: usize) -> Ids {
+            pub fn least_recently_cached(limit: usize) -> impl QueryFragment<Pg> + Send + Sync {
                 let marked = $table::table.filter(last_cached_at.is_not_null()).order((last_cached_at, $id));
-                marked.limit(limit as i64).select($id).into_boxed()
+                marked.limit(limit as i64).select($id)
             }
 
             /// Ids of those cached last.
-            pub fn most_recently_cached(limit: usize) -> Ids {
+            pub fn most_recently_cached(limit: usize) -> impl QueryFragment<Pg> + Send + Sync {
                 let marked = $table::table.filter(last_cached_at.is_not_null());
-                marked.order((last_cached_at.desc(), $id.desc())).limit(limit as i64).select($id).into_boxed()
+                marked.order((last_cached_at.desc(), $id.desc())).limit(limit as i64).select($id)
             }
 
             /// Those that are due for a cache of `size`, locked `FOR NO KEY UPDATE`, which lets orders that refer to them
@@ -66,21 +66,16 @@ macro_rules! table {
             ///
             /// # Errors
             /// When the database fails.
-            pub async fn due(connection: &mut AsyncPgConnection, size: usize) -> QueryResult<Selection<$row>> {
-                let mut ids: Vec<String> = never_cached(size).load(connection).await?;
-                let aged: Vec<String> = least_recently_cached(size).load(connection).await?;
+            pub async fn due(database: &mut StatementClient, size: usize) -> Result<Selection<$row>, SqlError> {
+                let mut ids = found(&never_cached(size), database).await?;
+                let aged = found(&least_recently_cached(size), database).await?;
                 let (new, old) = quota(ids.len(), aged.len(), size);
                 ids.truncate(new);
                 let never_cached: HashSet<String> = ids.iter().cloned().collect();
                 ids.extend(aged.into_iter().take(old));
-                let records: Vec<$record> = $table::table
-                    .filter($id.eq_any(&ids))
-                    .order($id)
-                    .for_no_key_update()
-                    .select(<$record>::as_select())
-                    .load(connection)
-                    .await?;
-                let rows: Vec<$row> = records.into_iter().map(<$row>::from).collect();
+                let these = $table::table.filter($id.eq_any(ids)).order($id);
+                let locked = database.query(&these.for_no_key_update().select(<$columns>::as_select())).await?;
+                let rows: Vec<$row> = locked.iter().map(Into::into).collect();
                 // Those that somebody deleted before they were locked are not among them.
                 let new = rows.iter().filter(|row| never_cached.contains(row.$id.as_str())).count();
                 Ok(Selection { rows, new })
@@ -90,30 +85,34 @@ macro_rules! table {
             ///
             /// # Errors
             /// When the database fails.
-            pub async fn cached_last(connection: &mut AsyncPgConnection, size: usize) -> QueryResult<Vec<$row>> {
-                let ids: Vec<String> = most_recently_cached(size).load(connection).await?;
+            pub async fn cached_last(database: &mut StatementClient, size: usize) -> Result<Vec<$row>, SqlError> {
+                let ids = found(&most_recently_cached(size), database).await?;
                 let these = $table::table.filter($id.eq_any(ids)).order($id);
-                let records: Vec<$record> = these.select(<$record>::as_select()).load(connection).await?;
-                Ok(records.into_iter().map(<$row>::from).collect())
+                let rows = database.query(&these.select(<$columns>::as_select())).await?;
+                Ok(rows.iter().map(Into::into).collect())
+            }
+
+            async fn found(ids: &(impl QueryFragment<Pg> + Sync), database: &mut StatementClient) -> Result<Vec<String>, SqlError> {
+                Ok(database.query(ids).await?.iter().map(|row| row.get(0)).collect())
             }
 
             /// Says of `rows` that they were cached at `at`.
             ///
             /// # Errors
             /// When the database fails.
-            pub async fn mark(connection: &mut AsyncPgConnection, rows: &[$row], at: DateTime<Utc>) -> QueryResult<usize> {
+            pub async fn mark(database: &mut StatementClient, rows: &[$row], at: DateTime<Utc>) -> Result<u64, SqlError> {
                 let ids: Vec<&str> = rows.iter().map(|row| row.$id.as_str()).collect();
-                let cached = diesel::update($table::table.filter($id.eq_any(ids)));
-                cached.set(last_cached_at.eq(at)).execute(connection).await
+                let cached = diesel::update($table::table.filter($id.eq_any(ids))).set(last_cached_at.eq(at));
+                database.execute(&cached).await
             }
 
             /// Says of every row that it was never cached, and how many had been.
             ///
             /// # Errors
             /// When the database fails.
-            pub async fn forget(connection: &mut AsyncPgConnection) -> QueryResult<usize> {
+            pub async fn forget(database: &mut StatementClient) -> Result<u64, SqlError> {
                 let marked = diesel::update($table::table.filter(last_cached_at.is_not_null()));
-                marked.set(last_cached_at.eq(None::<DateTime<Utc>>)).execute(connection).await
+                database.execute(&marked.set(last_cached_at.eq(None::<DateTime<Utc>>))).await
             }
         }
     };

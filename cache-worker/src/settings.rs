@@ -85,11 +85,18 @@ pub struct ResetSettings {
 #[derive(Clone, Copy, Debug, Args)]
 pub struct AgingSettings {
     /// Time from the start of one round to the start of the next; the same for every instance.
-    #[arg(long, default_value = "50s", value_parser = positive_duration, value_name = "DURATION")]
+    #[arg(long, default_value = "50s", value_parser = interval, value_name = "DURATION")]
     pub interval: Duration,
     /// Rows in the cache, of users and of products each; half of them are for rows never cached before.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=50_000), value_name = "ROWS")]
     pub size: u32,
+}
+
+/// From 10 ms to a day.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = positive_duration(text)?;
+    let allowed = Duration::from_millis(10)..=Duration::from_secs(24 * 3_600);
+    if allowed.contains(&interval) { Ok(interval) } else { Err("must be from 10ms to 1day".to_owned()) }
 }
 
 impl AgingSettings {

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::{QueryDsl, Queryable, Selectable, SelectableHelper};
-use diesel_async::RunQueryDsl;
+use diesel::QueryDsl;
 use serde::Serialize;
 use shared::{
     cache,
-    database::{DatabaseSettings, connect_diesel, migrations::require_tables, schema::cache_rounds},
+    database::{DatabaseSettings, StatementClient, Statements, migrations::require_tables, schema::cache_rounds},
     program::{Outcome, OutputFormat},
     report::Report,
 };
+use tokio_postgres::Row;
 
 use crate::{
     freshness::{Freshness, freshness},
@@ -22,11 +22,10 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(5);
 /// Counting a hundred million rows takes some ten seconds.
 const COUNTING: Duration = Duration::from_secs(60);
-const PATIENCE: Duration = Duration::from_secs(90);
+const STATEMENT: Duration = Duration::from_secs(65);
 
 /// The last round, as `cache_rounds` has it.
-#[derive(Debug, Queryable, Selectable, Serialize)]
-#[diesel(table_name = cache_rounds)]
+#[derive(Debug, Serialize)]
 struct LastRound {
     epoch: i64,
     due_at: Option<DateTime<Utc>>,
@@ -41,6 +40,21 @@ struct LastRound {
 }
 
 impl LastRound {
+    fn of(row: &Row) -> Self {
+        Self {
+            epoch: row.get("epoch"),
+            due_at: row.get("due_at"),
+            cached_at: row.get("cached_at"),
+            size: row.get("size"),
+            interval_ms: row.get("interval_ms"),
+            took_ms: row.get("took_ms"),
+            new_users: row.get("new_users"),
+            aged_users: row.get("aged_users"),
+            new_products: row.get("new_products"),
+            aged_products: row.get("aged_products"),
+        }
+    }
+
     fn interval(&self) -> Duration {
         Duration::from_millis(self.interval_ms.unsigned_abs())
     }
@@ -69,10 +83,7 @@ struct Status {
 /// When Redis or the database can't be reached.
 pub async fn status(settings: &StatusSettings) -> anyhow::Result<Outcome> {
     let database = settings.database.settings()?;
-    let looking = look(settings, &database);
-    let status = tokio::time::timeout(PATIENCE, looking)
-        .await
-        .with_context(|| format!("no answer from {database} within {PATIENCE:?}"))??;
+    let status = look(settings, &database).await?;
     match settings.output {
         OutputFormat::Json => println!("{}", serde_json::to_string(&status)?),
         OutputFormat::Text => println!("{}", status.report(&settings.cache.address(), Utc::now())),
@@ -81,15 +92,12 @@ pub async fn status(settings: &StatusSettings) -> anyhow::Result<Outcome> {
 }
 
 async fn look(settings: &StatusSettings, database: &DatabaseSettings) -> anyhow::Result<Status> {
-    let mut connection = connect_diesel(database).await?;
-    require_tables(&mut connection, database).await?;
+    require_tables(database).await?;
+    let mut connection = StatementClient::connect(database, Statements::Unnamed, STATEMENT).await?;
     let mut redis = settings.cache.connect(CONNECT).await?;
     let there = cache::contents(&mut redis, &settings.cache.keys()).await.context("the cache can't be looked at")?;
-    let last_round: LastRound = cache_rounds::table
-        .select(LastRound::as_select())
-        .first(&mut connection)
-        .await
-        .context("no rounds are kept")?;
+    let all = cache_rounds::table.select(cache_rounds::all_columns);
+    let last_round = LastRound::of(&connection.query_one(&all).await.context("the last round can't be read")?);
     Ok(Status {
         fresh: there.users > 0 && there.products > 0 && !last_round.is_overdue(Utc::now()),
         cached_users: there.users,

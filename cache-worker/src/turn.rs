@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::{ExpressionMethods, QueryResult, QueryableByName, sql_types};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use shared::database::schema::cache_rounds;
+use diesel::{ExpressionMethods, sql_types};
+use shared::database::{SqlError, StatementClient, schema::cache_rounds};
 
 /// Only one instance at a time works on a database. Held by a transaction, not by a session, so that it works behind a
 /// pooler, and goes with the transaction when its instance dies.
@@ -43,24 +42,6 @@ pub enum Claim {
     Busy,
 }
 
-#[derive(QueryableByName)]
-struct Lock {
-    #[diesel(sql_type = sql_types::Bool)]
-    mine: bool,
-}
-
-#[derive(QueryableByName)]
-struct Rounds {
-    #[diesel(sql_type = sql_types::BigInt)]
-    next_epoch: i64,
-    #[diesel(sql_type = sql_types::Timestamptz)]
-    now: DateTime<Utc>,
-    #[diesel(sql_type = sql_types::Timestamptz)]
-    at: DateTime<Utc>,
-    #[diesel(sql_type = sql_types::Nullable<sql_types::Timestamptz>)]
-    due_at: Option<DateTime<Utc>>,
-}
-
 /// In the order in which the server computes them: whoever is stopped once it has the lock loses it in time, even where the
 /// network swallows what is sent to it.
 const LOCK: &str = "SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true), \
@@ -70,38 +51,40 @@ const LOCK: &str = "SELECT set_config('statement_timeout', $1, true), set_config
 const ROUNDS: &str = "SELECT greatest(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS next_epoch, \
      clock_timestamp() AS now, greatest(clock_timestamp(), cached_at + interval '1 microsecond') AS at, due_at FROM cache_rounds";
 
-/// Claims the turn for the transaction that `connection` is in. An instance that hangs or whose connection is cut loses it,
+/// Claims the turn for the transaction that `database` is in. An instance that hangs or whose connection is cut loses it,
 /// and the locks on its rows, `patience` after its last statement at most.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn claim(
-    connection: &mut AsyncPgConnection,
+    database: &mut StatementClient,
     when: When,
     interval: Duration,
     patience: Duration,
-) -> QueryResult<Claim> {
+) -> Result<Claim, SqlError> {
     let lock = diesel::sql_query(LOCK).bind::<sql_types::Text, _>(patience.as_millis().to_string());
-    let lock: Lock = lock.bind::<sql_types::BigInt, _>(ADVISORY_LOCK).get_result(connection).await?;
-    if !lock.mine {
+    let locked = database.query_one(&lock.bind::<sql_types::BigInt, _>(ADVISORY_LOCK)).await?;
+    if !locked.get::<_, bool>("mine") {
         return Ok(Claim::Busy);
     }
     // A statement of its own: one that took the lock would still see the row as it was before.
-    let Rounds { next_epoch, now, at, due_at } = diesel::sql_query(ROUNDS).get_result(connection).await?;
+    let rounds = database.query_one(&diesel::sql_query(ROUNDS)).await?;
+    let (now, due_at) = (rounds.get("now"), rounds.get("due_at"));
     if when == When::Due
         && let Some(wait) = wait(due_at, now, interval)
     {
         return Ok(Claim::NotDue(wait));
     }
-    Ok(Claim::Mine(Turn { epoch: next_epoch, at, now, claimed: Instant::now(), due_at }))
+    let (epoch, at) = (rounds.get("next_epoch"), rounds.get("at"));
+    Ok(Claim::Mine(Turn { epoch, at, now, claimed: Instant::now(), due_at }))
 }
 
 /// Writes down that `epoch` was swapped in, so that the next one is greater.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn spend(connection: &mut AsyncPgConnection, epoch: i64) -> QueryResult<usize> {
-    diesel::update(cache_rounds::table).set(cache_rounds::epoch.eq(epoch)).execute(connection).await
+pub async fn spend(database: &mut StatementClient, epoch: i64) -> Result<u64, SqlError> {
+    database.execute(&diesel::update(cache_rounds::table).set(cache_rounds::epoch.eq(epoch))).await
 }
 
 impl Turn {

@@ -16,14 +16,14 @@ use cache_worker::{
     turn::{ADVISORY_LOCK, When},
 };
 use redis::AsyncCommands;
-use shared::{catalog::User, database::connect_diesel};
+use shared::catalog::User;
 use testbed::{PRODUCTS, Testbed, USERS};
 
 const SIZE: usize = 1_000;
 const AGING: AgingSettings = AgingSettings { interval: Duration::from_secs(50), size: SIZE as u32 };
 
 async fn round_when(bed: &Testbed, when: When) -> Result<Round, RoundError> {
-    let mut connection = connect_diesel(&bed.database).await.unwrap();
+    let mut connection = bed.statements().await;
     run_round(&mut connection, &mut bed.redis().await, &bed.keys(), AGING, when).await
 }
 
@@ -40,7 +40,7 @@ async fn cached(bed: &Testbed) -> Cached {
 }
 
 async fn filled_again(bed: &Testbed) -> Refill {
-    let mut connection = connect_diesel(&bed.database).await.unwrap();
+    let mut connection = bed.statements().await;
     refill(&mut connection, &mut bed.redis().await, &bed.keys(), AGING).await.unwrap()
 }
 

@@ -20,7 +20,7 @@ use consumer::{
     write::{Writing, write},
 };
 use shared::{
-    database::{connect_diesel, migrations::require_tables},
+    database::migrations::require_tables,
     kafka::ensure_topic,
     latency::{LatencyLog, LatencySummary},
     program::{self, Outcome},
@@ -46,7 +46,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         return dead_letters(action, stop).await;
     }
     let database = command.database.settings()?;
-    require_tables(&mut connect_diesel(&database).await?, &database).await?;
+    require_tables(&database).await?;
     ensure_topic(&command.kafka, &command.topic.orders()).await?;
     ensure_topic(&command.kafka, &command.topic.dead_letters()).await?;
     let redis = command.cache.connect_when_used()?;

@@ -21,7 +21,7 @@ use redis::aio::ConnectionManager;
 use secrecy::ExposeSecret;
 use shared::{
     cache::{CacheKeys, CacheSettings},
-    database::{DatabaseArgs, DatabaseSettings, connect},
+    database::{DatabaseArgs, DatabaseSettings, StatementClient, Statements, connect},
     kafka::{KafkaSettings, TopicSettings},
 };
 use tempfile::TempDir;
@@ -156,6 +156,15 @@ impl Testbed {
     /// When it can't be reached.
     pub async fn sql(&self) -> Client {
         connect(&self.database).await.expect("the test's database can be reached")
+    }
+
+    /// A connection to the test's database for statements that Diesel built.
+    ///
+    /// # Panics
+    /// When it can't be reached.
+    pub async fn statements(&self) -> StatementClient {
+        let connecting = StatementClient::connect(&self.database, Statements::Unnamed, Duration::from_secs(30));
+        connecting.await.expect("the test's database can be reached")
     }
 
     /// A connection to Redis.

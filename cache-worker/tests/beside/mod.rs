@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use cache_worker::round::{RoundError, run_round};
-use shared::database::connect_diesel;
 use testbed::Testbed;
 use tokio_postgres::Client;
 
@@ -36,7 +35,7 @@ async fn orders_are_stored_as_fast_while_a_round_hangs_on_redis() {
     insert_orders(&sql, 0, ORDERS).await;
     let before = insert_orders(&sql, 1_000, ORDERS).await;
 
-    let mut connection = connect_diesel(&bed.database).await.unwrap();
+    let mut connection = bed.statements().await;
     proxy.stall();
     let keys = bed.keys();
     let hanging = async {

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use cache_worker::{round::run_round, settings::AgingSettings};
 use redis::AsyncCommands;
-use shared::database::connect_diesel;
 use testbed::Testbed;
 
 use super::{AGING, Round, When};
@@ -33,7 +32,7 @@ async fn each_of_twenty_thousand_rows_comes_round_in_time_while_new_ones_arrive(
     for id in all().await {
         deadlines.insert(id, there.div_ceil(HALF));
     }
-    let mut connection = connect_diesel(&bed.database).await.unwrap();
+    let mut connection = bed.statements().await;
     let aging = AgingSettings { size: 2 * HALF as u32, ..AGING };
     // Long enough for the first to come round twice.
     for round in 1..=2 * ROWS / HALF + 20 {

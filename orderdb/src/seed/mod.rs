@@ -35,8 +35,8 @@ const TODAY: NaiveDate = NaiveDate::from_ymd_opt(2026, 1, 1).expect("a day of th
 /// # Errors
 /// When the database can't be reached, lacks the tables, or refuses a row.
 pub async fn seed(settings: &SeedSettings, database: &DatabaseSettings) -> anyhow::Result<()> {
+    require_tables(database).await?;
     let mut connection = connect_diesel(database).await?;
-    require_tables(&mut connection, database).await?;
     if settings.if_empty && both_have_rows(&mut connection).await? {
         println!("{database} has users and products already");
         return Ok(());

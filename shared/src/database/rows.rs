@@ -20,6 +20,13 @@ macro_rules! row {
             }
         }
 
+        impl From<&tokio_postgres::Row> for $model {
+            /// Of a query that selects the columns of the row.
+            fn from(row: &tokio_postgres::Row) -> Self {
+                Self { $id: row.get::<_, &str>(stringify!($id)).into(), $($column: row.get(stringify!($column))),* }
+            }
+        }
+
         impl From<$model> for $name {
             fn from(model: $model) -> Self {
                 Self { $id: model.$id.to_string(), $($column: model.$column),* }

@@ -42,6 +42,9 @@ pub enum SqlError {
     /// Nothing came back in time. The server is asked to give the statement up, which may come too late.
     #[error("no answer from the database within {0:?}")]
     Deadline(Duration),
+    /// There is no row where one always is.
+    #[error("a row that the migrations make is gone")]
+    NoRow,
     /// Diesel could not write the statement; a fault of ours.
     #[error("the statement can't be built: {0}")]
     Build(#[from] diesel::result::Error),
@@ -59,7 +62,7 @@ impl SqlError {
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Postgres(error) => error.code().map(tokio_postgres::error::SqlState::code),
-            Self::Deadline(_) | Self::Build(_) => None,
+            Self::Deadline(_) | Self::NoRow | Self::Build(_) => None,
         }
     }
 }
@@ -116,6 +119,44 @@ impl StatementClient {
             }
             Statements::Unnamed => self.within(self.client.query_typed(&sql(query)?, &binds.typed())).await,
         }
+    }
+
+    /// Runs a query that always has a row, and gives the first.
+    ///
+    /// # Errors
+    /// As [`Self::execute`], or when there is none.
+    pub async fn query_one<Q: QueryFragment<Pg>>(&mut self, query: &Q) -> Result<Row, SqlError> {
+        self.query(query).await?.into_iter().next().ok_or(SqlError::NoRow)
+    }
+
+    /// Runs `work` in a transaction, which is committed when it succeeds and rolled back when it fails.
+    ///
+    /// # Errors
+    /// Those of `work`, and of the commit, after which the transaction may have been committed all the same.
+    pub async fn transaction<T, E: From<SqlError>>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.batch("BEGIN").await?;
+        match work(self).await {
+            Ok(done) => {
+                self.batch("COMMIT").await?;
+                Ok(done)
+            }
+            Err(error) => {
+                // Where even that fails, the server does it when the connection goes.
+                let _ = self.batch("ROLLBACK").await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs statements without values, one after the other.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub async fn batch(&mut self, sql: &str) -> Result<(), SqlError> {
+        self.within(self.client.batch_execute(sql)).await
     }
 
     async fn within<T>(&self, call: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, SqlError> {
