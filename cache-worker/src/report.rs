@@ -1,7 +1,5 @@
 //! What a round did, for logs and metrics.
 
-use chrono::Utc;
-
 use crate::{
     health::{Health, Obstacle},
     metrics,
@@ -39,7 +37,6 @@ pub fn report(round: Round, database: &impl std::fmt::Display, health: &Health) 
 
 fn report_cached(cached: Cached) {
     let Cached { users, products, took, .. } = cached;
-    ::metrics::gauge!(metrics::REFRESHED_AT).set(Utc::now().timestamp_millis() as f64 / 1_000.0);
     ::metrics::histogram!(metrics::ROUND_SECONDS).record(took.as_secs_f64());
     for (table, share) in [("users", users), ("products", products)] {
         ::metrics::counter!(metrics::ROWS, "table" => table, "age" => "new").increment(share.new as u64);
