@@ -29,7 +29,10 @@ impl Sink {
         let listen = address.to_string();
         let arguments = arguments.iter().copied().chain(["--listen", &listen]);
         let consumer = Program::start("consumer", "consumer", arguments, &bed.environment(), bed.folder()).unwrap();
-        Self { bed, producer, consumer, address }
+        let sink = Self { bed, producer, consumer, address };
+        // What it needs at the start is there: what a test takes from it, it takes from a consumer at work.
+        sink.says("partitions assigned").await;
+        sink
     }
 
     /// All in one partition.
@@ -46,7 +49,8 @@ impl Sink {
 
     async fn says(&self, what: &str) {
         let said = async || self.consumer.log().contains(what);
-        testbed::eventually(&format!("the consumer says {what:?}"), PATIENCE, said).await;
+        let waiting = tokio::time::timeout(PATIENCE, testbed::eventually("it says so", PATIENCE * 2, said));
+        assert!(waiting.await.is_ok(), "{what:?} is not in:\n{}", self.consumer.log());
     }
 
     /// Sets something for every session of the test's database, and ends those that there are.
@@ -126,7 +130,6 @@ async fn a_batch_that_a_deadlock_costs_is_stored_all_the_same() {
 async fn a_writer_that_hangs_for_no_known_reason_ends_the_instance_and_another_one_stores_the_orders() {
     let patient = ["--statement-deadline", "2m", "--stuck-after", "4s", "--stop-deadline", "1s"];
     let mut sink = Sink::start("stuck", &patient).await;
-    sink.says("partitions assigned").await;
     let other = sink.bed.sql().await;
     other.batch_execute("BEGIN; LOCK TABLE orders IN SHARE MODE").await.unwrap();
     sink.send(0..50).await;
