@@ -45,8 +45,8 @@ pub enum BenchAction {
 /// A bench of the consumer. The brokers and the database must take connections without TLS: the others are not set up for it.
 #[derive(Clone, Debug, Args)]
 pub struct SinkBenchSettings {
-    /// Orders that each stores in a round.
-    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1_000..=2_000_000))]
+    /// Orders that each stores in a round: fewer would be stored between two looks at the table.
+    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(100_000..=2_000_000))]
     pub orders: u64,
     /// Rounds that count; one more goes before them to warm everything up.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
