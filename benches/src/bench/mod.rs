@@ -8,6 +8,18 @@ pub mod perf_test;
 pub mod producer;
 pub mod sink;
 
+use serde::Serialize;
+use shared::{program::OutputFormat, report::Report};
+
+/// Prints what a bench found.
+fn print<Found: Serialize>(found: &Found, output: OutputFormat, report: fn(&Found) -> Report) -> anyhow::Result<()> {
+    match output {
+        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(found)?),
+        OutputFormat::Text => println!("{}", report(found)),
+    }
+    Ok(())
+}
+
 /// The middle one, or the middle between the two in the middle.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

@@ -7,15 +7,9 @@ use anyhow::{Context, bail, ensure};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use secrecy::ExposeSecret;
 use serde::Serialize;
-use shared::{
-    kafka::ensure_topic,
-    ledger::RunSummary,
-    order_id::RunTag,
-    program::{Outcome, OutputFormat},
-    report::Report,
-};
+use shared::{kafka::ensure_topic, ledger::RunSummary, order_id::RunTag, program::Outcome, report::Report};
 
-use super::{bare_loop, median, perf_test};
+use super::{bare_loop, median, perf_test, print};
 use crate::{programs::command, settings::ProducerBenchSettings};
 
 /// Records made beforehand; the loops go through them again and again.
@@ -57,10 +51,7 @@ pub async fn bench_producer(settings: ProducerBenchSettings) -> anyhow::Result<O
     let admin: AdminClient<_> = settings.kafka.client(&[]).create()?;
     admin.delete_topics(&[&topic.topic], &AdminOptions::new()).await.context("the bench's topic can't be deleted")?;
     let result = measured?;
-    match settings.output {
-        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(&result)?),
-        OutputFormat::Text => println!("{}", report(&result)),
-    }
+    print(&result, settings.output, report)?;
     Ok(Outcome::Valid)
 }
 

@@ -9,11 +9,7 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Context, bail};
 use serde::Serialize;
 use shared::{
-    database::connect,
-    kafka::ensure_topic,
-    latency::LatencySummary,
-    ledger::RunSummary,
-    program::{Outcome, OutputFormat},
+    database::connect, kafka::ensure_topic, latency::LatencySummary, ledger::RunSummary, program::Outcome,
     report::Report,
 };
 use tokio_util::sync::CancellationToken;
@@ -22,7 +18,7 @@ use self::{
     lookups::{Lookups, look_up},
     statements::Statements,
 };
-use super::{corner::Corner, median};
+use super::{corner::Corner, median, print};
 use crate::{
     metrics,
     programs::{Program, free_address},
@@ -93,10 +89,7 @@ pub async fn bench_cache(settings: CacheBenchSettings, stop: &CancellationToken)
     let cleaned = corner.clean().await;
     let result = measured.context("interrupted")??;
     cleaned?;
-    match settings.output {
-        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(&result)?),
-        OutputFormat::Text => println!("{}", report(&result)),
-    }
+    print(&result, settings.output, report)?;
     Ok(Outcome::Valid)
 }
 

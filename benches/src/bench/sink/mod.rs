@@ -11,17 +11,14 @@ use std::{process::Stdio, sync::Arc};
 
 use anyhow::{Context, bail};
 use serde::Serialize;
-use shared::{
-    program::{Outcome, OutputFormat},
-    report::Report,
-};
+use shared::{program::Outcome, report::Report};
 use tokio_util::sync::CancellationToken;
 
 use self::{
     copy::{StoredOrder, copy, stored_orders},
     debezium::{Connect, Setup},
 };
-use super::{corner::Corner, median};
+use super::{corner::Corner, median, print};
 use crate::settings::SinkBenchSettings;
 
 /// Who takes part.
@@ -68,10 +65,7 @@ pub async fn bench_sink(settings: SinkBenchSettings, stop: &CancellationToken) -
     let cleaned = corner.clean().await;
     let result = measured.context("interrupted")??;
     cleaned?;
-    match settings.output {
-        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(&result)?),
-        OutputFormat::Text => println!("{}", report(&result)),
-    }
+    print(&result, settings.output, report)?;
     Ok(Outcome::Valid)
 }
 
