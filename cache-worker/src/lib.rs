@@ -2,8 +2,8 @@
 //!
 //! A round takes its [`turn`], [`select`]s the rows that are due, [`swap`]s them into Redis, and marks them in the same
 //! transaction that locked them ([`round`]); [`schedule`] runs a round whenever one is due, fills a Redis that lost its rows,
-//! and survives what dies meanwhile, which is in its [`health`]; a [`report`] tells of each round. [`freshness`] is how far the tables have come round, for
-//! metrics and for [`status`]; [`reset`] begins anew.
+//! and survives what dies meanwhile, which is in its [`health`]; a [`report`] tells of each round. [`freshness`] is how far
+//! the tables have come round, for metrics and for [`status`]; [`reset`] begins anew.
 
 pub mod freshness;
 pub mod health;

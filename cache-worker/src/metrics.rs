@@ -12,7 +12,7 @@ pub const ROUND_SECONDS: &str = "orderflow_cache_round_seconds";
 pub const REFRESHED_AT: &str = "orderflow_cache_refreshed_at_seconds";
 /// Rows in Redis, by `table`.
 pub const CACHED_ROWS: &str = "orderflow_cache_cached_rows";
-/// Rows of a `table`, after the last round of this instance.
+/// Rows of a `table`, when this instance last counted them, after a round.
 pub const TABLE_ROWS: &str = "orderflow_cache_table_rows";
 /// Those of them that were never cached.
 pub const NEVER_CACHED: &str = "orderflow_cache_never_cached_rows";

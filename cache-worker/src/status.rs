@@ -147,6 +147,7 @@ impl Status {
         let Some(due_at) = round.due_at else { return };
         match (due_at - now).to_std() {
             Ok(wait) => report.line("next round", format!("in {}", span(wait)), ""),
+            Err(_) if !round.is_overdue(now) => report.line("next round", "now", ""),
             Err(_) => report.line("next round", ago(due_at, now), "overdue: is a cache-worker running?"),
         }
     }
