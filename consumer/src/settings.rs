@@ -113,11 +113,11 @@ pub struct DlqSettings {
 /// How the members of a group share its partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GroupProtocol {
-    /// The brokers' where they have it, else the classic one.
+    /// Classic, until librdkafka's client of the other protocol has proved reliable.
     Auto,
-    /// The brokers assign (KIP-848; brokers from 4.0 on).
+    /// The brokers assign the partitions (KIP-848; brokers from 4.0 on). librdkafka may leave a partition without an owner.
     Consumer,
-    /// A member assigns, cooperative-sticky.
+    /// A member assigns the partitions, cooperative-sticky.
     Classic,
 }
 
@@ -135,7 +135,7 @@ pub struct GroupSettings {
     #[arg(long, env = "CONSUMER_INSTANCE_ID", help_heading = "Group")]
     pub instance_id: Option<String>,
     /// At a stop, a static member leaves for good (to scale down) rather than for a moment: others take over at once.
-    /// Takes the classic protocol.
+    /// Needs the classic protocol.
     #[arg(long, requires = "instance_id", help_heading = "Group")]
     pub leave: bool,
     /// What to do about a committed offset that the topic doesn't have (any more): records may have been deleted unread.
