@@ -100,14 +100,17 @@ mod short {
 
     /// As before Kafka 4.0.
     #[tokio::test]
-    async fn brokers_without_the_consumer_group_protocol_are_served_by_default_and_a_consumer_that_asks_for_it_says_so() {
+    async fn brokers_without_the_consumer_group_protocol_are_served_by_default_and_a_consumer_that_asks_for_it_says_so()
+    {
         let features = ["kafka-tool", "kafka-features"];
         stack(&[&features[..], &["downgrade", "--feature", "group.version=0"]].concat()).await;
         let mut scenario = Scenario::start("classic", 500, "4s", 2).await;
         let run = scenario.produce_and(500, async |line| drop(line.take_consumer())).await;
         scenario.assert_whole(&run).await;
         let arguments = ["--group-protocol", "consumer", "--group", "another"];
-        let mut asking = Program::start("asking", "consumer", arguments, &scenario.bed.environment(), scenario.bed.folder()).unwrap();
+        let mut asking =
+            Program::start("asking", "consumer", arguments, &scenario.bed.environment(), scenario.bed.folder())
+                .unwrap();
         let (status, log) = tokio::task::spawn_blocking(move || (asking.wait(PATIENCE), asking.log())).await.unwrap();
         assert_eq!(status.unwrap().code(), Some(1), "{log}");
         assert!(log.contains("use --group-protocol classic or auto"), "{log}");
