@@ -159,14 +159,11 @@ async fn a_killed_producers_run_can_be_audited() {
 async fn a_run_of_two_producers_with_orders_wrong_on_purpose_is_audited_as_one() {
     let mut scenario = Scenario::start("shared_run", 500, "4s", 2).await;
     let start_at = (chrono::Utc::now() + Duration::from_secs(5)).to_rfc3339();
-    let producers = ["1/2", "2/2"].map(|instance| {
+    let producers = ["1/2", "2/2"].map(|shard| {
         let mut producer = command("producer").unwrap();
         let arguments =
             ["--rate", "500", "--count", "2000", "--invalid", "5%", "--run-id", "shared", "--output", "json"];
-        producer
-            .args(arguments)
-            .args(["--start-at", &start_at, "--instance", instance])
-            .envs(scenario.bed.environment());
+        producer.args(arguments).args(["--start-at", &start_at, "--shard", shard]).envs(scenario.bed.environment());
         producer.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     });
     let mut invalid = 0;
@@ -187,7 +184,7 @@ async fn a_run_of_two_producers_with_orders_wrong_on_purpose_is_audited_as_one()
     std::fs::remove_dir_all(scenario.bed.runs().join("shared/1-of-2")).unwrap();
     let runs = RunsDirectory { runs_dir: scenario.bed.runs() };
     let error = runs.read(&"shared".parse().unwrap()).unwrap_err().to_string();
-    assert!(error.contains("instance 1/2 is missing"), "{error}");
+    assert!(error.contains("shard 1/2 is missing"), "{error}");
     scenario.end().await;
 }
 

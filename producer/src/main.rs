@@ -23,7 +23,7 @@ use producer::{
 use shared::{
     kafka::ensure_topic,
     latency::LatencyLog,
-    ledger::{Instance, Journal, Run, RunId, RunSummary, Verdict},
+    ledger::{Journal, Run, RunId, RunSummary, Shard, Verdict},
     program::{self, Outcome, OutputFormat},
     shutdown, telemetry,
 };
@@ -45,7 +45,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     let stop = shutdown::on_signal()?;
     let seed = command.orders.seed.unwrap_or_else(|| command.run.seed());
     command.check().unwrap_or_else(|wrong| wrong.exit());
-    let pacer = command.load.pacer(seed).unwrap_or_else(|wrong| wrong.exit()).of_instance(command.run.instance());
+    let pacer = command.load.pacer(seed).unwrap_or_else(|wrong| wrong.exit()).of_shard(command.run.shard());
     let partitions = ensure_topic(&command.kafka, &command.topic.orders()).await?;
     let source = command.orders.source();
     let opened = sample::open(&source, &command.cache, command.load.samples_a_batch(), seed).await?;
@@ -54,12 +54,12 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
 
     let (run, start, journal) = begin(&command, seed)?;
     if let (Source::Snapshot { .. }, Samples::Fixed(catalog)) = (&source, &opened.samples) {
-        catalog.write(&command.run.runs.folder_of(&run.run_id, run.instance).join("catalog.jsonl"))?;
+        catalog.write(&command.run.runs.shard_folder(&run.run_id, run.shard).join("catalog.jsonl"))?;
     }
     let latency_log = latency_log(&command, &run)?;
-    match run.instance {
-        Instance::ALONE => tracing::info!(run = %run.run_id, "sending"),
-        instance => tracing::info!(run = %run.run_id, %instance, "sending"),
+    match run.shard {
+        Shard::SINGLE => tracing::info!(run = %run.run_id, "sending"),
+        shard => tracing::info!(run = %run.run_id, %shard, "sending"),
     }
 
     let delivery = Delivery::new(start, command.load.warm_up);
@@ -92,7 +92,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     if tokio::time::timeout(Duration::from_millis(100), showing).await.is_err() {
         tracing::debug!("the progress was not shown to its end");
     }
-    let summary = report::summarize(run.run_id, run.instance, &command.load, &sent, &recorded.tally);
+    let summary = report::summarize(run.run_id, run.shard, &command.load, &sent, &recorded.tally);
     end(&command, &summary, recorded.unkept, sent.fatal)
 }
 
@@ -103,7 +103,7 @@ fn begin(command: &Command, seed: u64) -> anyhow::Result<(Run, Start, Journal)> 
     let tag = command.run.tag();
     let mut run = Run {
         run_id: command.run.run_id.clone().unwrap_or_else(|| RunId::new(start.at, tag)),
-        instance: command.run.instance(),
+        shard: command.run.shard(),
         tag,
         started_at: start.at,
         topic: command.topic.topic.clone(),
@@ -141,7 +141,7 @@ fn start(load: &LoadSettings) -> anyhow::Result<Start> {
 }
 
 fn latency_log(command: &Command, run: &Run) -> anyhow::Result<LatencyLog> {
-    let beside = || command.run.runs.folder_of(&run.run_id, run.instance);
+    let beside = || command.run.runs.shard_folder(&run.run_id, run.shard);
     let folder = command.run.stats_dir.clone().unwrap_or_else(beside);
     let name = format!("producer-{}-{}", run.run_id, run.tag);
     LatencyLog::open(&folder, &name).with_context(|| format!("the latency log can't be kept in {}", folder.display()))

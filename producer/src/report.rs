@@ -5,7 +5,7 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 use roaring::RoaringTreemap;
 use shared::{
     latency::LatencySummary,
-    ledger::{Counts, Instance, JournalContents, RunId, RunSummary, Verdict},
+    ledger::{Counts, JournalContents, RunId, RunSummary, Shard, Verdict},
     report::Report,
     telemetry::Readiness,
 };
@@ -24,9 +24,9 @@ pub const HICCUP: Duration = Duration::from_millis(250);
 /// Orders that are on their way for this long without one being acknowledged are a sign that the brokers are gone.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Sums up `tally`, the whole of what `instance` did in its run, of orders that were to be sent by `load`. What neither was
+/// Sums up `tally`, the whole of what `shard` did in its run, of orders that were to be sent by `load`. What neither was
 /// acknowledged nor has surely failed is of unknown fate.
-pub fn summarize(run_id: RunId, instance: Instance, load: &LoadSettings, sent: &Sent, tally: &Tally) -> RunSummary {
+pub fn summarize(run_id: RunId, shard: Shard, load: &LoadSettings, sent: &Sent, tally: &Tally) -> RunSummary {
     let (counts, warm_up) =
         (counts(tally.measured, sent.skipped.measured), counts(tally.warm_up, sent.skipped.warm_up));
     let since_start = |nanos: i64| (nanos as f64 / 1e9 - load.warm_up.as_secs_f64()).max(0.0);
@@ -45,14 +45,14 @@ pub fn summarize(run_id: RunId, instance: Instance, load: &LoadSettings, sent: &
         Some(timing) => {
             let mean = counts.scheduled as f64 / timing.length.as_secs_f64();
             let delay = if timing.is_out_of_bounds(timing.tail) { timing.tail } else { late };
-            (Some(load.fixed_rate(instance).unwrap_or(mean)), (timing.length + delay).as_secs_f64())
+            (Some(load.fixed_rate(shard).unwrap_or(mean)), (timing.length + delay).as_secs_f64())
         }
         None => (None, seconds),
     };
     let rate_achieved = counts.acknowledged as f64 / over;
     RunSummary {
         run_id,
-        instance,
+        shard,
         rate_asked,
         rate_achieved: if rate_achieved.is_finite() { rate_achieved } else { 0.0 },
         seconds,
@@ -116,11 +116,11 @@ fn verdict(counts: Counts, warm_up: Counts, timing: Option<Timing>) -> Verdict {
 
 /// The summary for a person.
 pub fn table(summary: &RunSummary) -> Report {
-    let instance = match summary.instance {
-        Instance::ALONE => String::new(),
-        instance => format!(", instance {instance}"),
+    let shard = match summary.shard {
+        Shard::SINGLE => String::new(),
+        shard => format!(", shard {shard}"),
     };
-    let mut report = Report::about("run", &format!("{}{instance}", summary.run_id));
+    let mut report = Report::about("run", &format!("{}{shard}", summary.run_id));
     let asked = match summary.rate_asked {
         Some(asked) => format!("{asked}/s asked, {:+.3} %", (summary.rate_achieved / asked - 1.0) * 100.0),
         None => "as many as the brokers acknowledged".to_owned(),

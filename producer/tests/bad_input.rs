@@ -45,7 +45,7 @@ fn flags_that_contradict_each_other_are_wrong_usage() {
         (&["--rate", "1", "--count", "1", "--duration", "1s"][..], "cannot be used with"),
         (&["--rate", "1", "--steps", "1:1s"], "cannot be used with"),
         (&["--rate", "1", "--catalog", "f", "--snapshot"], "cannot be used with"),
-        (&["--rate", "1", "--instance", "1/2", "--run-id", "r"], "--start-at"),
+        (&["--rate", "1", "--shard", "1/2", "--run-id", "r"], "--start-at"),
     ] {
         assert_refused(&producer(&[], arguments), 2, &[says]);
     }

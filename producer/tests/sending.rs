@@ -116,8 +116,8 @@ async fn a_run_can_be_repeated_byte_for_byte_even_by_several_producers() {
 
     // Each of several has its own tag; but for that, together they send what one alone does.
     let shared: Vec<Child> = ["1/3", "2/3", "3/3"]
-        .map(|instance| {
-            let mine = ["--instance", instance, "--runs-dir", &folder, "--run-id", "shared"];
+        .map(|shard| {
+            let mine = ["--shard", shard, "--runs-dir", &folder, "--run-id", "shared"];
             let arguments = [&common[..common.len() - 2], &then, &again, &mine].concat();
             command(&third, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
         })

@@ -185,7 +185,7 @@ mod tests {
 
     use chrono::DateTime;
     use shared::{
-        ledger::{Counts, Instance, Run, Verdict},
+        ledger::{Counts, Run, Shard, Verdict},
         order_id::RunTag,
     };
 
@@ -194,7 +194,7 @@ mod tests {
     fn summary(unknown: u64) -> RunSummary {
         RunSummary {
             run_id: "r".parse().unwrap(),
-            instance: Instance::ALONE,
+            shard: Shard::SINGLE,
             rate_asked: None,
             rate_achieved: 1.0,
             seconds: 1.0,
@@ -226,7 +226,7 @@ mod tests {
             ledgers: vec![Ledger {
                 run: Run {
                     run_id: "r".parse().unwrap(),
-                    instance: Instance::ALONE,
+                    shard: Shard::SINGLE,
                     tag: RunTag::random(),
                     started_at: DateTime::UNIX_EPOCH,
                     topic: "orders".to_owned(),

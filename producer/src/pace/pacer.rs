@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::ledger::Instance;
+use shared::ledger::Shard;
 
 use super::arrivals::Arrivals;
 
@@ -29,7 +29,7 @@ pub enum End {
 /// An order to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Which of the run's orders it is, counted from 0; skipped ones and those of other instances are counted.
+    /// Which of the run's orders it is, counted from 0; skipped ones and those of other shards are counted.
     pub number: u64,
     /// When it was due, in nanoseconds after the start.
     pub due: u64,
@@ -55,7 +55,7 @@ pub struct Pacer {
     end: End,
     warm_up: u64,
     catch_up: u64,
-    instance: Instance,
+    shard: Shard,
     number: u64,
     measured: u64,
     skipped: Skipped,
@@ -74,20 +74,20 @@ impl Pacer {
     /// A pacer at its first order. Orders due within `warm_up` are sent before the run proper.
     pub fn new(pace: Pace, end: End, warm_up: Duration, catch_up: Duration) -> Self {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let (warm_up, catch_up, instance) = (nanos(warm_up), nanos(catch_up), Instance::ALONE);
-        Self { pace, end, warm_up, catch_up, instance, number: 0, measured: 0, skipped: Skipped::default() }
+        let (warm_up, catch_up, shard) = (nanos(warm_up), nanos(catch_up), Shard::SINGLE);
+        Self { pace, end, warm_up, catch_up, shard, number: 0, measured: 0, skipped: Skipped::default() }
     }
 
-    /// The part of the schedule that is `instance`'s.
-    pub fn of_instance(self, instance: Instance) -> Self {
+    /// The part of the schedule that is `shard`'s.
+    pub fn of_shard(self, shard: Shard) -> Self {
         match (&self.pace, self.end) {
-            (Pace::Scheduled(_), _) => Self { instance, ..self },
-            // Without a schedule an instance sees its own orders alone.
+            (Pace::Scheduled(_), _) => Self { shard, ..self },
+            // Without a schedule a shard sees its own orders alone.
             (Pace::Unpaced, End::Orders(orders)) => {
-                let end = End::Orders(instance.share_of(orders));
-                Self { instance, number: instance.first(), end, ..self }
+                let end = End::Orders(shard.share_of(orders));
+                Self { shard, number: shard.first(), end, ..self }
             }
-            (Pace::Unpaced, _) => Self { instance, number: instance.first(), ..self },
+            (Pace::Unpaced, _) => Self { shard, number: shard.first(), ..self },
         }
     }
 
@@ -106,7 +106,7 @@ impl Pacer {
                 return Next::WaitUntil(due);
             }
             let order = self.take(due);
-            if !self.instance.has(order.number) {
+            if !self.shard.has(order.number) {
                 continue;
             }
             if !self.is_too_late(order, now) {
@@ -153,7 +153,7 @@ impl Pacer {
                 arrivals.next();
                 1
             }
-            Pace::Unpaced => self.instance.stride(),
+            Pace::Unpaced => self.shard.stride(),
         };
         if due >= self.warm_up {
             self.measured += 1;
@@ -193,9 +193,9 @@ impl Pacer {
     /// Number of orders that the whole run has, for a progress bar; expected only, where arrivals are random.
     pub fn expected(&self) -> Option<u64> {
         match (&self.pace, self.end) {
-            (Pace::Scheduled(arrivals), End::At(end)) => Some(self.instance.share_of(arrivals.before(end))),
+            (Pace::Scheduled(arrivals), End::At(end)) => Some(self.shard.share_of(arrivals.before(end))),
             (Pace::Scheduled(arrivals), End::Orders(orders)) => {
-                Some(self.instance.share_of(arrivals.before(self.warm_up) + orders))
+                Some(self.shard.share_of(arrivals.before(self.warm_up) + orders))
             }
             (Pace::Unpaced, End::Orders(orders)) => Some(orders),
             (Pace::Unpaced, End::At(_)) | (_, End::Open) => None,
@@ -206,7 +206,7 @@ impl Pacer {
     /// where arrivals are random.
     pub fn due_by(&self, now: u64) -> Option<u64> {
         let Pace::Scheduled(arrivals) = &self.pace else { return None };
-        let due = self.instance.share_of(arrivals.before(now));
+        let due = self.shard.share_of(arrivals.before(now));
         Some(self.expected().map_or(due, |all| due.min(all)))
     }
 }
@@ -308,8 +308,8 @@ mod tests {
         };
         let whole: Vec<Order> = orders(all.clone()).collect();
         let mut shared = Vec::new();
-        for instance in "1/3".parse::<Instance>().unwrap().all() {
-            let mine = all.clone().of_instance(instance);
+        for shard in "1/3".parse::<Shard>().unwrap().all() {
+            let mine = all.clone().of_shard(shard);
             let expected = mine.expected();
             assert_eq!(mine.due_by(u64::MAX), expected);
             let before = shared.len();
@@ -319,7 +319,7 @@ mod tests {
         shared.sort_by_key(|order| order.number);
         assert_eq!(shared, whole);
         let unpaced = Pacer::new(Pace::Unpaced, End::Orders(10), Duration::ZERO, Duration::ZERO);
-        let second: Vec<u64> = orders(unpaced.of_instance("2/4".parse().unwrap())).map(|order| order.number).collect();
+        let second: Vec<u64> = orders(unpaced.of_shard("2/4".parse().unwrap())).map(|order| order.number).collect();
         assert_eq!(second, [1, 5, 9]);
     }
 

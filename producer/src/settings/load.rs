@@ -2,7 +2,7 @@ use std::{str::FromStr, time::Duration};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use shared::{ledger::Instance, order_id::Sequence, program::positive_duration};
+use shared::{ledger::Shard, order_id::Sequence, program::positive_duration};
 
 use super::wrong_usage;
 use crate::pace::{Arrival, Arrivals, Burst, End, InvalidRate, Pace, Pacer, Profile, Rate, Step};
@@ -103,13 +103,13 @@ impl LoadSettings {
         }
     }
 
-    /// Orders a second that `instance` was asked for, when that is one number.
-    pub fn fixed_rate(&self, instance: Instance) -> Option<f64> {
+    /// Orders a second that `shard` was asked for, when that is one number.
+    pub fn fixed_rate(&self, shard: Shard) -> Option<f64> {
         match self.rate {
             Some(AskedRate::Fixed(rate))
                 if self.ramp_up.is_none() && self.burst.is_none() && self.arrival == Arrival::Constant =>
             {
-                Some(rate.per_second() / instance.stride() as f64)
+                Some(rate.per_second() / shard.stride() as f64)
             }
             _ => None,
         }
@@ -180,8 +180,8 @@ mod tests {
             &["--rate", "1", "--invalid", "101%"],
             &["--rate", "1", "--catalog", "f", "--snapshot"],
             &["--rate", "1", "--backdate"],
-            &["--rate", "1", "--instance", "2/4"],
-            &["--rate", "1", "--instance", "5/4", "--run-id", "r", "--start-at", "2026-01-31T09:00:00Z"],
+            &["--rate", "1", "--shard", "2/4"],
+            &["--rate", "1", "--shard", "5/4", "--run-id", "r", "--start-at", "2026-01-31T09:00:00Z"],
             &["--rate", "1e9"],
             &[],
         ] {

@@ -68,7 +68,7 @@ impl Command {
     /// # Errors
     /// Says which, as wrong usage.
     pub fn check(&self) -> Result<(), clap::Error> {
-        for (key, value) in self.kafka.given() {
+        for (key, value) in self.kafka.extra_settings() {
             let weakens = match key.as_str() {
                 "acks" | "request.required.acks" => !["all", "-1"].contains(&value.as_str()),
                 "enable.idempotence" => value != "true",
@@ -79,8 +79,8 @@ impl Command {
                 return Err(wrong_usage(&format!("--kafka-config {key}={value} is not for the producer: {what}")));
             }
         }
-        if self.run.instance.is_some() && matches!(self.orders.source(), Source::Snapshot { .. }) {
-            let what = "--instance with --snapshot or --skew needs a --catalog: each would take a snapshot of its own";
+        if self.run.shard.is_some() && matches!(self.orders.source(), Source::Snapshot { .. }) {
+            let what = "--shard with --snapshot or --skew needs a --catalog: each would take a snapshot of its own";
             return Err(wrong_usage(what));
         }
         Ok(())

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use shared::{
-    ledger::{Instance, RunId, RunsDirectory},
+    ledger::{RunId, RunsDirectory, Shard},
     order_id::RunTag,
 };
 
@@ -17,8 +17,8 @@ pub struct RunSettings {
     pub run_id: Option<RunId>,
     /// Share the run with other producers: 2/4 is the second of four, and sends every fourth order of the whole rate or
     /// count. All of them are given the same settings but for this one; the audit merges their ledgers.
-    #[arg(long, value_name = "NUMBER/OF", requires_all = ["run_id", "start_at"], help_heading = "Run ledger")]
-    pub instance: Option<Instance>,
+    #[arg(long, alias = "instance", value_name = "NUMBER/OF", requires_all = ["run_id", "start_at"], help_heading = "Run ledger")]
+    pub shard: Option<Shard>,
     /// Where the latency log goes; beside the ledger when not given.
     #[arg(long, value_name = "FOLDER", help_heading = "Run ledger")]
     pub stats_dir: Option<PathBuf>,
@@ -26,16 +26,16 @@ pub struct RunSettings {
 
 impl RunSettings {
     /// Which of the run's producers this is.
-    pub fn instance(&self) -> Instance {
-        self.instance.unwrap_or_default()
+    pub fn shard(&self) -> Shard {
+        self.shard.unwrap_or_default()
     }
 
     /// Marks the orders: drawn at random, or by the run's name, so that the same run has the same orders again.
     pub fn tag(&self) -> RunTag {
-        self.run_id.as_ref().map_or_else(RunTag::random, |id| id.tag(self.instance()))
+        self.run_id.as_ref().map_or_else(RunTag::random, |id| id.tag(self.shard()))
     }
 
-    /// What chance begins with when no other number was asked for: instances of a run must agree.
+    /// What chance begins with when no other number was asked for: shards of a run must agree.
     pub fn seed(&self) -> u64 {
         self.run_id.as_ref().map_or_else(rand::random, RunId::seed)
     }

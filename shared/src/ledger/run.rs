@@ -11,8 +11,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    instance::Instance,
     journal::{Journal, JournalContents, read_journal},
+    shard::Shard,
 };
 use crate::{latency::LatencySummary, order_id::RunTag};
 
@@ -40,9 +40,9 @@ impl RunId {
         Self(format!("{}-{tag}", started_at.format("%Y%m%d-%H%M%S")))
     }
 
-    /// The tag of `instance`'s orders, the same each time; those of a run's instances differ.
-    pub fn tag(&self, instance: Instance) -> RunTag {
-        RunTag::near(crc32fast::hash(self.0.as_bytes()), instance.first())
+    /// The tag of `shard`'s orders, the same each time; those of a run's shards differ.
+    pub fn tag(&self, shard: Shard) -> RunTag {
+        RunTag::near(crc32fast::hash(self.0.as_bytes()), shard.first())
     }
 
     /// A number that stands for the name, for whatever is to be drawn at random but the same again.
@@ -87,8 +87,8 @@ pub struct Run {
     /// The run's name.
     pub run_id: RunId,
     /// Which of the run's producers this is.
-    #[serde(default)]
-    pub instance: Instance,
+    #[serde(default, alias = "instance")]
+    pub shard: Shard,
     /// Marks the orders.
     pub tag: RunTag,
     /// When its first order is due.
@@ -160,8 +160,8 @@ pub struct RunSummary {
     /// The run's name.
     pub run_id: RunId,
     /// Which of the run's producers this is.
-    #[serde(default)]
-    pub instance: Instance,
+    #[serde(default, alias = "instance")]
+    pub shard: Shard,
     /// Orders a second that were asked for, over the whole schedule; none when it was as many as possible.
     pub rate_asked: Option<f64>,
     /// Orders a second that were acknowledged: over the schedule's length and how late its last order was sent, or
@@ -207,9 +207,9 @@ impl RunsDirectory {
     }
 
     /// The folder of one producer's part of a run: the run's own, or one in it where several share the run.
-    pub fn folder_of(&self, id: &RunId, instance: Instance) -> PathBuf {
+    pub fn shard_folder(&self, id: &RunId, shard: Shard) -> PathBuf {
         let folder = self.folder(id);
-        if instance == Instance::ALONE { folder } else { folder.join(instance.to_string().replace('/', "-of-")) }
+        if shard == Shard::SINGLE { folder } else { folder.join(shard.to_string().replace('/', "-of-")) }
     }
 
     /// Makes the producer's folder with `run.json` and an empty journal in it.
@@ -217,7 +217,7 @@ impl RunsDirectory {
     /// # Errors
     /// When the run exists already, or the folder can't be written.
     pub fn create(&self, run: &Run) -> anyhow::Result<Journal> {
-        let folder = self.folder_of(&run.run_id, run.instance);
+        let folder = self.shard_folder(&run.run_id, run.shard);
         ensure!(!folder.join(RUN).exists(), "run {} exists already in {}", run.run_id, folder.display());
         let refused = || {
             format!(
@@ -238,8 +238,8 @@ impl RunsDirectory {
     /// # Errors
     /// When the disk takes no more.
     pub fn describe(&self, run: &Run) -> anyhow::Result<()> {
-        let path = self.folder_of(&run.run_id, run.instance).join(RUN);
-        write_whole(&path, &serde_json::to_vec_pretty(run)?)
+        let path = self.shard_folder(&run.run_id, run.shard).join(RUN);
+        write_atomically(&path, &serde_json::to_vec_pretty(run)?)
             .with_context(|| format!("the run ledger can't be kept in {}", path.display()))
     }
 
@@ -248,15 +248,15 @@ impl RunsDirectory {
     /// # Errors
     /// When the disk takes no more.
     pub fn finish(&self, summary: &RunSummary) -> anyhow::Result<()> {
-        let path = self.folder_of(&summary.run_id, summary.instance).join(SUMMARY);
-        write_whole(&path, &serde_json::to_vec_pretty(summary)?)
+        let path = self.shard_folder(&summary.run_id, summary.shard).join(SUMMARY);
+        write_atomically(&path, &serde_json::to_vec_pretty(summary)?)
             .with_context(|| format!("the run's summary can't be written to {}", path.display()))
     }
 
     /// Reads what is known of a run: one ledger a producer, in their order. There is at least one.
     ///
     /// # Errors
-    /// When there is no such run here, one of its ledgers is damaged, or that of an instance is not here.
+    /// When there is no such run here, one of its ledgers is damaged, or that of a shard is not here.
     pub fn read(&self, id: &RunId) -> anyhow::Result<Vec<Ledger>> {
         let folder = self.folder(id);
         let nothing = || format!("no run {id} in {}: is --runs-dir right?", self.runs_dir.display());
@@ -270,14 +270,14 @@ impl RunsDirectory {
                 ledgers.push(read_ledger(id, &folder)?);
             }
         }
-        ledgers.sort_by_key(|ledger| ledger.run.instance);
-        let first = ledgers.first().with_context(nothing)?.run.instance;
-        let here: Vec<Instance> = ledgers.iter().map(|ledger| ledger.run.instance).collect();
-        let missing = first.all().filter(|instance| !here.contains(instance));
-        let missing: Vec<String> = missing.map(|instance| instance.to_string()).collect();
+        ledgers.sort_by_key(|ledger| ledger.run.shard);
+        let first = ledgers.first().with_context(nothing)?.run.shard;
+        let here: Vec<Shard> = ledgers.iter().map(|ledger| ledger.run.shard).collect();
+        let missing = first.all().filter(|shard| !here.contains(shard));
+        let missing: Vec<String> = missing.map(|shard| shard.to_string()).collect();
         ensure!(
             missing.is_empty() && here.len() as u64 == first.stride(),
-            "run {id} is not whole in {}: {} producers left a ledger, that of instance {} is missing",
+            "run {id} is not whole in {}: {} producers left a ledger, that of shard {} is missing",
             self.runs_dir.display(),
             here.len(),
             missing.join(", ")
@@ -309,7 +309,7 @@ fn unless_missing(error: io::Error) -> io::Result<()> {
 }
 
 /// Readers see the old file or the whole new one.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     std::fs::write(&temporary, bytes)?;
     std::fs::File::open(&temporary)?.sync_all()?;

@@ -5,62 +5,62 @@ use serde::{Deserialize, Serialize};
 /// Which of the producers that share a run: `2/4` is the second of four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Instance {
+pub struct Shard {
     number: u32,
     of: u32,
 }
 
-/// The text names no instance.
+/// The text is not a shard.
 #[derive(Debug, thiserror::Error)]
-#[error("an instance is NUMBER/OF, such as 2/4 for the second of four, of at most {} instances", Instance::MOST)]
-pub struct InvalidInstance;
+#[error("a shard is NUMBER/OF, such as 2/4 for the second of four, of at most {} shards", Shard::MAX)]
+pub struct InvalidShard;
 
-impl FromStr for Instance {
-    type Err = InvalidInstance;
+impl FromStr for Shard {
+    type Err = InvalidShard;
 
-    fn from_str(text: &str) -> Result<Self, InvalidInstance> {
-        let (number, of) = text.split_once('/').ok_or(InvalidInstance)?;
-        let parse = |text: &str| text.parse::<u32>().map_err(|_| InvalidInstance);
+    fn from_str(text: &str) -> Result<Self, InvalidShard> {
+        let (number, of) = text.split_once('/').ok_or(InvalidShard)?;
+        let parse = |text: &str| text.parse::<u32>().map_err(|_| InvalidShard);
         let (number, of) = (parse(number)?, parse(of)?);
-        if (1..=Self::MOST).contains(&of) && (1..=of).contains(&number) {
+        if (1..=Self::MAX).contains(&of) && (1..=of).contains(&number) {
             Ok(Self { number, of })
         } else {
-            Err(InvalidInstance)
+            Err(InvalidShard)
         }
     }
 }
 
-impl TryFrom<String> for Instance {
-    type Error = InvalidInstance;
+impl TryFrom<String> for Shard {
+    type Error = InvalidShard;
 
-    fn try_from(text: String) -> Result<Self, InvalidInstance> {
+    fn try_from(text: String) -> Result<Self, InvalidShard> {
         text.parse()
     }
 }
 
-impl From<Instance> for String {
-    fn from(instance: Instance) -> Self {
-        instance.to_string()
+impl From<Shard> for String {
+    fn from(shard: Shard) -> Self {
+        shard.to_string()
     }
 }
 
-impl fmt::Display for Instance {
+impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.number, self.of)
     }
 }
 
-impl Default for Instance {
+impl Default for Shard {
     fn default() -> Self {
-        Self::ALONE
+        Self::SINGLE
     }
 }
 
-impl Instance {
+impl Shard {
     /// A producer that has the run to itself.
-    pub const ALONE: Self = Self { number: 1, of: 1 };
+    pub const SINGLE: Self = Self { number: 1, of: 1 };
     /// Producers that one run can have.
-    pub const MOST: u32 = 1_000;
+    pub const MAX: u32 = 1_000;
 
     /// All producers of this one's run.
     pub fn all(self) -> impl Iterator<Item = Self> {
@@ -93,23 +93,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_order_is_one_instances_and_no_others() {
-        let one: Instance = "1/3".parse().unwrap();
+    fn every_order_belongs_to_exactly_one_shard() {
+        let one: Shard = "1/3".parse().unwrap();
         for orders in 0..20 {
-            let shares: Vec<u64> = one.all().map(|instance| instance.share_of(orders)).collect();
+            let shares: Vec<u64> = one.all().map(|shard| shard.share_of(orders)).collect();
             assert_eq!(shares.iter().sum::<u64>(), orders);
-            for (instance, share) in one.all().zip(shares) {
-                assert_eq!((0..orders).filter(|n| instance.has(*n)).count() as u64, share);
+            for (shard, share) in one.all().zip(shares) {
+                assert_eq!((0..orders).filter(|n| shard.has(*n)).count() as u64, share);
             }
         }
-        assert_eq!((Instance::ALONE.share_of(7), Instance::ALONE.has(6)), (7, true));
+        assert_eq!((Shard::SINGLE.share_of(7), Shard::SINGLE.has(6)), (7, true));
     }
 
     #[test]
-    fn a_text_that_names_no_instance_is_refused() {
+    fn a_text_that_is_no_shard_is_refused() {
         for text in ["", "1", "0/3", "4/3", "1/0", "-1/3", "1/1001", "a/b", "1/3/5"] {
-            assert!(text.parse::<Instance>().is_err(), "{text}");
+            assert!(text.parse::<Shard>().is_err(), "{text}");
         }
-        assert_eq!("2/4".parse::<Instance>().unwrap().to_string(), "2/4");
+        assert_eq!("2/4".parse::<Shard>().unwrap().to_string(), "2/4");
     }
 }
