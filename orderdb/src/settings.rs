@@ -4,14 +4,13 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use shared::{
+    catalog::{DEFAULT_PRODUCTS, DEFAULT_SEED, DEFAULT_USERS, Locale},
     confirm::YesDestroy,
     database::DatabaseArgs,
     kafka::{KafkaSettings, TopicSettings},
     ledger::{RunId, RunsDirectory},
     program::{OutputFormat, positive_duration},
 };
-
-use crate::seed::Locale;
 
 /// Makes, fills and audits the orderflow database.
 #[derive(Debug, Parser)]
@@ -52,13 +51,13 @@ pub enum MigrateAction {
 #[derive(Debug, Args)]
 pub struct SeedSettings {
     /// Users.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
+    #[arg(long, default_value_t = DEFAULT_USERS, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
     pub users: u64,
     /// Products.
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
+    #[arg(long, default_value_t = DEFAULT_PRODUCTS, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
     pub products: u64,
     /// The same value gives the same rows.
-    #[arg(long, default_value_t = 42)]
+    #[arg(long, default_value_t = DEFAULT_SEED)]
     pub seed_value: u64,
     /// The language of people's names.
     #[arg(long, value_enum, default_value_t)]

@@ -14,7 +14,7 @@ use chrono::{TimeDelta, Utc};
 use shared::{
     database::{DatabaseSettings, connect},
     kafka::KafkaSettings,
-    latency::{LatencySummary, Stage, due_to_commit, merge_logs, of_run},
+    latency::{LatencySummary, Stage, due_to_commit, merge_logs, run_series},
     ledger::{Ledger, RunId, RunsDirectory},
     order_id::RunTag,
     program::{Outcome, OutputFormat},
@@ -91,7 +91,7 @@ fn one_topic(ledgers: &[Ledger]) -> anyhow::Result<String> {
 fn way_of(tags: &[RunTag], folder: &Path) -> anyhow::Result<Way> {
     let whole = latency_of(tags, folder, due_to_commit)?;
     let stage = |stage: Stage| {
-        let latency = latency_of(tags, folder, |tag| of_run(stage.name(), tag))?;
+        let latency = latency_of(tags, folder, |tag| run_series(stage.name(), tag))?;
         Ok(StageSummary { stage: stage.name(), latency })
     };
     Ok(Way { whole, stages: Stage::ALL.into_iter().map(stage).collect::<anyhow::Result<_>>()? })

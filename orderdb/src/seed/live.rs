@@ -8,7 +8,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use shared::{
-    catalog::{Product, User},
+    catalog::{Product, User, change_product, change_user, product_id, synthetic_product, synthetic_user, user_id},
     database::{
         DatabaseSettings, ProductRow, UserRow, connect_diesel,
         schema::{products, users},
@@ -17,7 +17,7 @@ use shared::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{BATCH, goods, people};
+use super::BATCH;
 use crate::settings::SeedSettings;
 
 /// Time between two looks at what is due.
@@ -161,14 +161,14 @@ impl<'a> Growth<'a> {
     async fn grow_users(&mut self, count: u64, connection: &mut AsyncPgConnection) -> QueryResult<(usize, usize)> {
         let (first, today) = (self.users.last + 1, chrono::Utc::now().date_naive());
         let new: Vec<UserRow> = (first..first + count)
-            .map(|number| people::user(&mut self.random, number, self.settings.locale, today).into())
+            .map(|number| synthetic_user(&mut self.random, number, self.settings.locale, today).into())
             .collect();
         let added = diesel::insert_into(users::table).values(&new).on_conflict_do_nothing().execute(connection).await?;
-        let ids: Vec<String> = self.some_numbers(count, self.users.last).map(people::id).collect();
+        let ids: Vec<String> = self.some_numbers(count, self.users.last).map(user_id).collect();
         // In the order in which the cache-worker locks its rows, so that the two never deadlock.
         let rows = users::table.filter(users::user_id.eq_any(ids)).order(users::user_id).for_no_key_update();
         let rows: Vec<UserRow> = rows.select(UserRow::as_select()).load(connection).await?;
-        let changed: Vec<User> = rows.into_iter().map(|row| people::change(&mut self.random, row.into())).collect();
+        let changed: Vec<User> = rows.into_iter().map(|row| change_user(&mut self.random, row.into())).collect();
         let update = "UPDATE users u SET region = c.region, age = c.age, age_group = c.age_group \
                       FROM UNNEST($1, $2, $3, $4) AS c(user_id, region, age, age_group) WHERE u.user_id = c.user_id";
         let texts = |text: fn(&User) -> &str| changed.iter().map(text).collect::<Vec<_>>();
@@ -185,13 +185,13 @@ impl<'a> Growth<'a> {
     async fn grow_products(&mut self, count: u64, connection: &mut AsyncPgConnection) -> QueryResult<(usize, usize)> {
         let first = self.products.last + 1;
         let new: Vec<ProductRow> =
-            (first..first + count).map(|number| goods::product(&mut self.random, number).into()).collect();
+            (first..first + count).map(|number| synthetic_product(&mut self.random, number).into()).collect();
         let added =
             diesel::insert_into(products::table).values(&new).on_conflict_do_nothing().execute(connection).await?;
-        let ids: Vec<String> = self.some_numbers(count, self.products.last).map(goods::id).collect();
+        let ids: Vec<String> = self.some_numbers(count, self.products.last).map(product_id).collect();
         let rows = products::table.filter(products::product_id.eq_any(ids)).order(products::product_id);
         let rows: Vec<ProductRow> = rows.for_no_key_update().select(ProductRow::as_select()).load(connection).await?;
-        let changed: Vec<Product> = rows.into_iter().map(|row| goods::change(&mut self.random, row.into())).collect();
+        let changed: Vec<Product> = rows.into_iter().map(|row| change_product(&mut self.random, row.into())).collect();
         let update = "UPDATE products p SET price = c.price, discount_rate = c.discount_rate, stock = c.stock \
                       FROM UNNEST($1, $2, $3, $4) AS c(product_id, price, discount_rate, stock) WHERE p.product_id = c.product_id";
         let numbers = |number: fn(&Product) -> i32| changed.iter().map(number).collect::<Vec<_>>();

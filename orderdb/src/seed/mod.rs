@@ -1,34 +1,24 @@
-//! Fills `users` and `products` with rows that look real: [`people`] and [`goods`] make them up, repeatably; [`live`] keeps on
-//! adding and changing some.
+//! Fills `users` and `products` with a synthetic catalog; [`live`] then adds and changes rows for as long as it runs.
 
-mod draw;
-mod goods;
 pub mod live;
-mod names;
-mod people;
-mod population;
-mod shelves;
 
 use anyhow::Context;
-use chrono::NaiveDate;
 use diesel::{QueryDsl, dsl::exists, select};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rand::{SeedableRng, rngs::StdRng};
-use shared::database::{
-    DatabaseSettings, ProductRow, UserRow, connect_diesel,
-    migrations::require_tables,
-    schema::{products, users},
+use shared::{
+    catalog::{SyntheticProducts, SyntheticUsers},
+    database::{
+        DatabaseSettings, ProductRow, UserRow, connect_diesel,
+        migrations::require_tables,
+        schema::{products, users},
+    },
 };
 
-pub use self::people::Locale;
 use crate::settings::SeedSettings;
 
 /// Rows an insert: far below the 65,535 values that a statement may bind.
 const BATCH: usize = 1_000;
-
-/// Nobody joins after this day, so that a seed value gives the same rows whenever it is used.
-const TODAY: NaiveDate = NaiveDate::from_ymd_opt(2026, 1, 1).expect("a day of the calendar");
 
 /// Fills the tables; a row whose id is there already stays as it is.
 ///
@@ -41,23 +31,22 @@ pub async fn seed(settings: &SeedSettings, database: &DatabaseSettings) -> anyho
         println!("{database} has users and products already");
         return Ok(());
     }
-    let mut random = StdRng::seed_from_u64(settings.seed_value);
+    let mut all = SyntheticUsers::new(settings.seed_value, settings.locale);
     let bar = progress(settings.users, "users");
     let mut new_users = 0;
     for batch in batches(settings.users) {
-        let rows: Vec<UserRow> = batch.map(|n| people::user(&mut random, n, settings.locale, TODAY).into()).collect();
+        let rows: Vec<UserRow> = all.by_ref().take(batch).map(UserRow::from).collect();
         let insert = diesel::insert_into(users::table).values(&rows).on_conflict_do_nothing();
         new_users += insert.execute(&mut connection).await.context("users can't be inserted")?;
         bar.inc(rows.len() as u64);
     }
     bar.finish();
 
-    // A generator of its own, so that the products don't depend on the number of users.
-    let mut random = StdRng::seed_from_u64(settings.seed_value.wrapping_add(1));
+    let mut all = SyntheticProducts::new(settings.seed_value);
     let bar = progress(settings.products, "products");
     let mut new_products = 0;
     for batch in batches(settings.products) {
-        let rows: Vec<ProductRow> = batch.map(|n| goods::product(&mut random, n).into()).collect();
+        let rows: Vec<ProductRow> = all.by_ref().take(batch).map(ProductRow::from).collect();
         let insert = diesel::insert_into(products::table).values(&rows).on_conflict_do_nothing();
         new_products += insert.execute(&mut connection).await.context("products can't be inserted")?;
         bar.inc(rows.len() as u64);
@@ -78,8 +67,9 @@ async fn both_have_rows(connection: &mut AsyncPgConnection) -> anyhow::Result<bo
     Ok(user && product)
 }
 
-fn batches(rows: u64) -> impl Iterator<Item = std::ops::RangeInclusive<u64>> {
-    (1..=rows).step_by(BATCH).map(move |first| first..=rows.min(first + BATCH as u64 - 1))
+/// The sizes of the batches that `rows` rows are inserted in.
+fn batches(rows: u64) -> impl Iterator<Item = usize> {
+    (0..rows).step_by(BATCH).map(move |first| BATCH.min((rows - first) as usize))
 }
 
 fn progress(rows: u64, what: &'static str) -> ProgressBar {

@@ -1,15 +1,15 @@
-//! Makes up users: Koreans by age and region, with names of the [`Locale`] that was asked for.
+//! Synthetic users: Koreans by age and region, with names of the [`Locale`] that is asked for.
 
 use chrono::{Datelike, Days, Months, NaiveDate};
 use clap::ValueEnum;
 use fake::{Fake, faker::name::raw::Name, locales};
 use rand::{Rng, RngExt};
-use shared::catalog::{self, User};
 
 use super::{
-    draw::pick,
+    model::{User, age_group},
     names::{self, Gender, SURNAME},
     population::{AGE, REGION},
+    weighted::pick,
 };
 
 /// The youngest who may sign up, in years: under 14, Korean law wants a parent's consent (Personal Information Protection Act,
@@ -60,7 +60,7 @@ pub enum Locale {
 ///
 /// Age (14 to 89 years) and region follow the population of South Korea whatever the `locale`. The user signed up within the
 /// ten years up to `today`, at the age of 14 or later.
-pub fn user(random: &mut impl Rng, number: u64, locale: Locale, today: NaiveDate) -> User {
+pub fn synthetic_user(random: &mut impl Rng, number: u64, locale: Locale, today: NaiveDate) -> User {
     let gender = pick(random, &Gender::BOTH);
     let band = AGE.draw(random).clone();
     let age = random.random_range(band);
@@ -85,26 +85,26 @@ pub fn user(random: &mut impl Rng, number: u64, locale: Locale, today: NaiveDate
         Locale::ZhTw => Name(locales::ZH_TW).fake_with_rng(random),
     };
     User {
-        user_id: id(number).into(),
+        user_id: user_id(number).into(),
         name,
         gender: gender.letter().to_owned(),
         age: age.cast_signed(),
-        age_group: catalog::age_group(age.cast_signed()),
+        age_group: age_group(age.cast_signed()),
         region: region.to_owned(),
         join_date,
     }
 }
 
 /// The id of user `number`.
-pub fn id(number: u64) -> String {
+pub fn user_id(number: u64) -> String {
     format!("U{number:08}")
 }
 
 /// `user` a while later: half of them have moved, half had a birthday.
-pub fn change(random: &mut impl Rng, mut user: User) -> User {
+pub fn change_user(random: &mut impl Rng, mut user: User) -> User {
     if random.random() && user.age < OLDEST {
         user.age += 1;
-        user.age_group = catalog::age_group(user.age);
+        user.age_group = age_group(user.age);
     } else {
         user.region = REGION.draw(random).to_string();
     }
@@ -141,10 +141,10 @@ mod tests {
     use rand::{SeedableRng, rngs::StdRng};
 
     use super::*;
-    use crate::seed::{
-        draw::assert_share,
+    use crate::catalog::{
         names::SURNAMES,
         population::{AGES, REGIONS},
+        weighted::assert_share,
     };
 
     const DRAWS: usize = 20_000;
@@ -155,7 +155,7 @@ mod tests {
 
     fn some_users(count: usize, locale: Locale) -> Vec<User> {
         let mut random = StdRng::seed_from_u64(7);
-        (1..).map(|number| user(&mut random, number, locale, today())).take(count).collect()
+        (1..).map(|number| synthetic_user(&mut random, number, locale, today())).take(count).collect()
     }
 
     fn koreans() -> Vec<User> {
@@ -187,7 +187,7 @@ mod tests {
             let count = users.iter().filter(|user| band.contains(&user.age.cast_unsigned())).count();
             assert_share(&format!("{band:?}"), count, DRAWS, f64::from(*share) / f64::from(people));
         }
-        assert!(users.iter().all(|user| user.age_group == catalog::age_group(user.age)));
+        assert!(users.iter().all(|user| user.age_group == age_group(user.age)));
         assert!(users.iter().any(|user| user.age == 14) && users.iter().any(|user| user.age == 89));
     }
 
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn an_id_has_eight_digits_or_more() {
         let mut random = StdRng::seed_from_u64(7);
-        let mut id = |number| user(&mut random, number, Locale::KoKr, today()).user_id.to_string();
+        let mut id = |number| synthetic_user(&mut random, number, Locale::KoKr, today()).user_id.to_string();
         assert_eq!([1, 12_345_678, 123_456_789].map(&mut id), ["U00000001", "U12345678", "U123456789"]);
         assert_eq!(id(u64::MAX).len(), 21);
     }
@@ -275,7 +275,7 @@ mod tests {
         let mut random = StdRng::seed_from_u64(7);
         for today in [NaiveDate::MIN, NaiveDate::from_ymd_opt(2024, 2, 29).unwrap(), NaiveDate::MAX] {
             for number in 0..1_000 {
-                assert!(user(&mut random, number, Locale::KoKr, today).join_date <= today);
+                assert!(synthetic_user(&mut random, number, Locale::KoKr, today).join_date <= today);
             }
         }
     }

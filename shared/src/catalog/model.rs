@@ -1,4 +1,4 @@
-//! Users and products: who can order, and what. Their JSON form is what the Redis hashes hold.
+//! A user and a product. Their JSON form is what the Redis hashes hold.
 
 use std::{fmt, sync::Arc};
 

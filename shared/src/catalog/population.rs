@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, sync::LazyLock};
 
-use super::draw::Weighted;
+use super::weighted::Weighted;
 
 /// Ages in years, by thousands of people: resident registration at the end of 2024 (Ministry of the Interior and Safety,
 /// published by Statistics Korea in KOSIS), approximate. The first band is the fifth of 10-14 that is 14.

@@ -1,14 +1,14 @@
-//! What the shop sells: a shelf a category.
+//! The categories that products come from, and what a product of each is composed of.
 
-/// One category, and what its products are composed of.
-pub struct Shelf {
+/// A category, and what its products are composed of.
+pub struct CategoryTemplate {
     /// Name of the category, at most 50 characters.
-    pub category: &'static str,
+    pub name: &'static str,
     /// The lowest list price in won: whole tens, whole hundreds from 10,000 on.
-    pub cheapest: i32,
+    pub min_price: i32,
     /// The highest list price in won, whole hundreds, below 5,000,000.
-    pub dearest: i32,
-    /// Invented; any likeness to a real brand is chance.
+    pub max_price: i32,
+    /// Invented brands.
     pub brands: &'static [&'static str],
     /// What stands before the noun.
     pub adjectives: &'static [&'static str],
@@ -18,16 +18,16 @@ pub struct Shelf {
     pub variants: &'static [&'static str],
 }
 
-/// The categories and their shares of the products in percent. Plausible, after nobody's figures.
+/// The categories and their shares of the products in percent. The shares are invented.
 // rustfmt would give each of the longer words a line.
 #[rustfmt::skip]
-pub const SHELVES: [(u32, Shelf); 12] = [
+pub const CATEGORIES: [(u32, CategoryTemplate); 12] = [
     (
         18,
-        Shelf {
-            category: "식품",
-            cheapest: 1_500,
-            dearest: 90_000,
+        CategoryTemplate {
+            name: "식품",
+            min_price: 1_500,
+            max_price: 90_000,
             brands: &["온새뜰찬", "두레뫼곳간", "햇누리담", "소담윤슬", "달그린들", "바른새찬", "너른결농장"],
             adjectives: &[
                 "국내산", "무농약", "갓 수확한", "저온숙성", "무첨가", "매콤한", "담백한", "고소한", "산지직송",
@@ -41,10 +41,10 @@ pub const SHELVES: [(u32, Shelf); 12] = [
     ),
     (
         15,
-        Shelf {
-            category: "패션의류",
-            cheapest: 9_900,
-            dearest: 450_000,
+        CategoryTemplate {
+            name: "패션의류",
+            min_price: 9_900,
+            max_price: 450_000,
             brands: &["루멘데이아", "모노벨린", "어반로웬", "슬로네아", "하루결웨어", "노르딘느", "베르칸토"],
             adjectives: &["오버핏", "슬림핏", "베이직", "빈티지", "경량", "기모", "스트라이프", "린넨", "와이드"],
             nouns: &[
@@ -56,10 +56,10 @@ pub const SHELVES: [(u32, Shelf); 12] = [
     ),
     (
         9,
-        Shelf {
-            category: "패션잡화",
-            cheapest: 5_900,
-            dearest: 600_000,
+        CategoryTemplate {
+            name: "패션잡화",
+            min_price: 5_900,
+            max_price: 600_000,
             brands: &["카르벨로나", "온느메종드", "피에라토", "담비결가죽", "오르네티아", "스텔바인"],
             adjectives: &["소가죽", "데일리", "미니", "클래식", "방수", "수제", "가벼운", "퀼팅"],
             nouns: &[
@@ -71,10 +71,10 @@ pub const SHELVES: [(u32, Shelf); 12] = [
     ),
     (
         11,
-        Shelf {
-            category: "뷰티",
-            cheapest: 3_000,
-            dearest: 250_000,
+        CategoryTemplate {
+            name: "뷰티",
+            min_price: 3_000,
+            max_price: 250_000,
             brands: &["윤결하온", "셀로니아랩", "라피네온", "물빛소루", "더마누엘르", "꽃누리담아"],
             adjectives: &["수분", "진정", "저자극", "비건", "탄력", "미백", "촉촉한", "산뜻한"],
             nouns: &[
@@ -86,10 +86,10 @@ pub const SHELVES: [(u32, Shelf); 12] = [
     ),
     (
         12,
-        Shelf {
-            category: "생활용품",
-            cheapest: 1_000,
-            dearest: 80_000,
+        CategoryTemplate {
+            name: "생활용품",
+            min_price: 1_000,
+            max_price: 80_000,
             brands: &["맑은채움결", "하얀모락", "살림누비", "에코두레온", "보송나루", "깔끔마루집"],
             adjectives: &["대용량", "무형광", "항균", "친환경", "고농축", "도톰한", "휴대용", "무향"],
             nouns: &[
@@ -101,10 +101,10 @@ pub const SHELVES: [(u32, Shelf); 12] = [
     ),
     (
         8,
-        Shelf {
-            category: "주방용품",
-            cheapest: 2_500,
-            dearest: 350_000,
+        CategoryTemplate {
+            name: "주방용품",
+            min_price: 2_500,
+            max_price: 350_000,
             brands: &["담은솥가", "쿠에르나", "온기그릇방", "메종드솔뫼", "나무결부엌", "스틸로렌"],
             adjectives: &["스테인리스", "인덕션용", "내열", "실리콘", "원목", "코팅", "접이식", "손잡이 분리형"],
             nouns: &[
@@ -116,10 +116,10 @@ pub const SHELVES: [(u32, Shelf); 12] = [
     ),
     (
         3,
-        Shelf {
-            category: "대형가전",
-            cheapest: 290_000,
-            dearest: 4_900_000,
+        CategoryTemplate {
+            name: "대형가전",
+            min_price: 290_000,
+            max_price: 4_900_000,
             brands: &["하이렌토", "코르비전자", "누리온가전", "벨루스텍", "아크로윈드"],
             adjectives: &["인버터", "절전형", "빌트인", "무소음", "스마트", "1등급", "슬림형"],
             nouns: &[
@@ -131,10 +131,10 @@ pub const SHELVES: [(u32, Shelf); 12] = [
     ),
     (
         7,
-        Shelf {
-            category: "가전디지털",
-            cheapest: 9_900,
-            dearest: 1_900_000,
+        CategoryTemplate {
+            name: "가전디지털",
+            min_price: 9_900,
+            max_price: 1_900_000,
             brands: &["픽셀로아", "넥스비아", "소닉마렌", "큐브린텍", "테라노드원", "루미트론즈"],
             adjectives: &["무선", "고속", "휴대용", "게이밍", "초경량", "노이즈캔슬링", "저소음", "USB-C"],
             nouns: &[
@@ -146,10 +146,10 @@ pub const SHELVES: [(u32, Shelf); 12] = [
     ),
     (
         5,
-        Shelf {
-            category: "가구인테리어",
-            cheapest: 7_900,
-            dearest: 2_900_000,
+        CategoryTemplate {
+            name: "가구인테리어",
+            min_price: 7_900,
+            max_price: 2_900_000,
             brands: &["나린목공소", "하움살롱", "오크레아", "포근마루방", "리빙솔렌", "여백가옥"],
             adjectives: &["원목", "북유럽풍", "모던", "접이식", "높이조절", "패브릭", "미니멀", "수납형"],
             nouns: &[
@@ -161,10 +161,10 @@ pub const SHELVES: [(u32, Shelf); 12] = [
     ),
     (
         5,
-        Shelf {
-            category: "스포츠레저",
-            cheapest: 4_900,
-            dearest: 1_500_000,
+        CategoryTemplate {
+            name: "스포츠레저",
+            min_price: 4_900,
+            max_price: 1_500_000,
             brands: &["바람재아웃도어", "에버트리안", "런웨이브즈", "뫼오름기어", "캠프누아", "스윙마레"],
             adjectives: &["초경량", "방수", "통기성", "미끄럼방지", "접이식", "전문가용", "입문용", "보온"],
             nouns: &[
@@ -176,10 +176,10 @@ pub const SHELVES: [(u32, Shelf); 12] = [
     ),
     (
         4,
-        Shelf {
-            category: "출산유아동",
-            cheapest: 2_900,
-            dearest: 700_000,
+        CategoryTemplate {
+            name: "출산유아동",
+            min_price: 2_900,
+            max_price: 700_000,
             brands: &["아기별누리", "포포리안", "꼬물담요", "베베솔비", "도담아루", "토리몽글"],
             adjectives: &["순면", "유기농", "무독성", "안전한", "말랑한", "신생아용", "단계별", "접이식"],
             nouns: &[
@@ -191,10 +191,10 @@ pub const SHELVES: [(u32, Shelf); 12] = [
     ),
     (
         3,
-        Shelf {
-            category: "반려동물",
-            cheapest: 1_900,
-            dearest: 300_000,
+        CategoryTemplate {
+            name: "반려동물",
+            min_price: 1_900,
+            max_price: 300_000,
             brands: &["멍누리상회", "냥소루", "포우담다", "꼬리결마을", "테일리움"],
             adjectives: &["곡물 없는", "수제", "저알레르기", "튼튼한", "소형견용", "노령묘용", "자동", "푹신한"],
             nouns: &[

@@ -1,4 +1,4 @@
-//! How a row of a table is drawn: in proportion to a share, or each as likely as the next.
+//! Random choice from a table: by weight, or uniform.
 
 use rand::{
     Rng, RngExt,

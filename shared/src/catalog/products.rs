@@ -1,16 +1,16 @@
-//! Makes up products, as a Korean online shop would list them.
+//! Synthetic products, as a Korean online shop would list them.
 
 use std::sync::LazyLock;
 
 use rand::{Rng, RngExt};
-use shared::catalog::Product;
 
 use super::{
-    draw::{Weighted, pick},
-    shelves::{SHELVES, Shelf},
+    categories::{CATEGORIES, CategoryTemplate},
+    model::Product,
+    weighted::{Weighted, pick},
 };
 
-static SHELF: LazyLock<Weighted<Shelf>> = LazyLock::new(|| Weighted::new(&SHELVES));
+static CATEGORY: LazyLock<Weighted<CategoryTemplate>> = LazyLock::new(|| Weighted::new(&CATEGORIES));
 
 /// Shares in percent, then the percent taken off: most things sell at their price, the others by round discounts.
 const DISCOUNTS: [(u32, i32); 11] =
@@ -24,18 +24,18 @@ const MOST_IN_STOCK: i32 = 1_000;
 ///
 /// Prices are whole won below 5,000,000, so that the total of an order of many pieces fits an `i32`; `price` is `org_price` less
 /// `discount_rate` (0 to 0.5 in steps of 0.05), rounded to 10 won; `stock` is 0 to 1,000.
-pub fn product(random: &mut impl Rng, number: u64) -> Product {
-    let shelf = SHELF.draw(random);
-    let brand = pick(random, shelf.brands);
-    let adjective = pick(random, shelf.adjectives);
-    let noun = pick(random, shelf.nouns);
-    let variant = pick(random, shelf.variants);
-    let org_price = list_price(random, shelf);
+pub fn synthetic_product(random: &mut impl Rng, number: u64) -> Product {
+    let category = CATEGORY.draw(random);
+    let brand = pick(random, category.brands);
+    let adjective = pick(random, category.adjectives);
+    let noun = pick(random, category.nouns);
+    let variant = pick(random, category.variants);
+    let org_price = list_price(random, category);
     let percent_off = *DISCOUNT.draw(random);
     Product {
-        product_id: id(number).into(),
+        product_id: product_id(number).into(),
         name: format!("{brand} {adjective} {noun} {variant}"),
-        category: shelf.category.to_owned(),
+        category: category.name.to_owned(),
         brand: brand.to_owned(),
         price: discounted(i64::from(org_price), percent_off),
         org_price,
@@ -45,12 +45,12 @@ pub fn product(random: &mut impl Rng, number: u64) -> Product {
 }
 
 /// The id of product `number`.
-pub fn id(number: u64) -> String {
+pub fn product_id(number: u64) -> String {
     format!("P{number:06}")
 }
 
 /// `product` a while later: at another discount, with another stock.
-pub fn change(random: &mut impl Rng, mut product: Product) -> Product {
+pub fn change_product(random: &mut impl Rng, mut product: Product) -> Product {
     let percent_off = *DISCOUNT.draw(random);
     // Whoever else wrote the row may have an org_price that ours never has.
     product.price = discounted(i64::from(product.org_price), percent_off).min(product.org_price);
@@ -59,13 +59,13 @@ pub fn change(random: &mut impl Rng, mut product: Product) -> Product {
     product
 }
 
-/// Log-uniform over the prices of the shelf: as many things between 1,000 and 2,000 won as between 10,000 and 20,000. Whole tens
+/// Log-uniform over the prices of the category: as many things between 1,000 and 2,000 won as between 10,000 and 20,000. Whole tens
 /// of won below 10,000, whole hundreds from there on, as shops price.
-fn list_price(random: &mut impl Rng, shelf: &Shelf) -> i32 {
-    let (cheapest, dearest) = (f64::from(shelf.cheapest), f64::from(shelf.dearest));
-    let price = random.random_range(cheapest.ln()..=dearest.ln()).exp();
+fn list_price(random: &mut impl Rng, category: &CategoryTemplate) -> i32 {
+    let (min_price, max_price) = (f64::from(category.min_price), f64::from(category.max_price));
+    let price = random.random_range(min_price.ln()..=max_price.ln()).exp();
     let step = if price < 10_000.0 { 10.0 } else { 100.0 };
-    (((price / step).round() * step) as i32).clamp(shelf.cheapest, shelf.dearest)
+    (((price / step).round() * step) as i32).clamp(category.min_price, category.max_price)
 }
 
 /// `org_price` less `percent_off`, rounded to 10 won. In integers: no sum of tenths can be off by a won.
@@ -81,13 +81,13 @@ mod tests {
     use rand::{SeedableRng, rngs::StdRng};
 
     use super::*;
-    use crate::seed::draw::assert_share;
+    use crate::catalog::weighted::assert_share;
 
     const DRAWS: usize = 20_000;
 
     fn products() -> Vec<Product> {
         let mut random = StdRng::seed_from_u64(7);
-        (1..=DRAWS as u64).map(|number| product(&mut random, number)).collect()
+        (1..=DRAWS as u64).map(|number| synthetic_product(&mut random, number)).collect()
     }
 
     #[test]
@@ -96,10 +96,10 @@ mod tests {
         for product in products() {
             *counts.entry(product.category).or_default() += 1;
         }
-        assert_eq!(counts.len(), SHELVES.len());
-        let total: u32 = SHELVES.iter().map(|(share, _)| share).sum();
-        for (share, shelf) in &SHELVES {
-            assert_share(shelf.category, counts[shelf.category], DRAWS, f64::from(*share) / f64::from(total));
+        assert_eq!(counts.len(), CATEGORIES.len());
+        let total: u32 = CATEGORIES.iter().map(|(share, _)| share).sum();
+        for (share, category) in &CATEGORIES {
+            assert_share(category.name, counts[category.name], DRAWS, f64::from(*share) / f64::from(total));
         }
     }
 
@@ -127,34 +127,34 @@ mod tests {
 
     #[test]
     fn a_list_price_is_round_and_of_its_category() {
-        let shelves: HashMap<_, _> = SHELVES.iter().map(|(_, shelf)| (shelf.category, shelf)).collect();
+        let categories: HashMap<_, _> = CATEGORIES.iter().map(|(_, category)| (category.name, category)).collect();
         for product in products() {
-            let shelf = shelves[product.category.as_str()];
-            assert!((shelf.cheapest..=shelf.dearest).contains(&product.org_price), "{product:?}");
+            let category = categories[product.category.as_str()];
+            assert!((category.min_price..=category.max_price).contains(&product.org_price), "{product:?}");
             assert_eq!(product.org_price % if product.org_price < 10_000 { 10 } else { 100 }, 0, "{product:?}");
         }
     }
 
     #[test]
-    fn ten_pieces_of_the_dearest_fit_an_order() {
-        for (_, shelf) in &SHELVES {
+    fn ten_pieces_of_the_max_price_fit_an_order() {
+        for (_, category) in &CATEGORIES {
             assert!(
-                0 < shelf.cheapest && shelf.cheapest < shelf.dearest && shelf.dearest < 5_000_000,
+                0 < category.min_price && category.min_price < category.max_price && category.max_price < 5_000_000,
                 "{}",
-                shelf.category
+                category.name
             );
-            assert!(shelf.dearest.checked_mul(10).is_some(), "{}", shelf.category);
+            assert!(category.max_price.checked_mul(10).is_some(), "{}", category.name);
             // What `discounted` multiplies by before it divides.
-            assert!(shelf.dearest.checked_mul(101).is_some(), "{}", shelf.category);
+            assert!(category.max_price.checked_mul(101).is_some(), "{}", category.name);
         }
     }
 
     #[test]
     fn cheap_things_are_as_many_as_dear_ones_on_a_logarithmic_scale() {
-        let shelf = &SHELVES[0].1;
-        let middle = (f64::from(shelf.cheapest) * f64::from(shelf.dearest)).sqrt();
+        let category = &CATEGORIES[0].1;
+        let middle = (f64::from(category.min_price) * f64::from(category.max_price)).sqrt();
         let mut random = StdRng::seed_from_u64(7);
-        let below = (0..DRAWS).filter(|_| f64::from(list_price(&mut random, shelf)) < middle).count();
+        let below = (0..DRAWS).filter(|_| f64::from(list_price(&mut random, category)) < middle).count();
         assert_share("below the middle", below, DRAWS, 0.5);
     }
 
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn no_two_categories_share_a_brand() {
-        let brands: Vec<_> = SHELVES.iter().flat_map(|(_, shelf)| shelf.brands).collect();
+        let brands: Vec<_> = CATEGORIES.iter().flat_map(|(_, category)| category.brands).collect();
         assert_eq!(brands.iter().collect::<HashSet<_>>().len(), brands.len());
     }
 
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn an_id_has_six_digits_or_more() {
         let mut random = StdRng::seed_from_u64(7);
-        let id = |number| product(&mut random, number).product_id.to_string();
+        let id = |number| synthetic_product(&mut random, number).product_id.to_string();
         assert_eq!([1, 123_456, 1_234_567].map(id), ["P000001", "P123456", "P1234567"]);
     }
 }

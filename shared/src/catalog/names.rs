@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use super::draw::Weighted;
+use super::weighted::Weighted;
 
 /// `M` or `F`, as the table has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
