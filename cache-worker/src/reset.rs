@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::database::{SqlError, StatementClient, Statements, migrations::require_tables};
+use shared::database::{SqlError, StatementClient, StatementMode, migrations::require_tables};
 
 use crate::{select, settings::ResetSettings, turn::ADVISORY_LOCK};
 
@@ -17,7 +17,7 @@ const STATEMENT: Duration = Duration::from_secs(11 * 60);
 pub async fn reset(settings: &ResetSettings) -> anyhow::Result<()> {
     let database = settings.database.settings()?;
     require_tables(&database).await?;
-    let mut connection = StatementClient::connect(&database, Statements::Unnamed, STATEMENT).await?;
+    let mut connection = StatementClient::connect(&database, StatementMode::Unnamed, STATEMENT).await?;
     let both = settings.users == settings.products;
     let (of_users, of_products) = (settings.users || both, settings.products || both);
     let query = "SELECT (SELECT count(last_cached_at) FROM users) AS users, (SELECT count(last_cached_at) FROM products) AS products";

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use redis::aio::ConnectionManager;
 use shared::{
     cache::{self, CacheSettings, Contents},
-    database::{DatabaseSettings, StatementClient, Statements, migrations::require_tables},
+    database::{DatabaseSettings, StatementClient, StatementMode, migrations::require_tables},
     retry::Backoff,
 };
 use tokio_util::sync::CancellationToken;
@@ -82,7 +82,7 @@ impl CacheWorker {
         database: DatabaseSettings,
         health: Arc<Health>,
     ) -> anyhow::Result<Self> {
-        let (redis, now) = (cache.connect_when_used()?, Instant::now());
+        let (redis, now) = (cache.connect_lazily()?, Instant::now());
         Ok(Self {
             aging,
             cache,
@@ -285,7 +285,7 @@ impl CacheWorker {
         }
         require_tables(&self.database).await?;
         // Without names, which works behind a pooler too; at this rate planning costs nothing.
-        StatementClient::connect(&self.database, Statements::Unnamed, self.aging.patience()).await
+        StatementClient::connect(&self.database, StatementMode::Unnamed, self.aging.patience()).await
     }
 }
 

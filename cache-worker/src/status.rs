@@ -8,7 +8,7 @@ use diesel::QueryDsl;
 use serde::Serialize;
 use shared::{
     cache,
-    database::{DatabaseSettings, StatementClient, Statements, migrations::require_tables, schema::cache_rounds},
+    database::{DatabaseSettings, StatementClient, StatementMode, migrations::require_tables, schema::cache_rounds},
     program::{Outcome, OutputFormat},
     report::Report,
 };
@@ -93,7 +93,7 @@ pub async fn status(settings: &StatusSettings) -> anyhow::Result<Outcome> {
 
 async fn look(settings: &StatusSettings, database: &DatabaseSettings) -> anyhow::Result<Status> {
     require_tables(database).await?;
-    let mut connection = StatementClient::connect(database, Statements::Unnamed, STATEMENT).await?;
+    let mut connection = StatementClient::connect(database, StatementMode::Unnamed, STATEMENT).await?;
     let mut redis = settings.cache.connect(CONNECT).await?;
     let there = cache::contents(&mut redis, &settings.cache.keys()).await.context("the cache can't be looked at")?;
     let all = cache_rounds::table.select(cache_rounds::all_columns);

@@ -212,7 +212,7 @@ impl Enricher {
 
     /// Nothing when Redis is not to be asked, or does not answer.
     async fn look_up<Row: DeserializeOwned>(&self, key: &str, ids: &[&str]) -> Option<Vec<Option<Row>>> {
-        if ids.is_empty() || !self.breaker.try_pass(Instant::now(), cache::CALL) {
+        if ids.is_empty() || !self.breaker.try_pass(Instant::now(), cache::REQUEST_TIMEOUT) {
             return None;
         }
         match cache::lookup(&mut self.redis.clone(), key, ids).await {

@@ -49,7 +49,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     require_tables(&database).await?;
     ensure_topic(&command.kafka, &command.topic.orders()).await?;
     ensure_topic(&command.kafka, &command.topic.dead_letters()).await?;
-    let redis = command.cache.connect_when_used()?;
+    let redis = command.cache.connect_lazily()?;
     let health = Arc::new(Health::default());
     let readiness = health.clone();
     telemetry::serve(&command.telemetry, Arc::new(move || readiness.ready()), stop.clone()).await?;

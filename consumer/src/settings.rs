@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shared::{
     cache::CacheSettings,
-    database::{DatabaseArgs, Statements},
+    database::{DatabaseArgs, StatementMode},
     kafka::{KafkaSettings, TopicSettings},
     program::{OutputFormat, positive_duration},
     telemetry::TelemetryArgs,
@@ -198,7 +198,7 @@ pub struct StatementSettings {
     /// Prepared statements are planned once a connection. A pooler that gives each transaction another connection breaks
     /// them: behind one, use unnamed.
     #[arg(long, value_enum, default_value = "prepared", help_heading = "Database")]
-    pub statements: Statements,
+    pub statements: StatementMode,
     /// How long a statement may take before the database counts as lost.
     #[arg(long, default_value = "15s", value_parser = humantime::parse_duration, value_name = "DURATION", help_heading = "Database")]
     pub statement_deadline: Duration,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use shared::{
-    latency::{DUE_TO_COMMIT, Latencies, LatencyLog, Stage, of_run},
+    latency::{DUE_TO_COMMIT, Latencies, LatencyLog, Stage, run_series},
     order_id::RunTag,
 };
 use tokio_util::sync::CancellationToken;
@@ -92,7 +92,7 @@ impl Statistics {
 fn append(log: &mut LatencyLog, run: Option<RunTag>, way: &Way) -> std::io::Result<()> {
     let stages = Stage::ALL.into_iter().map(Stage::name).zip(&way.stages);
     for (name, latencies) in stages.chain([(DUE_TO_COMMIT, &way.whole)]) {
-        let series = run.map_or_else(|| name.to_owned(), |tag| of_run(name, tag));
+        let series = run.map_or_else(|| name.to_owned(), |tag| run_series(name, tag));
         log.append(&series, INTERVAL, latencies)?;
     }
     Ok(())

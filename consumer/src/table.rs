@@ -89,7 +89,7 @@ impl Database {
     /// What was prepared is of no use: once is nothing, but behind a pooler it would go on so.
     async fn stale(&mut self, error: &SqlError, outage: &mut Outage<'_>) {
         if let Some(client) = &mut self.client {
-            client.forget();
+            client.forget_prepared();
         }
         if outage.is_first() {
             tracing::debug!(%error, "preparing again");

@@ -13,7 +13,7 @@ use consumer::{
     table::Database,
 };
 use shared::{
-    database::Statements,
+    database::StatementMode,
     order::{OrderPlaced, OrderStatus, PaymentMethod},
     wire::ReceivedOrder,
 };
@@ -40,12 +40,12 @@ fn row(number: usize, user_id: &str) -> OrderRow {
     }
 }
 
-fn statements(statements: Statements) -> StatementSettings {
+fn statements(statements: StatementMode) -> StatementSettings {
     StatementSettings { statements, statement_deadline: Duration::from_secs(5) }
 }
 
 fn database(bed: &Testbed, health: &Arc<Health>) -> Database {
-    Database::new(bed.database.clone(), statements(Statements::Prepared), health.clone())
+    Database::new(bed.database.clone(), statements(StatementMode::Prepared), health.clone())
 }
 
 async fn store_in(database: &mut Database, rows: &[&OrderRow], outage: &mut Outage<'_>) -> Result<Stored, GivenUp> {
@@ -106,7 +106,7 @@ async fn a_row_is_stored_with_all_its_columns() {
 async fn unnamed_statements_leave_nothing_on_a_connection() {
     let bed = Testbed::new("unnamed").await;
     let (health, abandon) = (Arc::new(Health::default()), CancellationToken::new());
-    let mut database = Database::new(bed.database.clone(), statements(Statements::Unnamed), health.clone());
+    let mut database = Database::new(bed.database.clone(), statements(StatementMode::Unnamed), health.clone());
     let mut outage = Outage::until(&abandon, &|| false);
     assert_eq!(store_in(&mut database, &[&row(1, "U00000001")], &mut outage).await.unwrap().inserted, 1);
     assert_eq!(
@@ -136,7 +136,7 @@ async fn an_outage_is_waited_out_until_the_stop_gives_up() {
     let bed = Testbed::new("given_up").await;
     let (health, abandon) = (Arc::new(Health::default()), CancellationToken::new());
     let nowhere = bed.database.with_database("no_such_database");
-    let mut database = Database::new(nowhere, statements(Statements::Prepared), health.clone());
+    let mut database = Database::new(nowhere, statements(StatementMode::Prepared), health.clone());
     let row = row(1, "U00000001");
     let rows = [&row];
     let mut outage = Outage::until(&abandon, &|| false);
@@ -157,7 +157,7 @@ async fn a_statement_that_is_given_up_does_not_go_on_in_the_server() {
     let (other, watching) = (bed.sql().await, bed.sql().await);
     other.batch_execute("BEGIN; LOCK TABLE orders IN SHARE MODE").await.unwrap();
     let impatient =
-        StatementSettings { statements: Statements::Prepared, statement_deadline: Duration::from_millis(200) };
+        StatementSettings { statements: StatementMode::Prepared, statement_deadline: Duration::from_millis(200) };
     let mut database = Database::new(bed.database.clone(), impatient, health.clone());
     let row = row(1, "U00000001");
     let rows = [&row];

@@ -15,8 +15,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-/// Longest time that a lookup or a draw may take.
-pub const CALL: Duration = Duration::from_secs(1);
+/// How long a command may take.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How to reach the cache.
 #[derive(Clone, Debug, Args)]
@@ -36,6 +36,12 @@ pub struct CacheSettings {
 }
 
 impl CacheSettings {
+    /// The same settings as environment variables, for a program that is started with them; with the secrets.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let url = self.redis_url.expose_secret().to_owned();
+        vec![("REDIS_URL".to_owned(), url), ("REDIS_PREFIX".to_owned(), self.redis_prefix.clone())]
+    }
+
     /// Host and port, for messages: never the password.
     pub fn address(&self) -> String {
         match Url::parse(self.redis_url.expose_secret()) {
@@ -60,10 +66,10 @@ impl CacheSettings {
     /// A connection that comes back by itself; each call fails after a second without an answer (invariant 12).
     ///
     /// # Errors
-    /// When Redis doesn't answer within `patience`, or refuses.
-    pub async fn connect(&self, patience: Duration) -> anyhow::Result<ConnectionManager> {
+    /// When Redis doesn't answer within `timeout`, or refuses.
+    pub async fn connect(&self, timeout: Duration) -> anyhow::Result<ConnectionManager> {
         let client = self.client()?;
-        let connecting = tokio::time::timeout(patience, client.get_connection_manager_with_config(policy()));
+        let connecting = tokio::time::timeout(timeout, client.get_connection_manager_with_config(connection_config()));
         let unreachable = || {
             format!(
                 "Redis at {} can't be reached: is it running (deploy/stack up), is REDIS_URL right?",
@@ -77,8 +83,8 @@ impl CacheSettings {
     ///
     /// # Errors
     /// When `REDIS_URL` is none.
-    pub fn connect_when_used(&self) -> anyhow::Result<ConnectionManager> {
-        self.client()?.get_connection_manager_lazy(policy()).context("the Redis client can't be made")
+    pub fn connect_lazily(&self) -> anyhow::Result<ConnectionManager> {
+        self.client()?.get_connection_manager_lazy(connection_config()).context("the Redis client can't be made")
     }
 
     fn client(&self) -> anyhow::Result<Client> {
@@ -90,10 +96,10 @@ impl CacheSettings {
     }
 }
 
-fn policy() -> ConnectionManagerConfig {
+fn connection_config() -> ConnectionManagerConfig {
     ConnectionManagerConfig::new()
         .set_connection_timeout(Some(Duration::from_secs(2)))
-        .set_response_timeout(Some(CALL))
+        .set_response_timeout(Some(REQUEST_TIMEOUT))
         .set_number_of_retries(2)
         .set_max_delay(Duration::from_secs(1))
 }
@@ -126,9 +132,9 @@ impl CacheKeys {
 }
 
 /// The connection's own deadline counts from when it is there; this one counts the reconnecting as well (invariant 12).
-async fn within<T>(call: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+async fn with_timeout<T>(call: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     let late = || RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within a second"));
-    tokio::time::timeout(CALL, call).await.unwrap_or_else(|_| Err(late()))
+    tokio::time::timeout(REQUEST_TIMEOUT, call).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Draws `count` rows of hash `key` at random, with repetition. Empty when the hash is.
@@ -142,7 +148,7 @@ pub async fn sample<Row: DeserializeOwned>(
 ) -> RedisResult<Vec<Row>> {
     let mut command = redis::cmd("HRANDFIELD");
     command.arg(key).arg(-(count as i64)).arg("WITHVALUES");
-    let rows: Vec<(String, String)> = within(command.query_async(connection)).await?;
+    let rows: Vec<(String, String)> = with_timeout(command.query_async(connection)).await?;
     Ok(rows.iter().filter_map(|(_, json)| serde_json::from_str(json).ok()).collect())
 }
 
@@ -151,7 +157,7 @@ pub async fn sample<Row: DeserializeOwned>(
 /// # Errors
 /// When Redis fails. A row that is not what the cache-worker writes is left out.
 pub async fn all<Row: DeserializeOwned>(connection: &mut ConnectionManager, key: &str) -> RedisResult<Vec<Row>> {
-    let rows: Vec<String> = within(connection.hvals(key)).await?;
+    let rows: Vec<String> = with_timeout(connection.hvals(key)).await?;
     Ok(rows.iter().filter_map(|json| serde_json::from_str(json).ok()).collect())
 }
 
@@ -173,7 +179,7 @@ pub struct Contents {
 pub async fn contents(connection: &mut ConnectionManager, keys: &CacheKeys) -> RedisResult<Contents> {
     let mut asked = redis::pipe();
     asked.atomic().hlen(&keys.users).hlen(&keys.products).get(&keys.refreshed_at);
-    let (users, products, time): (usize, usize, Option<String>) = within(asked.query_async(connection)).await?;
+    let (users, products, time): (usize, usize, Option<String>) = with_timeout(asked.query_async(connection)).await?;
     Ok(Contents { users, products, refreshed_at: time.and_then(|time| time.parse().ok()) })
 }
 
@@ -182,7 +188,7 @@ pub async fn contents(connection: &mut ConnectionManager, keys: &CacheKeys) -> R
 /// # Errors
 /// When Redis fails.
 pub async fn refreshed_at(connection: &mut ConnectionManager, keys: &CacheKeys) -> RedisResult<Option<DateTime<Utc>>> {
-    let time: Option<String> = within(connection.get(&keys.refreshed_at)).await?;
+    let time: Option<String> = with_timeout(connection.get(&keys.refreshed_at)).await?;
     Ok(time.and_then(|time| time.parse().ok()))
 }
 
@@ -195,6 +201,6 @@ pub async fn lookup<Row: DeserializeOwned>(
     key: &str,
     ids: &[&str],
 ) -> RedisResult<Vec<Option<Row>>> {
-    let rows: Vec<Option<String>> = within(connection.hmget(key, ids)).await?;
+    let rows: Vec<Option<String>> = with_timeout(connection.hmget(key, ids)).await?;
     Ok(rows.into_iter().map(|json| json.and_then(|json| serde_json::from_str(&json).ok())).collect())
 }

@@ -25,15 +25,15 @@ use crate::order_id::RunTag;
 pub const DUE_TO_COMMIT: &str = "due_to_commit";
 
 /// What stands behind the name of a series that counts latencies below 0.
-const SKEWED: &str = ".skewed";
+const SKEW_SUFFIX: &str = ".skewed";
 
 /// The series of one run's orders, from due to commit.
 pub fn due_to_commit(tag: RunTag) -> String {
-    of_run(DUE_TO_COMMIT, tag)
+    run_series(DUE_TO_COMMIT, tag)
 }
 
 /// The series of one run's orders in this series of all orders.
-pub fn of_run(series: &str, tag: RunTag) -> String {
+pub fn run_series(series: &str, tag: RunTag) -> String {
     format!("{series}.{tag}")
 }
 
@@ -69,7 +69,7 @@ impl Stage {
 }
 
 /// Longest latency that is told apart; longer ones are recorded as this.
-pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+pub const MAX_LATENCY: Duration = Duration::from_secs(24 * 3600);
 
 /// One stage's latencies. A negative one is counted apart as clock skew, never clamped to 0.
 #[derive(Clone)]
@@ -80,7 +80,7 @@ pub struct Latencies {
 
 impl Default for Latencies {
     fn default() -> Self {
-        let microseconds = Histogram::new_with_bounds(1, LONGEST.as_micros() as u64, 3)
+        let microseconds = Histogram::new_with_bounds(1, MAX_LATENCY.as_micros() as u64, 3)
             .expect("1 µs to a day at 3 digits are bounds that a histogram takes");
         Self { microseconds, clock_skew: 0 }
     }
@@ -188,7 +188,7 @@ impl LatencyLog {
         // What would be negative can't be in a histogram: it is counted in a series beside the other.
         let mut skewed = Latencies::default().microseconds;
         skewed.saturating_record_n(0, latencies.clock_skew);
-        self.write(&format!("{series}{SKEWED}"), interval, &skewed)
+        self.write(&format!("{series}{SKEW_SUFFIX}"), interval, &skewed)
     }
 
     fn write(&mut self, series: &str, interval: Duration, histogram: &Histogram<u64>) -> io::Result<()> {
@@ -231,7 +231,8 @@ fn merge_log(path: &Path, wanted: impl Fn(&str) -> bool, merged: &mut Latencies)
         let broken = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
         let LogEntry::Interval(interval) = entry.map_err(|e| broken(format!("{e:?}")))? else { continue };
         let Some(tag) = interval.tag() else { continue };
-        let (series, skewed) = tag.as_str().strip_suffix(SKEWED).map_or((tag.as_str(), false), |series| (series, true));
+        let (series, skewed) =
+            tag.as_str().strip_suffix(SKEW_SUFFIX).map_or((tag.as_str(), false), |series| (series, true));
         if wanted(series) {
             let encoded = BASE64.decode(interval.encoded_histogram()).map_err(|e| broken(e.to_string()))?;
             let histogram: Histogram<u64> =

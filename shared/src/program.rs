@@ -26,7 +26,7 @@ pub enum OutputFormat {
 }
 
 /// How long the threads of a program that has done its work are waited for.
-const THREADS: Duration = Duration::from_secs(1);
+const THREAD_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs a program: reads `.env`, parses the command line (exit code 2 when it is wrong), starts logging, runs `body` and
 /// turns its end into an exit code. A failure is printed in one line, its causes after it, and exits with 1.
@@ -62,7 +62,7 @@ where
     let ended = runtime.block_on(body(args));
     // The threads end before the process does: what C libraries clean up at its exit, a thread of theirs or one that called
     // them cleans up as well. But a blocking call that is stuck (a client library closing) must not keep it from ending.
-    runtime.shutdown_timeout(THREADS);
+    runtime.shutdown_timeout(THREAD_SHUTDOWN_TIMEOUT);
     match ended {
         Ok(Outcome::Valid) => ExitCode::SUCCESS,
         Ok(Outcome::Invalid) => ExitCode::from(3),

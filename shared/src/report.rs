@@ -1,31 +1,84 @@
-//! How a report for a person looks: what, how much (to the right), what it means.
+//! How a report for a person looks: figures one a line, latencies in columns, within 80 columns.
+
+use std::fmt;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use crate::latency::LatencySummary;
+
+/// Columns that a report takes at most.
+pub const WIDTH: u16 = 80;
+
 /// A report being written.
-pub struct Report(Table);
+pub struct Report {
+    figures: Table,
+    latencies: Option<Table>,
+}
 
 impl Report {
     /// An empty report about `subject`.
     pub fn about(kind: &str, subject: &str) -> Self {
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_FULL_CONDENSED).set_header([kind, subject, ""]);
-        // Within the terminal, where there is one.
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        if let Some(column) = table.column_mut(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        Self(table)
+        let mut figures = table([kind, subject, ""]);
+        align_right(&mut figures, 1..2);
+        Self { figures, latencies: None }
     }
 
-    /// Adds a line.
+    /// Adds a figure.
     pub fn line(&mut self, what: &str, value: impl ToString, meaning: impl ToString) {
-        self.0.add_row([what.to_owned(), value.to_string(), meaning.to_string()]);
+        self.figures.add_row([what.to_owned(), value.to_string(), meaning.to_string()]);
+    }
+
+    /// Adds a row to the table of latencies, which stands below the figures.
+    pub fn latency(&mut self, what: &str, latency: &LatencySummary) {
+        let LatencySummary { p50, p90, p99, p999, max, .. } = latency;
+        let columns = [p50, p90, p99, p999, max].map(|milliseconds| format!("{milliseconds:.3}"));
+        self.latencies.get_or_insert_with(latency_table).add_row([what.to_owned()].into_iter().chain(columns));
     }
 }
 
-impl std::fmt::Display for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.figures.fmt(f)?;
+        self.latencies.iter().try_for_each(|latencies| write!(f, "\n{latencies}"))
+    }
+}
+
+fn latency_table() -> Table {
+    let mut latencies = table(["latency, ms", "p50", "p90", "p99", "p99.9", "max"]);
+    align_right(&mut latencies, 1..6);
+    latencies
+}
+
+/// An empty table with this header, in the style of all reports.
+pub fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table
+}
+
+/// Aligns columns of figures to the right.
+pub fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
+    for column in columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_fits_a_terminal_of_80_columns_and_has_its_latencies_in_columns() {
+        let mut report = Report::about("run", "20261121-075223-e1f74c, shard 1/4");
+        report.line("acknowledged", 60_000, "by the brokers, all in-sync replicas, and 5000 orders of the warm-up");
+        let latency = LatencySummary { p50: 3.647, max: 123_456.789, ..LatencySummary::default() };
+        report.latency("due to acknowledged", &latency);
+        let text = report.to_string();
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let row = text.lines().find(|line| line.contains("due to acknowledged")).unwrap();
+        assert!(row.contains("3.647") && row.contains("123456.789"), "{text}");
     }
 }

@@ -18,11 +18,11 @@ use rdkafka::{
     client::DefaultClientContext,
 };
 use redis::aio::ConnectionManager;
-use secrecy::ExposeSecret;
 use shared::{
     cache::{CacheKeys, CacheSettings},
-    database::{DatabaseArgs, DatabaseSettings, StatementClient, Statements, connect},
+    database::{DatabaseSettings, StatementClient, StatementMode, connect},
     kafka::{KafkaSettings, TopicSettings},
+    services::ServiceSettings,
 };
 use tempfile::TempDir;
 use tokio_postgres::Client;
@@ -38,16 +38,15 @@ pub const PRODUCTS: u64 = 1_100;
 pub const ORDER: &str = r#"{"user_id":"U00000001","product_id":"P000001","quantity":1,"total_amount":1000,"shipping_cost":0,
     "discount_amount":0,"payment_method":"card","status":"paid","created_at":"2026-01-01T00:00:00Z"}"#;
 
+/// Reads the services of the stack from the environment.
 #[derive(Parser)]
-struct Connections {
+struct Stack {
     #[command(flatten)]
-    kafka: KafkaSettings,
-    #[command(flatten)]
-    topic: TopicSettings,
-    #[command(flatten)]
-    cache: CacheSettings,
-    #[command(flatten)]
-    database: DatabaseArgs,
+    services: ServiceSettings,
+}
+
+fn services(arguments: &[&str]) -> ServiceSettings {
+    Stack::parse_from(["test"].iter().chain(arguments)).services
 }
 
 /// A test's own corner of the stack.
@@ -62,7 +61,7 @@ pub struct Testbed {
     pub cache: CacheSettings,
     /// The test's database: migrated, with [`USERS`] users and [`PRODUCTS`] products.
     pub database: DatabaseSettings,
-    arguments: DatabaseArgs,
+    services: ServiceSettings,
     server: DatabaseSettings,
     folder: TempDir,
 }
@@ -79,13 +78,14 @@ impl Testbed {
         );
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("{test}_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let Connections { kafka, mut topic, mut cache, database: arguments } = Connections::parse_from(["test"]);
-        topic.topic = format!("orders.{name}");
-        cache.redis_prefix = format!("{name}:");
-        let server = arguments.settings().expect("the settings of the database are usable");
+        let mut services = services(&[]);
+        services.topic.topic = format!("orders.{name}");
+        services.cache.redis_prefix = format!("{name}:");
+        let server = services.database.settings().expect("the settings of the database are usable");
         let database = template::new_database(&server, &name).await;
         let folder = TempDir::with_prefix("orderflow-").expect("there is room for a folder");
-        Self { name, kafka, topic, cache, database, arguments, server, folder }
+        let (kafka, topic, cache) = (services.kafka.clone(), services.topic.clone(), services.cache.clone());
+        Self { name, kafka, topic, cache, database, services, server, folder }
     }
 
     /// The test's database, reached through `proxy`.
@@ -94,8 +94,8 @@ impl Testbed {
     /// When the environment names it by a URL.
     pub fn database_behind(&self, proxy: &Proxy) -> DatabaseSettings {
         let (host, port) = (proxy.address.ip().to_string(), proxy.address.port().to_string());
-        let arguments = ["test", "--postgres-host", &host, "--postgres-port", &port];
-        let settings = Connections::parse_from(arguments).database.settings().expect("the settings are usable");
+        let services = services(&["--postgres-host", &host, "--postgres-port", &port]);
+        let settings = services.database.settings().expect("the settings are usable");
         settings.with_database(self.database.database())
     }
 
@@ -124,13 +124,9 @@ impl Testbed {
 
     /// The settings by which a program of ours finds the test's corner, as environment variables.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let mut environment = self.arguments.environment();
-        environment.extend(self.kafka.environment());
+        let mut environment = self.services.environment();
         for (name, value) in [
-            ("ORDERS_TOPIC", self.topic.topic.clone()),
             ("CONSUMER_GROUP", self.name.clone()),
-            ("REDIS_URL", self.cache.redis_url.expose_secret().to_owned()),
-            ("REDIS_PREFIX", self.cache.redis_prefix.clone()),
             ("POSTGRES_DB", self.database.database().to_owned()),
             ("RUNS_DIR", self.runs().display().to_string()),
         ] {
@@ -163,7 +159,7 @@ impl Testbed {
     /// # Panics
     /// When it can't be reached.
     pub async fn statements(&self) -> StatementClient {
-        let connecting = StatementClient::connect(&self.database, Statements::Unnamed, Duration::from_secs(30));
+        let connecting = StatementClient::connect(&self.database, StatementMode::Unnamed, Duration::from_secs(30));
         connecting.await.expect("the test's database can be reached")
     }
 

@@ -67,7 +67,10 @@ async fn every_mechanism_works_and_a_wrong_password_is_named_but_not_shown() {
     }
     secure.insert("KAFKA_SASL_PASSWORD".to_owned(), "hunter2".to_owned());
     let refused = producer(&bed, &secure, &[]);
-    assert_refused(&refused, &["the Kafka cluster refuses us", "sasl_ssl as orderflow", "uthentication failed"]);
+    assert_refused(
+        &refused,
+        &["the Kafka cluster refuses the connection", "sasl_ssl as orderflow", "uthentication failed"],
+    );
     assert!(!String::from_utf8_lossy(&refused.stderr).contains("hunter2"));
 
     let file = bed.folder().join("password");
@@ -94,7 +97,10 @@ async fn a_client_certificate_opens_a_cluster_that_asks_for_one() {
 
     let without = ["KAFKA_TLS_KEY", "KAFKA_TLS_KEY_PASSWORD", "KAFKA_TLS_CERTIFICATE"];
     without.iter().for_each(|name| drop(tls.remove(*name)));
-    assert_refused(&producer(&bed, &tls, &[]), &["the Kafka cluster refuses us", "ssl", "certificate"]);
+    assert_refused(&producer(&bed, &tls, &[]), &["the Kafka cluster refuses the connection", "ssl", "certificate"]);
     tls.remove("KAFKA_TLS_CA");
-    assert_refused(&producer(&bed, &tls, &[]), &["the Kafka cluster refuses us", "certificate verify failed"]);
+    assert_refused(
+        &producer(&bed, &tls, &[]),
+        &["the Kafka cluster refuses the connection", "certificate verify failed"],
+    );
 }

@@ -48,7 +48,7 @@ pub fn show(settings: &DlqSettings, place: Place) -> anyhow::Result<Outcome> {
 
 fn read(kafka: &KafkaSettings, topic: &str, place: Place) -> anyhow::Result<Letter> {
     let role = [("group.id", "orderflow-scan"), ("enable.auto.commit", "false"), ("enable.partition.eof", "true")];
-    kafka.reach()?;
+    kafka.ensure_reachable()?;
     let client: BaseConsumer = kafka.client(&role).create().context("the Kafka settings are not usable")?;
     let nothing = || format!("there is no letter {place} in {topic}");
     let (first, end) = client.fetch_watermarks(topic, place.partition, CALL).with_context(nothing)?;

@@ -12,7 +12,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::settings::DatabaseSettings;
 
 /// A server that takes the connection and then says nothing (paused, black-holed) is given up after this.
-const PATIENCE: Duration = Duration::from_secs(8);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Opens a connection, with TLS and a verified certificate where the settings ask for it. The task that drives it ends
 /// with the client.
@@ -23,7 +23,7 @@ pub async fn connect(settings: &DatabaseSettings) -> anyhow::Result<Client> {
     let failed = || {
         format!("the database {settings} can't be reached: is it running (deploy/stack up), are its settings right?")
     };
-    tokio::time::timeout(PATIENCE, open(settings)).await.with_context(failed)?.with_context(failed)
+    tokio::time::timeout(CONNECT_TIMEOUT, open(settings)).await.with_context(failed)?.with_context(failed)
 }
 
 async fn open(settings: &DatabaseSettings) -> anyhow::Result<Client> {
@@ -46,7 +46,7 @@ pub(super) async fn cancel(settings: DatabaseSettings, token: CancelToken) {
             _ => anyhow::Ok(token.cancel_query(tls(&settings)?).await?),
         }
     };
-    let cancelled = tokio::time::timeout(PATIENCE, cancelling).await.context("no answer").flatten();
+    let cancelled = tokio::time::timeout(CONNECT_TIMEOUT, cancelling).await.context("no answer").flatten();
     if let Err(error) = cancelled {
         tracing::debug!("a statement can't be cancelled: {error:#}");
     }
@@ -59,7 +59,7 @@ pub(super) async fn cancel(settings: DatabaseSettings, token: CancelToken) {
 pub async fn connect_diesel(settings: &DatabaseSettings) -> anyhow::Result<AsyncPgConnection> {
     let client = connect(settings).await?;
     let refused = || format!("the database {settings} refuses our session's settings");
-    tokio::time::timeout(PATIENCE, AsyncPgConnection::try_from(client))
+    tokio::time::timeout(CONNECT_TIMEOUT, AsyncPgConnection::try_from(client))
         .await
         .with_context(refused)?
         .with_context(refused)

@@ -7,7 +7,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 use super::{DatabaseSettings, connect};
 
-const PATIENCE: Duration = Duration::from_secs(8);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Every migration, oldest first.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -21,7 +21,7 @@ const TABLES: &str = "SELECT bool_and(to_regclass(name) IS NOT NULL) FROM UNNEST
 pub async fn require_tables(database: &DatabaseSettings) -> anyhow::Result<()> {
     let client = connect(database).await?;
     // In one go and without a name, which a pooler can't come between.
-    let looking = tokio::time::timeout(PATIENCE, client.query_typed(TABLES, &[])).await;
+    let looking = tokio::time::timeout(QUERY_TIMEOUT, client.query_typed(TABLES, &[])).await;
     let rows = looking.context("no answer from the database")?.context("the tables can't be looked up")?;
     anyhow::ensure!(
         rows.first().is_some_and(|row| row.get(0)),

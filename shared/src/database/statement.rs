@@ -19,14 +19,14 @@ use super::{
 pub struct StatementClient {
     client: Client,
     settings: DatabaseSettings,
-    statements: Statements,
+    mode: StatementMode,
     deadline: Duration,
     prepared: HashMap<String, Statement>,
 }
 
 /// How a statement gets to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Statements {
+pub enum StatementMode {
     /// Under a name, prepared once a connection.
     Prepared,
     /// Without a name, planned anew each time, in one go: nothing of it stays on the connection.
@@ -72,13 +72,9 @@ impl StatementClient {
     ///
     /// # Errors
     /// When the server doesn't answer within 8 s, or refuses.
-    pub async fn connect(
-        settings: &DatabaseSettings,
-        statements: Statements,
-        deadline: Duration,
-    ) -> anyhow::Result<Self> {
+    pub async fn connect(settings: &DatabaseSettings, mode: StatementMode, deadline: Duration) -> anyhow::Result<Self> {
         let client = connect(settings).await?;
-        Ok(Self { client, settings: settings.clone(), statements, deadline, prepared: HashMap::new() })
+        Ok(Self { client, settings: settings.clone(), mode, deadline, prepared: HashMap::new() })
     }
 
     /// Whether the connection is gone.
@@ -86,8 +82,8 @@ impl StatementClient {
         self.client.is_closed()
     }
 
-    /// Has everything prepared anew.
-    pub fn forget(&mut self) {
+    /// Forgets the prepared statements: each is prepared again when it is next used.
+    pub fn forget_prepared(&mut self) {
         self.prepared.clear();
     }
 
@@ -97,12 +93,12 @@ impl StatementClient {
     /// [`SqlError`]; after [`SqlError::Deadline`] the connection is of no more use.
     pub async fn execute<Q: QueryFragment<Pg>>(&mut self, query: &Q) -> Result<u64, SqlError> {
         let binds = Binds::of(query)?;
-        match self.statements {
-            Statements::Prepared => {
+        match self.mode {
+            StatementMode::Prepared => {
                 let statement = self.prepare(query, &binds).await?;
-                self.within(self.client.execute(&statement, &binds.values())).await
+                self.with_deadline(self.client.execute(&statement, &binds.values())).await
             }
-            Statements::Unnamed => self.within(self.client.execute_typed(&sql(query)?, &binds.typed())).await,
+            StatementMode::Unnamed => self.with_deadline(self.client.execute_typed(&sql(query)?, &binds.typed())).await,
         }
     }
 
@@ -112,12 +108,12 @@ impl StatementClient {
     /// As [`Self::execute`].
     pub async fn query<Q: QueryFragment<Pg>>(&mut self, query: &Q) -> Result<Vec<Row>, SqlError> {
         let binds = Binds::of(query)?;
-        match self.statements {
-            Statements::Prepared => {
+        match self.mode {
+            StatementMode::Prepared => {
                 let statement = self.prepare(query, &binds).await?;
-                self.within(self.client.query(&statement, &binds.values())).await
+                self.with_deadline(self.client.query(&statement, &binds.values())).await
             }
-            Statements::Unnamed => self.within(self.client.query_typed(&sql(query)?, &binds.typed())).await,
+            StatementMode::Unnamed => self.with_deadline(self.client.query_typed(&sql(query)?, &binds.typed())).await,
         }
     }
 
@@ -156,10 +152,13 @@ impl StatementClient {
     /// # Errors
     /// As [`Self::execute`].
     pub async fn batch(&mut self, sql: &str) -> Result<(), SqlError> {
-        self.within(self.client.batch_execute(sql)).await
+        self.with_deadline(self.client.batch_execute(sql)).await
     }
 
-    async fn within<T>(&self, call: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, SqlError> {
+    async fn with_deadline<T>(
+        &self,
+        call: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, SqlError> {
         match tokio::time::timeout(self.deadline, call).await {
             Ok(answer) => Ok(answer?),
             Err(_) => {
@@ -174,7 +173,7 @@ impl StatementClient {
         if let Some(statement) = self.prepared.get(&sql) {
             return Ok(statement.clone());
         }
-        let statement = self.within(self.client.prepare_typed(&sql, &binds.types)).await?;
+        let statement = self.with_deadline(self.client.prepare_typed(&sql, &binds.types)).await?;
         self.prepared.insert(sql, statement.clone());
         Ok(statement)
     }

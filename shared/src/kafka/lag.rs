@@ -8,7 +8,7 @@ use rdkafka::{
 
 use super::{settings::KafkaSettings, topic::partition_count};
 
-const CALL: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How far a group is behind: per partition the end offset less the committed one (less the first one when nothing is
 /// committed yet).
@@ -31,16 +31,17 @@ impl GroupLag {
 /// When the cluster doesn't answer or the topic is missing.
 pub fn group_lag(kafka: &KafkaSettings, topic: &str, group: &str) -> anyhow::Result<GroupLag> {
     let client: BaseConsumer = kafka.client(&[("group.id", group), ("enable.auto.commit", "false")]).create()?;
-    let count = partition_count(&client, topic).or_else(|error| kafka.reach().and(Err(error)))?;
+    let count = partition_count(&client, topic).or_else(|error| kafka.ensure_reachable().and(Err(error)))?;
     ensure!(count > 0, "there is no topic {topic}");
     let mut asked = TopicPartitionList::new();
     for partition in 0..count {
         asked.add_partition(topic, partition);
     }
-    let committed = client.committed_offsets(asked, CALL).context("the group's offsets can't be read")?;
+    let committed = client.committed_offsets(asked, REQUEST_TIMEOUT).context("the group's offsets can't be read")?;
     let lag = |partition: i32| {
-        let (first, end) =
-            client.fetch_watermarks(topic, partition, CALL).context("a partition's offsets can't be read")?;
+        let (first, end) = client
+            .fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
+            .context("a partition's offsets can't be read")?;
         let done = match committed.find_partition(topic, partition).map(|found| found.offset()) {
             Some(Offset::Offset(offset)) => offset,
             _ => first,

@@ -1,12 +1,14 @@
 //! Kafka as all programs reach it: the settings, the topics and how they must be, and a group's lag.
 
-mod contact;
+mod headers;
 mod lag;
+mod reachability;
 mod scan;
 mod security;
 mod settings;
 mod topic;
 
+pub use headers::{UnreadableHeader, read_headers};
 pub use lag::{GroupLag, group_lag};
 pub use scan::scan;
 pub use security::{SaslMechanism, SecurityArgs, SecurityProtocol};

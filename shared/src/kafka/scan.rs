@@ -11,20 +11,20 @@ use rdkafka::{
 
 use super::{settings::KafkaSettings, topic::partition_count};
 
-const CALL: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Without a record for this long, the topic can't be read to its end.
-const STALLED: Duration = Duration::from_secs(30);
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads `topic` once to its end, from the records of time `from` on or from the beginning, outside of any group, and gives
 /// each record to `look`. A topic that doesn't exist has none. Blocks.
 ///
 /// # Errors
-/// When the cluster doesn't answer, or stops answering, or `look` fails.
+/// When the cluster doesn't answer, or stops answering, or `visit` fails.
 pub fn scan(
     kafka: &KafkaSettings,
     topic: &str,
     from: Option<DateTime<Utc>>,
-    mut look: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
+    mut visit: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     // The group is named because the client wants one; it is never joined and commits nothing.
     let role = [
@@ -33,7 +33,7 @@ pub fn scan(
         ("enable.partition.eof", "true"),
         ("auto.offset.reset", "error"),
     ];
-    kafka.reach()?;
+    kafka.ensure_reachable()?;
     let client: BaseConsumer = kafka.client(&role).create().context("the Kafka settings are not usable")?;
     let partitions = partition_count(&client, topic)?;
     if partitions == 0 {
@@ -47,14 +47,14 @@ pub fn scan(
         match client.poll(Duration::from_millis(200)) {
             Some(Ok(record)) => {
                 last_record = Instant::now();
-                look(&record)?;
+                visit(&record)?;
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => at_end[partition as usize] = true,
             Some(Err(error)) => tracing::debug!(%error, "the topic's reader goes on"),
             None => {}
         }
-        if last_record.elapsed() > STALLED {
-            bail!("topic {topic} can't be read to its end: {} s without a record", STALLED.as_secs());
+        if last_record.elapsed() > STALL_TIMEOUT {
+            bail!("topic {topic} can't be read to its end: {} s without a record", STALL_TIMEOUT.as_secs());
         }
     }
     Ok(())
@@ -73,6 +73,8 @@ fn begin(
     }
     match from {
         None => Ok(places),
-        Some(_) => client.offsets_for_times(places, CALL).context("the topic's offsets can't be looked up by time"),
+        Some(_) => {
+            client.offsets_for_times(places, REQUEST_TIMEOUT).context("the topic's offsets can't be looked up by time")
+        }
     }
 }

@@ -5,8 +5,8 @@ use rdkafka::ClientConfig;
 
 use super::security::SecurityArgs;
 
-/// How long a first answer of the cluster is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the cluster may take for its first answer.
+pub const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How to reach the cluster.
 #[derive(Clone, Debug, Args)]
@@ -14,6 +14,7 @@ pub struct KafkaSettings {
     /// Brokers to start from, HOST:PORT, comma-separated.
     #[arg(
         long,
+        visible_alias = "bootstrap-server",
         env = "KAFKA_BROKERS",
         default_value = "127.0.0.1:19092,127.0.0.1:19093,127.0.0.1:19094",
         help_heading = "Kafka"
@@ -108,14 +109,14 @@ impl KafkaSettings {
         for (key, value) in role {
             config.set(*key, *value);
         }
-        for (key, value) in self.given().filter(|(key, _)| takes(key)) {
+        for (key, value) in self.extra_settings().filter(|(key, _)| takes(key)) {
             config.set(key, value);
         }
         config
     }
 
     /// What was asked for beyond the settings here, the latter over the former where both say something.
-    pub fn given(&self) -> impl Iterator<Item = &(String, String)> {
+    pub fn extra_settings(&self) -> impl Iterator<Item = &(String, String)> {
         self.config_file.iter().flat_map(|file| &file.settings).chain(&self.extra)
     }
 

@@ -10,7 +10,7 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::settings::{KafkaSettings, PATIENCE};
+use super::settings::{FIRST_ANSWER_TIMEOUT, KafkaSettings};
 
 /// 1 MiB and the 64 KiB that a dead letter's headers may take above the order itself.
 const DEAD_LETTER_BYTES: usize = 1_048_588 + 65_536;
@@ -35,6 +35,11 @@ pub struct TopicSettings {
 }
 
 impl TopicSettings {
+    /// The same settings as environment variables, for a program that is started with them.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        vec![("ORDERS_TOPIC".to_owned(), self.topic.clone())]
+    }
+
     /// The topic of the dead letters.
     pub fn dead_letter_topic(&self) -> String {
         format!("{}.dlq", self.topic)
@@ -76,11 +81,12 @@ pub struct TopicSpec {
 /// # Errors
 /// When no broker answers within 10 s, the topic can't be created, or is too weak for `--strict`.
 pub async fn ensure_topic(kafka: &KafkaSettings, spec: &TopicSpec) -> anyhow::Result<usize> {
-    let reaching = kafka.clone();
-    tokio::task::spawn_blocking(move || reaching.reach()).await??;
+    let cluster = kafka.clone();
+    tokio::task::spawn_blocking(move || cluster.ensure_reachable()).await??;
     let admin: AdminClient<DefaultClientContext> =
         kafka.client(&[]).create().context("the Kafka settings are not usable")?;
-    let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+    let options =
+        AdminOptions::new().operation_timeout(Some(FIRST_ANSWER_TIMEOUT)).request_timeout(Some(FIRST_ANSWER_TIMEOUT));
     let min_in_sync = if spec.replication > 1 { "2" } else { "1" };
     let mut topic = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(spec.replication))
         .set("min.insync.replicas", min_in_sync)
@@ -113,8 +119,10 @@ async fn inspect(
         let entry = resource.get("min.insync.replicas")?;
         entry.value.as_ref()?.parse::<u32>().ok()
     });
-    let metadata =
-        admin.inner().fetch_metadata(Some(&spec.name), PATIENCE).context("the topic's metadata can't be read")?;
+    let metadata = admin
+        .inner()
+        .fetch_metadata(Some(&spec.name), FIRST_ANSWER_TIMEOUT)
+        .context("the topic's metadata can't be read")?;
     let partitions = metadata.topics().first().map(rdkafka::metadata::MetadataTopic::partitions).unwrap_or_default();
     let replicas = partitions.iter().map(|partition| partition.replicas().len()).min();
     let mut weak = Vec::new();
@@ -137,10 +145,11 @@ async fn inspect(
 async fn wait_for_leaders(kafka: KafkaSettings, topic: String) -> anyhow::Result<usize> {
     tokio::task::spawn_blocking(move || {
         let client: BaseConsumer = kafka.client(&[]).create()?;
-        let deadline = std::time::Instant::now() + PATIENCE;
+        let deadline = std::time::Instant::now() + FIRST_ANSWER_TIMEOUT;
         loop {
-            let metadata =
-                client.fetch_metadata(Some(&topic), PATIENCE).context("the topic's metadata can't be read")?;
+            let metadata = client
+                .fetch_metadata(Some(&topic), FIRST_ANSWER_TIMEOUT)
+                .context("the topic's metadata can't be read")?;
             let partitions =
                 metadata.topics().first().map(rdkafka::metadata::MetadataTopic::partitions).unwrap_or_default();
             if !partitions.is_empty() && partitions.iter().all(|p| p.leader() >= 0 && p.error().is_none()) {
@@ -161,7 +170,8 @@ async fn wait_for_leaders(kafka: KafkaSettings, topic: String) -> anyhow::Result
 /// # Errors
 /// When no broker answers, or none may say.
 pub fn partition_count(client: &BaseConsumer, topic: &str) -> anyhow::Result<i32> {
-    let metadata = client.fetch_metadata(Some(topic), PATIENCE).context("the topic's metadata can't be read")?;
+    let metadata =
+        client.fetch_metadata(Some(topic), FIRST_ANSWER_TIMEOUT).context("the topic's metadata can't be read")?;
     let topic = metadata.topics().first().with_context(|| format!("the cluster says nothing of topic {topic}"))?;
     match topic.error() {
         None => Ok(topic.partitions().len() as i32),
