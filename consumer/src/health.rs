@@ -1,63 +1,32 @@
-//! Whether the consumer can do its work right now, for `/readyz`.
+//! The issues that may keep the consumer from its work.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use shared::health::{Health, HealthIssue};
 
-/// What may keep the consumer from its work.
+/// The consumer's health, for `/readyz`.
+pub type ConsumerHealth = Health<ConsumerIssue>;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Obstacle {
+pub enum ConsumerIssue {
     /// No broker answers.
     Brokers,
-    /// The group does not let this instance in yet.
+    /// The group does not accept this instance yet.
     Group,
-    /// The database is lost.
+    /// PostgreSQL is lost.
     Database,
-    /// The dead-letter topic does not take what it is sent.
-    DeadLetters,
+    /// The dead-letter topic does not acknowledge.
+    DeadLetterTopic,
     /// Too many dead letters of one kind.
-    Flood,
+    DeadLetterLimit,
 }
 
-/// What keeps the consumer from its work, if anything does.
-#[derive(Debug, Default)]
-pub struct Health {
-    troubles: Mutex<BTreeMap<Obstacle, String>>,
-}
-
-impl Health {
-    fn troubles(&self) -> MutexGuard<'_, BTreeMap<Obstacle, String>> {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Something is in the way; said once in the log, until [`Self::well`].
-    pub fn trouble(&self, obstacle: Obstacle, what: String) {
-        if let Some(before) = self.troubles().insert(obstacle, what.clone()) {
-            tracing::debug!("{what}; before: {before}");
-        } else {
-            tracing::warn!("{what}");
+impl HealthIssue for ConsumerIssue {
+    fn resolution(self) -> &'static str {
+        match self {
+            Self::Brokers => "Kafka: brokers answer again",
+            Self::Group => "Kafka: the group has accepted this instance",
+            Self::Database => "PostgreSQL: working again",
+            Self::DeadLetterTopic => "dead-letter topic: acknowledges again",
+            Self::DeadLetterLimit => "dead-letter limit: dead-lettering goes on",
         }
-    }
-
-    /// It is out of the way.
-    pub fn well(&self, obstacle: Obstacle) {
-        if self.troubles().remove(&obstacle).is_some() {
-            tracing::info!("working again");
-        }
-    }
-
-    /// Nobody waits for it any longer.
-    pub fn forget(&self, obstacle: Obstacle) {
-        self.troubles().remove(&obstacle);
-    }
-
-    /// For `/readyz`.
-    ///
-    /// # Errors
-    /// What keeps the consumer from its work.
-    pub fn ready(&self) -> Result<(), String> {
-        let troubles = self.troubles();
-        if troubles.is_empty() { Ok(()) } else { Err(troubles.values().cloned().collect::<Vec<_>>().join("; ")) }
     }
 }

@@ -1,31 +1,17 @@
 //! A sink from Kafka to PostgreSQL that stores each order exactly once.
 //!
-//! One thread polls as a member of the [`group`] ([`read`]) and hands each [`record`], with the lease of its partition ([`assignment`]), to the partition's
-//! writer ([`write`]). A writer takes all that is waiting, decodes it ([`decode`]) and fills in what the order leaves open
-//! ([`enrich`]). Then it is settled ([`settle`]): rows are stored ([`store`]) in the [`table`] by one statement a batch
-//! ([`insert`]), what can't become a row goes to the dead-letter topic ([`dead_letter`]), and after that the offsets are
-//! stored, never before (invariant 4). [`account`] keeps count, so that nothing is lost unnoticed.
+//! Records travel in one direction: the [`source`] reads them as a member of a consumer group; the [`pipeline`]
+//! decodes, enriches and commits them; the [`sink`] inserts their rows into the table, and the [`dlq`] takes those that
+//! can't become a row. After that their offsets are stored, never before (invariant 4). The [`model`] is what passes
+//! between them. A room imports only rooms that come after it. [`app`] starts all of them and stops them again.
 
-pub mod account;
-pub mod assignment;
-pub mod breaker;
-pub mod dead_letter;
-pub mod decode;
+pub mod app;
 pub mod dlq;
-pub mod enrich;
-pub mod flood;
-pub mod gap;
-pub mod group;
 pub mod health;
-pub mod insert;
-pub mod lag;
 pub mod metrics;
-pub mod outage;
-pub mod read;
-pub mod record;
+pub mod model;
+pub mod pipeline;
+pub mod retry_scope;
 pub mod settings;
-pub mod settle;
-pub mod statistics;
-pub mod store;
-pub mod table;
-pub mod write;
+pub mod sink;
+pub mod source;

@@ -1,37 +1,38 @@
-//! Counts the dead letters by kind, with a sample of each.
+//! Prints the number of dead letters by kind, with a sample of each.
 
 use std::collections::BTreeMap;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
-use shared::program::{Outcome, OutputFormat};
+use shared::{
+    dlq,
+    program::{Outcome, OutputFormat},
+    report,
+};
 
 use super::{
-    Latest,
-    letter::{Letter, Place},
-    letters,
+    dead_letter::DeadLetter,
+    scan::{LatestDeadLetters, visit_dead_letters},
 };
-use crate::settings::DlqSettings;
+use crate::{model::RecordPosition, settings::DlqSettings};
 
-/// Characters of a message that are shown.
-const MESSAGE: usize = 100;
+/// The characters of a sample's message that are printed.
+const MAX_MESSAGE_CHARS: usize = 100;
 
-/// The letters of one kind; an order counts once, however many letters it has.
+/// The dead letters of one kind. An order counts once, however many dead letters it has.
 #[derive(Clone, Debug, Default, Serialize)]
-struct OfKind {
-    /// Orders.
+struct KindCounts {
     orders: u64,
-    /// Of those, in the table by now.
+    /// In the table by now.
     settled: u64,
-    /// Of those, put back at least once, and back here.
+    /// Replayed at least once, and dead-lettered again.
     came_back: u64,
-    /// The first of them that was found.
+    /// The first one in the topic.
     sample: Option<Sample>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 struct Sample {
-    place: Place,
+    position: RecordPosition,
     key: String,
     origin: String,
     message: String,
@@ -39,13 +40,13 @@ struct Sample {
 }
 
 impl Sample {
-    fn of(letter: &Letter) -> Self {
+    fn of(dead_letter: &DeadLetter) -> Self {
         Self {
-            place: letter.place,
-            key: letter.key_text(),
-            origin: letter.origin(),
-            message: letter.header("dlq-message").chars().take(MESSAGE).collect(),
-            at: letter.header("dlq-at"),
+            position: dead_letter.position,
+            key: dead_letter.key_text(),
+            origin: dead_letter.origin(),
+            message: dead_letter.header(dlq::MESSAGE).chars().take(MAX_MESSAGE_CHARS).collect(),
+            at: dead_letter.header(dlq::AT),
         }
     }
 }
@@ -53,11 +54,11 @@ impl Sample {
 #[derive(Debug, Serialize)]
 struct Listing {
     topic: String,
-    kinds: BTreeMap<String, OfKind>,
+    kinds: BTreeMap<String, KindCounts>,
     unreadable: u64,
 }
 
-/// Reads the topic and prints what is in it.
+/// Reads the topic and prints the counts.
 ///
 /// # Errors
 /// When the topic or the table can't be read.
@@ -65,17 +66,17 @@ pub async fn list(settings: DlqSettings) -> anyhow::Result<Outcome> {
     let DlqSettings { output, kafka, topic, database } = settings;
     let (database, topic) = (database.settings()?, topic.dead_letter_topic());
     let (reading, name) = (kafka.clone(), topic.clone());
-    let latest = tokio::task::spawn_blocking(move || Latest::of(&reading, &name)).await??;
+    let latest = tokio::task::spawn_blocking(move || LatestDeadLetters::read(&reading, &name)).await??;
     let settled = latest.settled(&database).await?;
     let listing = tokio::task::spawn_blocking(move || {
-        let mut kinds: BTreeMap<String, OfKind> = BTreeMap::new();
-        let unreadable = letters(&kafka, &topic, |letter| {
-            if latest.is(&letter) {
-                let of_kind = kinds.entry(letter.kind()).or_default();
-                of_kind.orders += 1;
-                of_kind.settled += u64::from(settled.contains(&letter.identity));
-                of_kind.came_back += u64::from(letter.replays > 0);
-                of_kind.sample.get_or_insert_with(|| Sample::of(&letter));
+        let mut kinds: BTreeMap<String, KindCounts> = BTreeMap::new();
+        let unreadable = visit_dead_letters(&kafka, &topic, |dead_letter| {
+            if latest.contains(&dead_letter) {
+                let counts = kinds.entry(dead_letter.kind()).or_default();
+                counts.orders += 1;
+                counts.settled += u64::from(settled.contains(&dead_letter.order));
+                counts.came_back += u64::from(dead_letter.replays > 0);
+                counts.sample.get_or_insert_with(|| Sample::of(&dead_letter));
             }
             Ok(())
         })?;
@@ -93,20 +94,19 @@ fn table(listing: &Listing) -> String {
     if listing.kinds.is_empty() && listing.unreadable == 0 {
         return format!("{} has no dead letters", listing.topic);
     }
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["kind", "orders", "settled", "came back", "for example", "why"]);
-    for (kind, of_kind) in &listing.kinds {
-        let (place, message) = match &of_kind.sample {
-            Some(sample) => (format!("{} ({})", sample.place, sample.key), sample.message.clone()),
+    let mut table = report::table(["kind", "orders", "settled", "came back", "position", "reason of a sample"]);
+    report::align_right(&mut table, 1..4);
+    for (kind, counts) in &listing.kinds {
+        let (position, message) = match &counts.sample {
+            Some(sample) => (sample.position.to_string(), sample.message.clone()),
             None => Default::default(),
         };
-        let counts = [of_kind.orders, of_kind.settled, of_kind.came_back].map(|count| count.to_string());
-        table.add_row([kind.clone()].into_iter().chain(counts).chain([place, message]));
+        let orders = [counts.orders, counts.settled, counts.came_back].map(|count| count.to_string());
+        table.add_row([kind.clone()].into_iter().chain(orders).chain([position, message]));
     }
     let unreadable = match listing.unreadable {
         0 => String::new(),
-        letters => format!("\n{letters} letters have a header whose name is not text and can't be read here"),
+        records => format!("\n{records} records have a header whose name is not UTF-8 and can't be read"),
     };
-    format!("{table}\nsettled: in the table by now{unreadable}")
+    format!("{table}\nsettled: in the table by now; came back: replayed and dead-lettered again{unreadable}")
 }

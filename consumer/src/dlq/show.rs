@@ -1,4 +1,4 @@
-//! Shows one dead letter whole.
+//! Prints one dead letter with all of its headers.
 
 use std::time::Duration;
 
@@ -14,55 +14,60 @@ use shared::{
     program::{Outcome, OutputFormat},
 };
 
-use super::letter::{Letter, Place};
-use crate::settings::DlqSettings;
+use super::dead_letter::DeadLetter;
+use crate::{model::RecordPosition, settings::DlqSettings};
 
-const CALL: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Prints the letter at `place`. Blocks.
+/// Prints the dead letter at `position`. Blocks.
 ///
 /// # Errors
 /// When there is none, or the topic can't be read.
-pub fn show(settings: &DlqSettings, place: Place) -> anyhow::Result<Outcome> {
-    let letter = read(&settings.kafka, &settings.topic.dead_letter_topic(), place)?;
+pub fn show(settings: &DlqSettings, position: RecordPosition) -> anyhow::Result<Outcome> {
+    let dead_letter = read(&settings.kafka, &settings.topic.dead_letter_topic(), position)?;
     let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     match settings.output {
         OutputFormat::Json => {
-            let headers = letter.headers.iter().map(|(name, value)| (name.clone(), json!(text(value.as_deref()))));
+            let headers = dead_letter.headers.iter().map(|(name, value)| (name.clone(), json!(text(value.as_deref()))));
             let shown = json!({
-                "place": letter.place, "key": text(letter.key.as_deref()), "value": text(letter.value.as_deref()),
-                "timestamp": letter.timestamp, "replays": letter.replays, "headers": headers.collect::<Map<String, Value>>(),
+                "position": dead_letter.position, "key": text(dead_letter.key.as_deref()),
+                "value": text(dead_letter.value.as_deref()),
+                "timestamp": dead_letter.timestamp, "replays": dead_letter.replays,
+                "headers": headers.collect::<Map<String, Value>>(),
             });
             println!("{}", serde_json::to_string_pretty(&shown)?);
         }
         OutputFormat::Text => {
-            for (name, value) in &letter.headers {
+            for (name, value) in &dead_letter.headers {
                 println!("{name}: {}", text(value.as_deref()).unwrap_or_default());
             }
-            println!("key: {}\n", letter.key_text());
-            println!("{}", text(letter.value.as_deref()).unwrap_or_else(|| "(no value)".to_owned()));
+            println!("key: {}\n", dead_letter.key_text());
+            println!("{}", text(dead_letter.value.as_deref()).unwrap_or_else(|| "(no value)".to_owned()));
         }
     }
     Ok(Outcome::Valid)
 }
 
-fn read(kafka: &KafkaSettings, topic: &str, place: Place) -> anyhow::Result<Letter> {
+fn read(kafka: &KafkaSettings, topic: &str, position: RecordPosition) -> anyhow::Result<DeadLetter> {
     let role = [("group.id", "orderflow-scan"), ("enable.auto.commit", "false"), ("enable.partition.eof", "true")];
     kafka.ensure_reachable()?;
     let client: BaseConsumer = kafka.client(&role).create().context("the Kafka settings are not usable")?;
-    let nothing = || format!("there is no letter {place} in {topic}");
-    let (first, end) = client.fetch_watermarks(topic, place.partition, CALL).with_context(nothing)?;
-    if !(first..end).contains(&place.offset) {
-        bail!("{}: that partition has {first} to {}", nothing(), end - 1);
+    let missing = || format!("there is no dead letter {position} in {topic}");
+    let (first, end) = client.fetch_watermarks(topic, position.partition, REQUEST_TIMEOUT).with_context(missing)?;
+    if !(first..end).contains(&position.offset) {
+        bail!("{}: that partition has {first} to {}", missing(), end - 1);
     }
     let mut from = TopicPartitionList::new();
-    from.add_partition_offset(topic, place.partition, Offset::Offset(place.offset))?;
+    from.add_partition_offset(topic, position.partition, Offset::Offset(position.offset))?;
     client.assign(&from)?;
     loop {
-        match client.poll(CALL).with_context(|| format!("topic {topic} can't be read"))? {
-            Ok(record) => return Letter::read(&record).context("a header's name is not text and can't be read here"),
-            Err(KafkaError::PartitionEOF(_)) => bail!(nothing()),
-            Err(error) => tracing::debug!(%error, "the topic's reader goes on"),
+        match client.poll(REQUEST_TIMEOUT).with_context(|| format!("topic {topic} can't be read"))? {
+            Ok(record) => {
+                return DeadLetter::parse(&record)
+                    .context("a header's name is not UTF-8: the dead letter can't be read");
+            }
+            Err(KafkaError::PartitionEOF(_)) => bail!(missing()),
+            Err(error) => tracing::debug!(%error, "reading the topic goes on"),
         }
     }
 }

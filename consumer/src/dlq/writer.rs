@@ -1,0 +1,193 @@
+//! Sends rejected records to the dead-letter topic, unchanged, with headers that tell where they were and why they are
+//! there.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use chrono::Utc;
+use rdkafka::{
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{Header, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord},
+    util::Timeout,
+};
+use shared::{
+    dlq,
+    kafka::{KafkaSettings, TopicSettings},
+};
+
+use super::limiter::{DeadLetterLimiter, Decision};
+use crate::{
+    health::{ConsumerHealth, ConsumerIssue},
+    model::{KafkaRecord, RejectReason},
+    retry_scope::{Cancelled, RetryScope},
+};
+
+/// How long one attempt may take.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_MESSAGE_CHARS: usize = 1_000;
+/// How often a held record checks whether an operator has accepted its kind.
+const ACCEPT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Where rejected records go.
+pub trait DeadLetterSink: Send + Sync {
+    /// Counts records that were processed, those that are to be sent here included.
+    fn observe(&self, records: usize);
+
+    /// Sends a record and returns once it is acknowledged.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when `scope` ends first.
+    fn send(
+        &self,
+        record: &KafkaRecord,
+        reason: &RejectReason,
+        scope: &mut RetryScope<'_>,
+    ) -> impl Future<Output = Result<(), Cancelled>> + Send;
+}
+
+/// The dead-letter topic.
+pub struct DeadLetterTopic {
+    producer: FutureProducer,
+    source_topic: String,
+    topic: String,
+    instance: String,
+    limiter: Arc<DeadLetterLimiter>,
+    health: Arc<ConsumerHealth>,
+}
+
+impl DeadLetterTopic {
+    /// Opens the topic, which must exist.
+    ///
+    /// # Errors
+    /// When a Kafka setting is wrong.
+    pub fn open(
+        kafka: &KafkaSettings,
+        topic: &TopicSettings,
+        instance: String,
+        limiter: Arc<DeadLetterLimiter>,
+        health: Arc<ConsumerHealth>,
+    ) -> anyhow::Result<Self> {
+        let role = [
+            ("acks", "all"),
+            ("enable.idempotence", "true"),
+            ("compression.type", "lz4"),
+            ("linger.ms", "5"),
+            ("message.max.bytes", "4000000"),
+        ];
+        let producer = kafka.client(&role).create().context("the Kafka settings are not usable")?;
+        let (source_topic, topic) = (topic.topic.clone(), topic.dead_letter_topic());
+        Ok(Self { producer, source_topic, topic, instance, limiter, health })
+    }
+
+    /// Returns once the limiter allows a dead letter of this kind.
+    async fn wait_for_limiter(&self, kind: &'static str, scope: &mut RetryScope<'_>) -> Result<(), Cancelled> {
+        let mut was_held = false;
+        while let Decision::Hold { dead_letters } = self.limiter.decide(kind, Instant::now()) {
+            was_held = true;
+            scope.check()?;
+            let message = format!(
+                "dead-letter limit reached: {dead_letters} orders of kind {kind} within seconds. Is this the right \
+                 database, is it seeded, do the producers have the same version? Dead-lettering is stopped: \
+                 kill -USR1 {} accepts the kind, Ctrl-C leaves the orders in the topic",
+                std::process::id()
+            );
+            scope.report(&self.health, ConsumerIssue::DeadLetterLimit, message);
+            scope.run(tokio::time::sleep(ACCEPT_CHECK_INTERVAL)).await?;
+        }
+        if was_held {
+            self.health.resolve(ConsumerIssue::DeadLetterLimit);
+        }
+        Ok(())
+    }
+
+    fn dead_letter<'a>(
+        &'a self,
+        record: &'a KafkaRecord,
+        reason: &RejectReason,
+        form: Form,
+    ) -> FutureRecord<'a, [u8], [u8]> {
+        let original = if form == Form::Whole { record.headers() } else { OwnedHeaders::new() };
+        let mut dead_letter = FutureRecord::to(&self.topic).headers(self.add_headers(original, record, reason));
+        dead_letter.key = record.key();
+        dead_letter.payload = record.value().filter(|_| form != Form::WithoutValue);
+        dead_letter.timestamp = record.timestamp;
+        dead_letter
+    }
+
+    fn add_headers(&self, original: OwnedHeaders, record: &KafkaRecord, reason: &RejectReason) -> OwnedHeaders {
+        let timestamp = record.timestamp.map_or_else(String::new, |millis| millis.to_string());
+        let sqlstate = match reason {
+            RejectReason::RefusedByTable(error) => error.sqlstate().unwrap_or_default(),
+            _ => "",
+        };
+        // The message may quote the record, however long that is.
+        let message: String = reason.to_string().chars().take(MAX_MESSAGE_CHARS).collect();
+        let described = [
+            (dlq::TOPIC, self.source_topic.as_str()),
+            (dlq::PARTITION, &record.position.partition.to_string()),
+            (dlq::OFFSET, &record.position.offset.to_string()),
+            (dlq::TIMESTAMP, &timestamp),
+            (dlq::KIND, reason.kind()),
+            (dlq::MESSAGE, &message),
+            (dlq::SQLSTATE, sqlstate),
+            (dlq::AT, &Utc::now().to_rfc3339()),
+            (dlq::INSTANCE, &self.instance),
+        ];
+        let add =
+            |headers: OwnedHeaders, (key, value): &(&str, &str)| headers.insert(Header { key, value: Some(*value) });
+        described.iter().fold(original, add)
+    }
+}
+
+impl DeadLetterSink for DeadLetterTopic {
+    fn observe(&self, records: usize) {
+        self.limiter.observe(records as u64, Instant::now());
+    }
+
+    /// Retries until the brokers acknowledge. A record that is too large with all of its headers goes without them, and
+    /// one that still is goes without its value: the headers name the position of the original.
+    async fn send(
+        &self,
+        record: &KafkaRecord,
+        reason: &RejectReason,
+        scope: &mut RetryScope<'_>,
+    ) -> Result<(), Cancelled> {
+        self.wait_for_limiter(reason.kind(), scope).await?;
+        let mut form = Form::Whole;
+        loop {
+            scope.check()?;
+            let sending = self.producer.send(self.dead_letter(record, reason, form), Timeout::After(SEND_TIMEOUT));
+            match scope.run(sending).await?.map_err(|(error, _)| error) {
+                Ok(_) => {
+                    self.health.resolve(ConsumerIssue::DeadLetterTopic);
+                    return Ok(());
+                }
+                Err(error) if is_too_large(&error) && form != Form::WithoutValue => {
+                    form = if form == Form::Whole { Form::WithoutHeaders } else { Form::WithoutValue };
+                }
+                Err(error) => {
+                    let message =
+                        format!("dead-letter topic: a record is not acknowledged: {error}; retrying until it is");
+                    scope.report(&self.health, ConsumerIssue::DeadLetterTopic, message);
+                    scope.back_off().await;
+                }
+            }
+        }
+    }
+}
+
+/// How much of the record a dead letter has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Whole,
+    WithoutHeaders,
+    WithoutValue,
+}
+
+fn is_too_large(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+}

@@ -1,0 +1,30 @@
+use std::sync::Arc;
+
+use serde::Deserialize;
+use shared::wire::ReceivedOrder;
+
+/// What an order takes over from its user.
+#[derive(Debug, Deserialize)]
+pub struct UserAttributes {
+    /// `M`, `F` or `U`.
+    pub gender: String,
+    /// Such as `30대`.
+    pub age_group: String,
+    /// Such as `서울`.
+    pub region: String,
+}
+
+/// What an order takes over from its product.
+#[derive(Debug, Deserialize)]
+pub struct ProductAttributes {
+    /// Such as `식품`.
+    pub category: String,
+}
+
+/// An enriched order: a row of table `orders`.
+#[derive(Clone, Debug)]
+pub struct OrderRow {
+    pub order: ReceivedOrder,
+    pub user: Arc<UserAttributes>,
+    pub product: Arc<ProductAttributes>,
+}

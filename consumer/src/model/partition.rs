@@ -1,0 +1,93 @@
+//! One assignment of one partition, shared by the reader and all records in flight.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Instant,
+};
+
+/// One assignment of one partition. Each assignment of a partition has a handle of its own: once the partition is
+/// revoked, a record of the old assignment can't be mistaken for one of the next (invariant 9).
+#[derive(Debug)]
+pub struct PartitionHandle {
+    partition: i32,
+    state: Mutex<HandleState>,
+    idle: Condvar,
+    /// The offset below which everything is stored; [`UNKNOWN`] until it is known.
+    stored_offset: AtomicI64,
+}
+
+const UNKNOWN: i64 = -1;
+
+#[derive(Debug, Default)]
+struct HandleState {
+    in_flight: usize,
+    revoked: bool,
+}
+
+impl PartitionHandle {
+    pub fn new(partition: i32) -> Arc<Self> {
+        let stored_offset = AtomicI64::new(UNKNOWN);
+        Arc::new(Self { partition, state: Mutex::default(), idle: Condvar::new(), stored_offset })
+    }
+
+    fn state(&self) -> MutexGuard<'_, HandleState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The partition's number.
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// Everything below `offset` is stored, now or before this assignment.
+    pub fn advance_stored_offset(&self, offset: i64) {
+        self.stored_offset.fetch_max(offset, Ordering::Relaxed);
+    }
+
+    /// The offset below which everything is stored; none until it is known.
+    pub fn stored_offset(&self) -> Option<i64> {
+        Some(self.stored_offset.load(Ordering::Relaxed)).filter(|offset| *offset != UNKNOWN)
+    }
+
+    /// Whether records of this assignment are in flight.
+    pub fn is_busy(&self) -> bool {
+        self.state().in_flight > 0
+    }
+
+    /// Counts a record as in flight; false when the partition is revoked.
+    pub fn begin(&self) -> bool {
+        let mut state = self.state();
+        if !state.revoked {
+            state.in_flight += 1;
+        }
+        !state.revoked
+    }
+
+    /// Counts `records` as no longer in flight: their offset is stored, or they are handed back.
+    pub fn end(&self, records: usize) {
+        let mut state = self.state();
+        state.in_flight -= records;
+        if state.in_flight == 0 {
+            self.idle.notify_all();
+        }
+    }
+
+    /// After this no record of the assignment may be sent to the table, and no offset of it stored.
+    pub fn revoke(&self) {
+        self.state().revoked = true;
+    }
+
+    pub fn is_revoked(&self) -> bool {
+        self.state().revoked
+    }
+
+    /// Blocks until no record is in flight; false when the deadline comes first.
+    pub fn wait_until_idle(&self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waited = self.idle.wait_timeout_while(self.state(), left, |state| state.in_flight > 0);
+        waited.unwrap_or_else(PoisonError::into_inner).0.in_flight == 0
+    }
+}

@@ -1,0 +1,183 @@
+//! A record of the topic, copied out of the client library's memory. The library keeps several times as much for each
+//! record, until the last record of its fetch is dropped.
+
+use std::{fmt, str::FromStr};
+
+use rdkafka::{
+    Message,
+    message::{BorrowedMessage, Header, Headers, OwnedHeaders},
+};
+use serde::{Serialize, Serializer};
+use shared::{
+    kafka::{UnreadableHeader, read_headers},
+    wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1},
+};
+
+/// What a record takes beside its key and value, decoded and enriched.
+const OVERHEAD_BYTES: usize = 256;
+
+/// What a header takes beside its name and value.
+const HEADER_BYTES: usize = 64;
+
+/// Where a record is in its topic: `PARTITION:OFFSET`, both counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordPosition {
+    pub partition: i32,
+    pub offset: i64,
+}
+
+impl FromStr for RecordPosition {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const USAGE: &str = "a record's position is PARTITION:OFFSET, such as 3:42, as `dlq list` prints it";
+        let (partition, offset) = text.split_once(':').ok_or(USAGE)?;
+        let (partition, offset) = (partition.parse().map_err(|_| USAGE)?, offset.parse().map_err(|_| USAGE)?);
+        if partition >= 0 && offset >= 0 { Ok(Self { partition, offset }) } else { Err(USAGE) }
+    }
+}
+
+impl fmt::Display for RecordPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.partition, self.offset)
+    }
+}
+
+impl Serialize for RecordPosition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[derive(Debug)]
+pub struct KafkaRecord {
+    pub position: RecordPosition,
+    /// Milliseconds after the Unix epoch.
+    pub timestamp: Option<i64>,
+    /// The key, then the value.
+    bytes: Box<[u8]>,
+    key_length: Option<usize>,
+    has_value: bool,
+    headers: RecordHeaders,
+    /// The bytes of memory that the record counts as.
+    pub weight: usize,
+}
+
+/// Nearly every record has the same one header, which then takes no memory.
+#[derive(Debug)]
+enum RecordHeaders {
+    EventTypeOnly,
+    Other(OwnedHeaders),
+}
+
+impl RecordHeaders {
+    /// A header whose name can't be read counts as an empty one.
+    fn bytes(&self) -> usize {
+        let Self::Other(headers) = self else { return 0 };
+        let bytes = |at| {
+            let header = read_headers(|| headers.get(at));
+            HEADER_BYTES + header.map_or(0, |header| header.key.len() + header.value.map_or(0, <[u8]>::len))
+        };
+        (0..headers.count()).map(bytes).sum()
+    }
+}
+
+impl KafkaRecord {
+    pub fn copy_of(message: &BorrowedMessage<'_>) -> Self {
+        let headers = message.headers();
+        let first = || {
+            let header = headers.filter(|headers| headers.count() == 1)?.get(0);
+            (header.key == EVENT_TYPE_HEADER).then_some(header.value)?
+        };
+        let only = read_headers(first).unwrap_or_default();
+        let headers = match headers {
+            Some(_) if only == Some(ORDER_PLACED_V1.as_bytes()) => RecordHeaders::EventTypeOnly,
+            Some(other) => RecordHeaders::Other(other.detach()),
+            None => RecordHeaders::Other(OwnedHeaders::new_with_capacity(0)),
+        };
+        let position = RecordPosition { partition: message.partition(), offset: message.offset() };
+        Self::new(position, message.timestamp().to_millis(), message.key(), message.payload(), headers)
+    }
+
+    fn new(
+        position: RecordPosition,
+        timestamp: Option<i64>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: RecordHeaders,
+    ) -> Self {
+        let bytes = [key.unwrap_or_default(), value.unwrap_or_default()].concat().into_boxed_slice();
+        let weight = OVERHEAD_BYTES + bytes.len() + headers.bytes();
+        Self {
+            position,
+            timestamp,
+            bytes,
+            key_length: key.map(<[u8]>::len),
+            has_value: value.is_some(),
+            headers,
+            weight,
+        }
+    }
+
+    /// The key; none is not the same as an empty one.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.key_length.map(|length| &self.bytes[..length])
+    }
+
+    /// The value; none is a tombstone.
+    pub fn value(&self) -> Option<&[u8]> {
+        self.has_value.then(|| &self.bytes[self.key_length.unwrap_or(0)..])
+    }
+
+    pub fn headers(&self) -> OwnedHeaders {
+        match &self.headers {
+            RecordHeaders::EventTypeOnly => {
+                OwnedHeaders::new().insert(Header { key: EVENT_TYPE_HEADER, value: Some(ORDER_PLACED_V1) })
+            }
+            RecordHeaders::Other(headers) => headers.clone(),
+        }
+    }
+
+    /// The value of the header `event-type`, if there is one.
+    ///
+    /// # Errors
+    /// [`UnreadableHeader`] when a header's name is not UTF-8.
+    pub fn event_type(&self) -> Result<Option<&[u8]>, UnreadableHeader> {
+        let headers = match &self.headers {
+            RecordHeaders::EventTypeOnly => return Ok(Some(ORDER_PLACED_V1.as_bytes())),
+            RecordHeaders::Other(headers) => headers,
+        };
+        let find = || headers.iter().find(|header| header.key == EVENT_TYPE_HEADER)?.value;
+        read_headers(find)
+    }
+}
+
+#[cfg(test)]
+impl KafkaRecord {
+    /// The record of an order, with the one header that orders have.
+    pub fn of_order(
+        position: RecordPosition,
+        timestamp: Option<i64>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Self {
+        Self::new(position, timestamp, key, value, RecordHeaders::EventTypeOnly)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_is_not_an_empty_key_and_no_value_not_an_empty_value() {
+        let position = RecordPosition { partition: 0, offset: 0 };
+        let parts = [None, Some(&b""[..]), Some(&b"abc"[..])];
+        for key in parts {
+            for value in parts {
+                let record = KafkaRecord::of_order(position, None, key, value);
+                assert_eq!((record.key(), record.value()), (key, value));
+            }
+        }
+    }
+}

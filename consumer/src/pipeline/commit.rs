@@ -1,0 +1,206 @@
+//! The end of the pipeline: a batch's rows go into the table, the rest to the dead-letter topic, and only then are the
+//! offsets stored (invariant 4).
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    accounting::Accounting,
+    decode::due,
+    latency::{LatencyRecorder, PreparationTimes},
+};
+use crate::{
+    dlq::writer::DeadLetterSink,
+    metrics,
+    model::{InFlightRecord, OrderRow, PartitionHandle, RejectReason},
+    retry_scope::{Cancelled, RetryScope},
+    sink::bisect::{InsertedBatch, OrderSink, insert_with_bisection},
+};
+
+/// Records that go into the table by one statement.
+pub struct PreparedBatch {
+    pub records: Vec<PreparedRecord>,
+    pub times: PreparationTimes,
+}
+
+/// A decoded and enriched record.
+pub struct PreparedRecord {
+    pub in_flight: InFlightRecord,
+    /// The record's row, or why it can't have one.
+    pub row: Result<OrderRow, RejectReason>,
+}
+
+/// Where the group's progress is kept.
+pub trait OffsetStore: Send + Sync {
+    /// Stores, for each `(partition, offset)`, that everything below `offset` is processed.
+    fn store(&self, offsets: &[(i32, i64)]);
+}
+
+/// Commits batches; shared by all workers.
+pub struct BatchCommitter<D, O> {
+    pub dead_letters: D,
+    pub offsets: O,
+    pub accounting: Arc<Accounting>,
+    pub latency: Arc<LatencyRecorder>,
+    /// Cancelled when a stop's deadline is over: what isn't stored by then is handed back.
+    pub force_stop: CancellationToken,
+}
+
+/// The outcome of a record whose batch is committed.
+enum RecordOutcome<'a> {
+    /// Its row is in the table.
+    Stored,
+    DeadLettered(&'a RejectReason),
+    /// Its partition was revoked first.
+    HandedBack,
+}
+
+/// A batch after the insert. Records are named by their index in the batch.
+struct InsertedRecords {
+    /// Rows sent to the table that it did not refuse.
+    accepted: u64,
+    /// Rows that the table did not have before.
+    inserted: u64,
+    refused: HashMap<usize, RejectReason>,
+    /// Revoked before their row was sent.
+    dropped: HashSet<usize>,
+}
+
+impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
+    /// Hands back the items whose partition is revoked (invariant 9) and returns the others.
+    pub fn drop_revoked<T>(&self, batch: Vec<T>, partition: impl Fn(&T) -> &Arc<PartitionHandle>) -> Vec<T> {
+        let (kept, revoked): (Vec<T>, Vec<T>) = batch.into_iter().partition(|item| !partition(item).is_revoked());
+        self.hand_back(revoked.iter().map(partition));
+        kept
+    }
+
+    /// Leaves one record for each handle to the next owner of its partition.
+    pub fn hand_back<'a>(&self, partitions: impl Iterator<Item = &'a Arc<PartitionHandle>>) {
+        let mut records = 0;
+        for partition in partitions {
+            partition.end(1);
+            records += 1;
+        }
+        self.accounting.handed_back(records);
+    }
+
+    /// Commits a batch. One that is cancelled is handed back whole, even if some of its rows are in the table.
+    pub async fn commit_batch(&self, batch: PreparedBatch, table: &mut impl OrderSink) {
+        // After a cancelled batch, the offset of a later one would skip it.
+        if self.force_stop.is_cancelled() || self.try_commit(&batch, table).await.is_err() {
+            self.hand_back(batch.records.iter().map(|record| &record.in_flight.partition));
+        }
+    }
+
+    async fn try_commit(&self, batch: &PreparedBatch, table: &mut impl OrderSink) -> Result<(), Cancelled> {
+        let records = &batch.records;
+        let all_revoked = || records.iter().all(|record| record.in_flight.partition.is_revoked());
+        let inserted = insert_rows(records, table, &mut RetryScope::new(&self.force_stop, &all_revoked)).await?;
+        let committed = SystemTime::now();
+        let outcomes = self.dead_letter_rejected(records, &inserted, &all_revoked).await?;
+        // Counted only from here on: a batch that is cancelled is handed back whole.
+        self.count(&inserted, &outcomes);
+        self.record_latency(batch, committed, &outcomes);
+        self.store_offsets(records);
+        Ok(())
+    }
+
+    /// Sends each rejected record to the dead-letter topic and returns the outcome of every record.
+    async fn dead_letter_rejected<'a>(
+        &self,
+        records: &'a [PreparedRecord],
+        inserted: &'a InsertedRecords,
+        all_revoked: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<RecordOutcome<'a>>, Cancelled> {
+        self.dead_letters.observe(records.len());
+        let mut outcomes = Vec::with_capacity(records.len());
+        for (at, record) in records.iter().enumerate() {
+            let rejected = record.row.as_ref().err().or_else(|| inserted.refused.get(&at));
+            outcomes.push(match rejected {
+                _ if inserted.dropped.contains(&at) => RecordOutcome::HandedBack,
+                None => RecordOutcome::Stored,
+                Some(_) if record.in_flight.partition.is_revoked() => RecordOutcome::HandedBack,
+                Some(reason) => {
+                    let mut scope = RetryScope::new(&self.force_stop, all_revoked);
+                    self.dead_letters.send(&record.in_flight.record, reason, &mut scope).await?;
+                    RecordOutcome::DeadLettered(reason)
+                }
+            });
+        }
+        Ok(outcomes)
+    }
+
+    fn count(&self, inserted: &InsertedRecords, outcomes: &[RecordOutcome<'_>]) {
+        self.accounting.inserted(inserted.accepted, inserted.inserted);
+        for outcome in outcomes {
+            match outcome {
+                RecordOutcome::Stored => {}
+                RecordOutcome::DeadLettered(reason) => self.accounting.dead_lettered(reason.kind()),
+                RecordOutcome::HandedBack => self.accounting.handed_back(1),
+            }
+        }
+    }
+
+    fn record_latency(&self, batch: &PreparedBatch, committed: SystemTime, outcomes: &[RecordOutcome<'_>]) {
+        let stored = batch.records.iter().zip(outcomes).filter(|(_, outcome)| matches!(outcome, RecordOutcome::Stored));
+        let orders = stored.filter_map(|(PreparedRecord { in_flight, row }, _)| {
+            let order_id = &row.as_ref().ok()?.order.order_id;
+            Some((due(&in_flight.record, order_id)?, in_flight.read_at))
+        });
+        self.latency.record(batch.times, committed, orders);
+    }
+
+    /// Stores the offset of each partition of a batch whose records all have an outcome, unless it is revoked.
+    fn store_offsets(&self, records: &[PreparedRecord]) {
+        struct End<'a> {
+            partition: &'a Arc<PartitionHandle>,
+            last_offset: i64,
+            records: usize,
+        }
+        let mut ends: HashMap<*const PartitionHandle, End<'_>> = HashMap::new();
+        for InFlightRecord { partition, record, .. } in records.iter().map(|record| &record.in_flight) {
+            let offset = record.position.offset;
+            let end = ends.entry(Arc::as_ptr(partition)).or_insert(End { partition, last_offset: offset, records: 0 });
+            end.last_offset = end.last_offset.max(offset);
+            end.records += 1;
+        }
+        let assigned = ends.values().filter(|end| !end.partition.is_revoked());
+        let offsets: Vec<(i32, i64)> = assigned
+            .map(|end| {
+                let next = end.last_offset + 1;
+                end.partition.advance_stored_offset(next);
+                (end.partition.partition(), next)
+            })
+            .collect();
+        self.offsets.store(&offsets);
+        ends.values().for_each(|end| end.partition.end(end.records));
+    }
+}
+
+/// Inserts the rows of all records that have one.
+async fn insert_rows(
+    records: &[PreparedRecord],
+    table: &mut impl OrderSink,
+    scope: &mut RetryScope<'_>,
+) -> Result<InsertedRecords, Cancelled> {
+    // Sorted by key: two workers that insert the same orders lock them in the same order and never deadlock.
+    let mut rows: Vec<(usize, &OrderRow)> =
+        records.iter().enumerate().filter_map(|(at, record)| Some((at, record.row.as_ref().ok()?))).collect();
+    rows.sort_unstable_by(|(_, a), (_, b)| a.order.order_id.cmp(&b.order.order_id));
+    let (indexes, rows): (Vec<usize>, Vec<&OrderRow>) = rows.into_iter().unzip();
+    let is_assigned = |row: usize| !records[indexes[row]].in_flight.partition.is_revoked();
+    let InsertedBatch { inserted, refused, dropped } = insert_with_bisection(table, &rows, &is_assigned, scope).await?;
+    let accepted = rows.len() - refused.len() - dropped.len();
+    ::metrics::histogram!(metrics::BATCH_ROWS).record(accepted as f64);
+    Ok(InsertedRecords {
+        accepted: accepted as u64,
+        inserted,
+        refused: refused.into_iter().map(|(row, error)| (indexes[row], error.into())).collect(),
+        dropped: dropped.into_iter().map(|row| indexes[row]).collect(),
+    })
+}

@@ -1,0 +1,108 @@
+//! A consumer instance from its start to its crash: what it has in memory.
+
+use std::{collections::VecDeque, sync::Arc, time::SystemTime};
+
+use chrono::DateTime;
+use shared::{
+    order::{OrderPlaced, OrderStatus, PaymentMethod},
+    wire::ReceivedOrder,
+};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::cluster::{Fault, FaultyTable, Kind, SharedCluster};
+use crate::{
+    model::{InFlightRecord, KafkaRecord, OrderRow, ProductAttributes, RecordPosition, RejectReason, UserAttributes},
+    pipeline::{
+        commit::{BatchCommitter, PreparedBatch, PreparedRecord},
+        latency::PreparationTimes,
+    },
+};
+
+pub const WORKERS: usize = 2;
+
+pub struct Instance {
+    pub committer: BatchCommitter<SharedCluster, SharedCluster>,
+    queues: [VecDeque<PreparedRecord>; WORKERS],
+    memory: Arc<Semaphore>,
+}
+
+impl Instance {
+    pub fn start(cluster: &SharedCluster) -> Self {
+        let committer = BatchCommitter {
+            dead_letters: cluster.clone(),
+            offsets: cluster.clone(),
+            accounting: Arc::default(),
+            latency: Arc::default(),
+            force_stop: CancellationToken::new(),
+        };
+        Self { committer, queues: Default::default(), memory: Arc::new(Semaphore::new(1_000_000)) }
+    }
+
+    pub fn read(&mut self, cluster: &SharedCluster, partition: usize, max_records: usize) {
+        let mut cluster = cluster.lock();
+        let Some(handle) = cluster.assigned[partition].clone() else { return };
+        for _ in 0..max_records {
+            let offset = cluster.position[partition];
+            let Some(record) = cluster.log[partition].get(offset as usize).cloned() else { return };
+            cluster.position[partition] += 1;
+            self.committer.accounting.consumed();
+            assert!(handle.begin());
+            let position = RecordPosition { partition: partition as i32, offset };
+            let in_flight = InFlightRecord {
+                partition: handle.clone(),
+                record: KafkaRecord::of_order(position, Some(0), Some(record.id.as_bytes()), Some(b"{}")),
+                read_at: SystemTime::now(),
+                memory: self.memory.clone().try_acquire_many_owned(1).unwrap(),
+            };
+            let row = match record.kind {
+                Kind::Broken => Err(RejectReason::UnknownUser("nobody".to_owned())),
+                _ => Ok(row(record.id, partition as i32, cluster.assignments[partition])),
+            };
+            self.queues[partition % WORKERS].push_back(PreparedRecord { in_flight, row });
+        }
+    }
+
+    pub async fn commit_batch(
+        &mut self,
+        cluster: &SharedCluster,
+        worker: usize,
+        max_records: usize,
+        faults: Vec<Fault>,
+    ) {
+        let queue = &mut self.queues[worker];
+        let records = queue.drain(..max_records.min(queue.len())).collect();
+        let records = self.committer.drop_revoked(records, |record: &PreparedRecord| &record.in_flight.partition);
+        let now = SystemTime::now();
+        let times = PreparationTimes { dequeued: now, decoded: now, enriched: now };
+        let force_stop = self.committer.force_stop.clone();
+        let mut table = FaultyTable { cluster: cluster.clone(), faults: faults.into(), force_stop };
+        self.committer.commit_batch(PreparedBatch { records, times }, &mut table).await;
+    }
+
+    /// Whether the accounting balances, once no record is in flight.
+    pub fn is_balanced(&self) -> bool {
+        self.queues.iter().any(|queue| !queue.is_empty()) || self.committer.accounting.is_balanced()
+    }
+}
+
+/// Quantity and amount of the row are its partition and the number of the assignment that it was read under.
+fn row(order_id: String, partition: i32, assignment: i32) -> OrderRow {
+    let event = OrderPlaced {
+        user_id: "U00000001".into(),
+        product_id: "P000001".into(),
+        quantity: partition,
+        total_amount: assignment,
+        shipping_cost: 0,
+        discount_amount: 0,
+        payment_method: PaymentMethod::Card,
+        status: OrderStatus::Paid,
+        created_at: DateTime::UNIX_EPOCH,
+    };
+    let user = UserAttributes { gender: "F".to_owned(), age_group: "30대".to_owned(), region: "제주".to_owned() };
+    OrderRow {
+        order: ReceivedOrder { order_id, event },
+        user: Arc::new(user),
+        product: Arc::new(ProductAttributes { category: "식품".to_owned() }),
+    }
+}

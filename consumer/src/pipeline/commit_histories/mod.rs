@@ -1,0 +1,119 @@
+//! Random histories of a few partitions: orders, repeats, poison records, rebalances, crashes, a database that fails
+//! before or after it has stored a batch. Whatever happens, no offset is stored before everything below it is
+//! processed, no statement has a row of a revoked partition, and in the end every order is in the table or a dead
+//! letter, as its kind demands.
+
+mod cluster;
+mod instance;
+
+use proptest::{collection::vec, prelude::*};
+
+use self::{
+    cluster::{Fault, Kind, PARTITIONS, SharedCluster},
+    instance::{Instance, WORKERS},
+};
+
+#[derive(Clone, Debug)]
+enum Event {
+    Produced(usize, Kind),
+    Read(usize, usize),
+    BatchCommitted(usize, usize, Vec<Fault>),
+    OffsetsCommitted,
+    Revoked(usize),
+    Lost(usize),
+    Assigned(usize),
+    Crashed,
+}
+
+async fn apply(cluster: &SharedCluster, instance: &mut Instance, event: Event) {
+    match event {
+        Event::Produced(partition, kind) => cluster.lock().produce(partition, kind),
+        Event::Read(partition, max_records) => instance.read(cluster, partition, max_records),
+        Event::BatchCommitted(worker, max_records, faults) => {
+            instance.commit_batch(cluster, worker, max_records, faults).await;
+        }
+        Event::OffsetsCommitted => cluster.lock().commit(),
+        Event::Revoked(partition) => {
+            let mut cluster = cluster.lock();
+            cluster.commit();
+            cluster.revoke(partition);
+        }
+        Event::Lost(partition) => cluster.lock().revoke(partition),
+        Event::Assigned(partition) => cluster.lock().assign(partition),
+        Event::Crashed => {
+            (0..PARTITIONS).for_each(|partition| cluster.lock().revoke(partition));
+            *instance = Instance::start(cluster);
+        }
+    }
+    if instance.committer.force_stop.is_cancelled() {
+        // The stop's deadline was over: what is left is handed back, and the process ends.
+        for worker in 0..WORKERS {
+            instance.commit_batch(cluster, worker, usize::MAX, Vec::new()).await;
+        }
+        assert!(instance.is_balanced(), "{}", instance.committer.accounting);
+        (0..PARTITIONS).for_each(|partition| cluster.lock().revoke(partition));
+        *instance = Instance::start(cluster);
+    }
+    assert!(instance.is_balanced(), "{}", instance.committer.accounting);
+}
+
+fn kinds() -> impl Strategy<Value = Kind> {
+    prop_oneof![6 => Just(Kind::Good), 2 => Just(Kind::Repeat), 1 => Just(Kind::Broken), 1 => Just(Kind::Refused)]
+}
+
+fn faults() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        3 => Just(Fault::LostBeforeCommit),
+        3 => Just(Fault::LostAfterCommit),
+        3 => Just(Fault::TooLong),
+        2 => (0..PARTITIONS).prop_map(Fault::Revoked),
+        2 => (0..PARTITIONS).prop_map(Fault::RevokedAndLost),
+        1 => Just(Fault::ForceStop),
+    ]
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    let partition = 0..PARTITIONS;
+    prop_oneof![
+        8 => (partition.clone(), kinds()).prop_map(|(partition, kind)| Event::Produced(partition, kind)),
+        6 => (partition.clone(), 1..6_usize).prop_map(|(partition, max_records)| Event::Read(partition, max_records)),
+        6 => (0..WORKERS, 1..12_usize, vec(faults(), 0..4))
+            .prop_map(|(worker, max_records, faults)| Event::BatchCommitted(worker, max_records, faults)),
+        2 => Just(Event::OffsetsCommitted),
+        1 => partition.clone().prop_map(Event::Revoked),
+        1 => partition.clone().prop_map(Event::Lost),
+        4 => partition.prop_map(Event::Assigned),
+        1 => Just(Event::Crashed),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_every_order_ends_where_it_belongs(history in vec(events(), 0..120)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let cluster = SharedCluster::default();
+            let mut instance = Instance::start(&cluster);
+            for event in history {
+                apply(&cluster, &mut instance, event).await;
+            }
+            for partition in 0..PARTITIONS {
+                apply(&cluster, &mut instance, Event::Assigned(partition)).await;
+                apply(&cluster, &mut instance, Event::Read(partition, usize::MAX)).await;
+            }
+            for worker in 0..WORKERS {
+                apply(&cluster, &mut instance, Event::BatchCommitted(worker, usize::MAX, Vec::new())).await;
+            }
+            let cluster = cluster.lock();
+            for (log, stored) in cluster.log.iter().zip(&cluster.stored) {
+                assert!(log.iter().all(|record| cluster.is_processed(record)), "not all is processed: {log:?}");
+                assert!(stored.is_none_or(|stored| stored == log.len() as i64), "{stored:?} of {}", log.len());
+            }
+            assert!(cluster.table.iter().all(|id| id.starts_with("good")));
+            assert!(cluster.dead_letters.keys().all(|id| !id.starts_with("good")));
+            assert!(instance.committer.accounting.is_balanced(), "{}", instance.committer.accounting);
+        });
+    }
+}

@@ -1,0 +1,251 @@
+//! Looks up what an order lacks: region, gender, age group and category. Three steps a batch: the cache of this
+//! process, one `HMGET` for the ids that it misses, one `= ANY` for those that Redis misses too.
+
+use std::{
+    hash::Hash,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use diesel::{ExpressionMethods, QueryDsl};
+use redis::aio::ConnectionManager;
+use serde::de::DeserializeOwned;
+use shared::{
+    cache::{self, CacheKeys},
+    catalog::{ProductId, UserId},
+    database::{
+        SqlError, StatementClient,
+        schema::{products, users},
+    },
+    wire::ReceivedOrder,
+};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{
+    circuit_breaker::{CircuitBreaker, Transition},
+    lookup_cache::{ById, Ids, LookupCache},
+};
+use crate::{
+    metrics,
+    model::{OrderRow, ProductAttributes, RejectReason, UserAttributes},
+    retry_scope::{Cancelled, RetryScope},
+    sink::database::OrderDatabase,
+};
+
+/// How often a caller that waits for another's lookup checks whether it is still needed.
+const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The users and products of a batch. An id that is missing here is in no table.
+#[derive(Debug, Default)]
+pub struct Attributes {
+    users: ById<UserId, UserAttributes>,
+    products: ById<ProductId, ProductAttributes>,
+}
+
+impl Attributes {
+    /// Enriches an order.
+    ///
+    /// # Errors
+    /// When its user or product is in no table.
+    pub fn enrich(&self, order: ReceivedOrder) -> Result<OrderRow, RejectReason> {
+        let (user, product) = (&order.event.user_id, &order.event.product_id);
+        let unknown_user = || RejectReason::UnknownUser(user.to_string());
+        let unknown_product = || RejectReason::UnknownProduct(product.to_string());
+        let user = self.users.get(user).cloned().ok_or_else(unknown_user)?;
+        let product = self.products.get(product).cloned().ok_or_else(unknown_product)?;
+        Ok(OrderRow { order, user, product })
+    }
+}
+
+/// Why a lookup has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    #[error(transparent)]
+    Database(#[from] SqlError),
+}
+
+/// Looks up users and products. Shared by all workers.
+pub struct Enricher {
+    users: LookupCache<UserId, UserAttributes>,
+    products: LookupCache<ProductId, ProductAttributes>,
+    redis: ConnectionManager,
+    keys: CacheKeys,
+    redis_breaker: CircuitBreaker,
+    /// Held during a lookup outside of this process, so that two workers never look up the same id at the same time.
+    lookup_lock: Mutex<()>,
+}
+
+impl Enricher {
+    /// Empty caches whose entries expire after `ttl`. While Redis does not answer, lookups go to the database.
+    pub fn new(redis: ConnectionManager, keys: CacheKeys, ttl: Duration) -> Self {
+        Self {
+            users: LookupCache::new(ttl),
+            products: LookupCache::new(ttl),
+            redis,
+            keys,
+            redis_breaker: CircuitBreaker::default(),
+            lookup_lock: Mutex::new(()),
+        }
+    }
+
+    /// Looks up these users and products. The database is needed only for ids that neither this process nor Redis has;
+    /// a Redis that fails is no error.
+    ///
+    /// # Errors
+    /// [`LookupError`] when the database fails, or `scope` is cancelled.
+    pub async fn lookup(
+        &self,
+        users: Ids<'_, UserId>,
+        products: Ids<'_, ProductId>,
+        database: &mut OrderDatabase,
+        scope: &mut RetryScope<'_>,
+    ) -> Result<Attributes, LookupError> {
+        let mut found = Attributes::default();
+        let (users, products) = self.find_in_process(users, products, &mut found);
+        if users.is_empty() && products.is_empty() {
+            return Ok(found);
+        }
+        let _lookup = self.lock_lookups(scope).await?;
+        // Another worker may have looked them up meanwhile.
+        let (users, products) = self.find_in_process(users, products, &mut found);
+        let users = self.find_in_redis("user", &self.users, &self.keys.users, users, &mut found.users).await;
+        let products =
+            self.find_in_redis("product", &self.products, &self.keys.products, products, &mut found.products).await;
+        if users.is_empty() && products.is_empty() {
+            return Ok(found);
+        }
+        let client = database.connected(scope).await?;
+        scope.run(self.find_in_database(users, products, client, &mut found)).await??;
+        Ok(found)
+    }
+
+    async fn lock_lookups(&self, scope: &RetryScope<'_>) -> Result<MutexGuard<'_, ()>, Cancelled> {
+        loop {
+            scope.check()?;
+            let locking = tokio::time::timeout(CANCEL_CHECK_INTERVAL, self.lookup_lock.lock());
+            if let Ok(guard) = scope.run(locking).await? {
+                return Ok(guard);
+            }
+        }
+    }
+
+    /// Returns the ids that this process has no answer for.
+    fn find_in_process<'a>(
+        &self,
+        users: Ids<'a, UserId>,
+        products: Ids<'a, ProductId>,
+        found: &mut Attributes,
+    ) -> (Ids<'a, UserId>, Ids<'a, ProductId>) {
+        let asked = (users.len(), products.len());
+        let users = self.users.get(users, &mut found.users);
+        let products = self.products.get(products, &mut found.products);
+        count("user", "process", asked.0 - users.len());
+        count("product", "process", asked.1 - products.len());
+        (users, products)
+    }
+
+    /// Returns the ids that Redis does not have.
+    async fn find_in_redis<Id, Row>(
+        &self,
+        what: &'static str,
+        cache: &LookupCache<Id, Row>,
+        key: &str,
+        ids: Ids<'_, Id>,
+        found: &mut ById<Id, Row>,
+    ) -> Vec<Id>
+    where
+        Id: AsRef<str> + Clone + Eq + Hash + Send + Sync + 'static,
+        Row: DeserializeOwned + Send + Sync + 'static,
+    {
+        let ids: Vec<Id> = ids.into_iter().cloned().collect();
+        let rows: Vec<Option<Row>> = self.query_redis(key, &texts(&ids)).await.unwrap_or_default();
+        let (asked, mut rows, mut missing) = (ids.len(), rows.into_iter(), Vec::new());
+        for id in ids {
+            match rows.next().flatten().map(Arc::new) {
+                Some(row) => {
+                    cache.insert(id.clone(), Some(row.clone()));
+                    found.insert(id, row);
+                }
+                None => missing.push(id),
+            }
+        }
+        count(what, "redis", asked - missing.len());
+        missing
+    }
+
+    /// None when the circuit breaker is open, or Redis does not answer.
+    async fn query_redis<Row: DeserializeOwned>(&self, key: &str, ids: &[&str]) -> Option<Vec<Option<Row>>> {
+        if ids.is_empty() || !self.redis_breaker.allows_call(Instant::now(), cache::REQUEST_TIMEOUT) {
+            return None;
+        }
+        match cache::lookup(&mut self.redis.clone(), key, ids).await {
+            Ok(rows) => {
+                if self.redis_breaker.record_success() == Transition::Closed {
+                    tracing::info!("Redis answers again");
+                }
+                Some(rows)
+            }
+            Err(error) => {
+                if self.redis_breaker.record_failure(Instant::now()) == Transition::Opened {
+                    tracing::warn!(%error, "Redis does not answer: users and products are looked up in the database");
+                }
+                None
+            }
+        }
+    }
+
+    async fn find_in_database(
+        &self,
+        user_ids: Vec<UserId>,
+        product_ids: Vec<ProductId>,
+        database: &mut StatementClient,
+        found: &mut Attributes,
+    ) -> Result<(), SqlError> {
+        if !user_ids.is_empty() {
+            let columns = (users::user_id, users::gender, users::age_group, users::region);
+            let query = users::table.filter(users::user_id.eq_any(texts(&user_ids))).select(columns);
+            for row in database.query(&query).await? {
+                let user = UserAttributes { gender: row.get(1), age_group: row.get(2), region: row.get(3) };
+                found.users.insert(row.get::<_, &str>(0).into(), Arc::new(user));
+            }
+            cache_answers("user", &self.users, user_ids, &found.users);
+        }
+        if !product_ids.is_empty() {
+            let columns = (products::product_id, products::category);
+            let query = products::table.filter(products::product_id.eq_any(texts(&product_ids))).select(columns);
+            for row in database.query(&query).await? {
+                let product = ProductAttributes { category: row.get(1) };
+                found.products.insert(row.get::<_, &str>(0).into(), Arc::new(product));
+            }
+            cache_answers("product", &self.products, product_ids, &found.products);
+        }
+        Ok(())
+    }
+}
+
+fn texts<Id: AsRef<str>>(ids: &[Id]) -> Vec<&str> {
+    ids.iter().map(AsRef::as_ref).collect()
+}
+
+/// Caches the database's answer for each id that it was asked for.
+fn cache_answers<Id, Row>(what: &'static str, cache: &LookupCache<Id, Row>, asked: Vec<Id>, found: &ById<Id, Row>)
+where
+    Id: Clone + Eq + Hash + Send + Sync + 'static,
+    Row: Send + Sync + 'static,
+{
+    let all = asked.len();
+    let mut known = 0;
+    for id in asked {
+        let row = found.get(&id).cloned();
+        known += usize::from(row.is_some());
+        cache.insert(id, row);
+    }
+    count(what, "database", known);
+    count(what, "unknown", all - known);
+}
+
+fn count(what: &'static str, step: &'static str, ids: usize) {
+    ::metrics::counter!(metrics::LOOKUPS, "what" => what, "step" => step).increment(ids as u64);
+}

@@ -1,0 +1,13 @@
+//! From records to committed offsets: a [`worker`] takes all records that wait for it, [`decode`]s and [`enrich`]es
+//! them, and [`commit`]s the batch. [`accounting`] counts every record, [`latency`] measures every order.
+
+pub mod accounting;
+mod circuit_breaker;
+pub mod commit;
+#[cfg(test)]
+mod commit_histories;
+pub mod decode;
+pub mod enrich;
+pub mod latency;
+mod lookup_cache;
+pub mod worker;

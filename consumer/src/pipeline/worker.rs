@@ -1,0 +1,119 @@
+//! A worker: takes all records that wait for it, decodes and enriches them, and has the batch committed. While one
+//! batch is in the database, the next is being decoded and enriched.
+
+use std::{sync::Arc, time::SystemTime};
+
+use shared::wire::{DecodeError, ReceivedOrder};
+use tokio::sync::mpsc;
+
+use super::{
+    commit::{BatchCommitter, OffsetStore, PreparedBatch, PreparedRecord},
+    decode::decode,
+    enrich::{Attributes, Enricher, LookupError},
+    latency::PreparationTimes,
+};
+use crate::{
+    dlq::writer::DeadLetterSink,
+    model::{InFlightRecord, RejectReason},
+    retry_scope::{Cancelled, RetryScope},
+    sink::database::OrderDatabase,
+};
+
+/// What all workers share.
+pub struct Pipeline<D, O> {
+    pub enricher: Enricher,
+    pub committer: BatchCommitter<D, O>,
+}
+
+/// Runs a worker until `records` is closed and empty.
+pub async fn run_worker<D, O>(
+    pipeline: Arc<Pipeline<D, O>>,
+    records: mpsc::UnboundedReceiver<InFlightRecord>,
+    max_batch: usize,
+    lookups: OrderDatabase,
+    inserts: OrderDatabase,
+) where
+    D: DeadLetterSink + 'static,
+    O: OffsetStore + 'static,
+{
+    let (prepared, batches) = mpsc::channel(1);
+    let preparing = tokio::spawn(prepare_batches(pipeline.clone(), records, max_batch, lookups, prepared));
+    commit_batches(pipeline, batches, inserts).await;
+    if let Err(error) = preparing.await {
+        tracing::error!(%error, "a worker's preparation ended with a panic");
+    }
+}
+
+async fn prepare_batches<D: DeadLetterSink, O: OffsetStore>(
+    pipeline: Arc<Pipeline<D, O>>,
+    mut records: mpsc::UnboundedReceiver<InFlightRecord>,
+    max_batch: usize,
+    mut database: OrderDatabase,
+    prepared: mpsc::Sender<PreparedBatch>,
+) {
+    let mut waiting = Vec::with_capacity(max_batch);
+    while records.recv_many(&mut waiting, max_batch).await > 0 {
+        let batch = pipeline.committer.drop_revoked(std::mem::take(&mut waiting), |record| &record.partition);
+        match pipeline.prepare(batch, &mut database).await {
+            Ok(batch) => {
+                if prepared.send(batch).await.is_err() {
+                    return;
+                }
+            }
+            Err(batch) => pipeline.committer.hand_back(batch.iter().map(|record| &record.partition)),
+        }
+    }
+}
+
+async fn commit_batches<D: DeadLetterSink, O: OffsetStore>(
+    pipeline: Arc<Pipeline<D, O>>,
+    mut batches: mpsc::Receiver<PreparedBatch>,
+    mut database: OrderDatabase,
+) {
+    while let Some(mut batch) = batches.recv().await {
+        batch.records = pipeline.committer.drop_revoked(batch.records, |record| &record.in_flight.partition);
+        pipeline.committer.commit_batch(batch, &mut database).await;
+    }
+}
+
+impl<D: DeadLetterSink, O: OffsetStore> Pipeline<D, O> {
+    /// Decodes and enriches; returns the records unchanged when that is cancelled.
+    async fn prepare(
+        &self,
+        batch: Vec<InFlightRecord>,
+        database: &mut OrderDatabase,
+    ) -> Result<PreparedBatch, Vec<InFlightRecord>> {
+        let dequeued = SystemTime::now();
+        let orders: Vec<_> = batch.iter().map(|in_flight| decode(&in_flight.record)).collect();
+        let decoded = SystemTime::now();
+        let all_revoked = || batch.iter().all(|in_flight| in_flight.partition.is_revoked());
+        let scope = RetryScope::new(&self.committer.force_stop, &all_revoked);
+        let Ok(attributes) = self.lookup(&orders, database, scope).await else { return Err(batch) };
+        let times = PreparationTimes { dequeued, decoded, enriched: SystemTime::now() };
+        let records = batch.into_iter().zip(orders).map(|(in_flight, order)| PreparedRecord {
+            row: order.map_err(RejectReason::from).and_then(|order| attributes.enrich(order)),
+            in_flight,
+        });
+        Ok(PreparedBatch { records: records.collect(), times })
+    }
+
+    /// Looks up the users and products of the orders, again until it succeeds: no order is dead-lettered because a
+    /// lookup failed.
+    async fn lookup(
+        &self,
+        orders: &[Result<ReceivedOrder, DecodeError>],
+        database: &mut OrderDatabase,
+        mut scope: RetryScope<'_>,
+    ) -> Result<Attributes, Cancelled> {
+        let events = || orders.iter().filter_map(|order| Some(&order.as_ref().ok()?.event));
+        loop {
+            let users = events().map(|event| &event.user_id).collect();
+            let products = events().map(|event| &event.product_id).collect();
+            match self.enricher.lookup(users, products, database, &mut scope).await {
+                Ok(attributes) => return Ok(attributes),
+                Err(LookupError::Cancelled(cancelled)) => return Err(cancelled),
+                Err(LookupError::Database(error)) => database.back_off_after(error.to_string(), &mut scope).await,
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+use clap::{Args, Subcommand};
+use shared::{
+    database::DatabaseArgs,
+    kafka::{KafkaSettings, TopicSettings},
+    program::OutputFormat,
+};
+
+use crate::model::RecordPosition;
+
+#[derive(Debug, Subcommand)]
+pub enum DlqAction {
+    /// Count the dead letters by kind, with a sample of each kind.
+    List(Box<DlqSettings>),
+    /// Print one dead letter with all of its headers.
+    Show {
+        /// PARTITION:OFFSET, as `list` prints it.
+        position: RecordPosition,
+        #[command(flatten)]
+        dlq: Box<DlqSettings>,
+    },
+    /// Put orders back on their topic. Safe to interrupt and to repeat.
+    Replay {
+        #[command(flatten)]
+        selection: ReplaySelection,
+        #[command(flatten)]
+        dlq: Box<DlqSettings>,
+    },
+}
+
+/// Where the dead letters are.
+#[derive(Debug, Args)]
+pub struct DlqSettings {
+    /// The format of the output.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    #[command(flatten)]
+    pub kafka: KafkaSettings,
+    /// The topic of the orders; the name of the dead-letter topic derives from it.
+    #[command(flatten)]
+    pub topic: TopicSettings,
+    /// The database: an order that is in its table is settled.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// Which dead letters are replayed.
+#[derive(Clone, Debug, Args)]
+pub struct ReplaySelection {
+    /// Replay only this kind, as `dlq list` names it.
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Replay this many orders at most.
+    #[arg(long, value_name = "NUMBER")]
+    pub limit: Option<u64>,
+    /// Skip orders that were replayed this often already and were dead-lettered again.
+    #[arg(long, default_value_t = 3, value_name = "NUMBER")]
+    pub max_replays: u32,
+    /// Print what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}

@@ -1,0 +1,53 @@
+//! The command line and environment of the consumer.
+
+mod batches;
+mod dlq;
+mod group;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use shared::{services::ServiceSettings, telemetry::TelemetryArgs};
+
+pub use self::{
+    batches::{BatchSettings, DeadLetterLimit, EnrichmentSettings, StatementSettings},
+    dlq::{DlqAction, DlqSettings, ReplaySelection},
+    group::{GroupProtocol, GroupSettings, OnOffsetOutOfRange},
+};
+
+/// Reads orders from Kafka as a member of a consumer group, adds region, gender, age group and category, and stores
+/// each exactly once in PostgreSQL. Runs until Ctrl-C or SIGTERM; then it stores what it has read, commits and leaves
+/// the group.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  consumer --group orders-sink --listen 127.0.0.1:9466\n  consumer dlq list\n\n\
+                  Any number of instances share the topic; those beyond its number of partitions stand by."
+)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Command {
+    #[command(subcommand)]
+    pub action: Option<Action>,
+    #[command(flatten)]
+    pub group: GroupSettings,
+    #[command(flatten)]
+    pub batches: BatchSettings,
+    #[command(flatten)]
+    pub enrichment: EnrichmentSettings,
+    #[command(flatten)]
+    pub statements: StatementSettings,
+    #[command(flatten)]
+    pub services: ServiceSettings,
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
+    /// Append latency logs (HdrHistogram interval logs, one interval a second) in this folder.
+    #[arg(long, value_name = "FOLDER", help_heading = "Telemetry")]
+    pub stats_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// List and show dead letters, and replay them once their cause is gone.
+    #[command(subcommand)]
+    Dlq(DlqAction),
+}

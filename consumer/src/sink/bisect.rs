@@ -1,0 +1,79 @@
+//! Inserts a batch by one statement, retried until the table accepts it. A row that the table refuses is isolated by
+//! bisection and costs no other row (invariants 5 and 7).
+
+use shared::database::SqlError;
+
+use crate::{
+    model::OrderRow,
+    retry_scope::{Cancelled, RetryScope},
+};
+
+/// Where rows are inserted.
+pub trait OrderSink: Send {
+    /// Tries once to insert all of `rows`; those that are in the table already are skipped. After an outcome that asks
+    /// for a retry, it has backed off before it returns.
+    ///
+    /// # Errors
+    /// [`Cancelled`]; some of the rows may be in the table.
+    fn insert(
+        &mut self,
+        rows: &[&OrderRow],
+        scope: &mut RetryScope<'_>,
+    ) -> impl Future<Output = Result<InsertOutcome, Cancelled>> + Send;
+}
+
+/// The outcome of one insert.
+#[derive(Debug)]
+pub enum InsertOutcome {
+    /// All rows are in the table. So many were inserted, the others were there before.
+    Inserted(u64),
+    /// No row is in the table: it refuses at least one of them.
+    Refused(SqlError),
+    /// No row is in the table: they are too many for the server's statement timeout. Never for a single row.
+    TooLong,
+    /// Which rows are in the table is not known: the same insert is to be retried.
+    Unknown,
+}
+
+/// A batch whose rows are all inserted, refused or dropped. Rows are named by their index in the batch.
+#[derive(Debug, Default)]
+pub struct InsertedBatch {
+    /// The number of rows that the table did not have before.
+    pub inserted: u64,
+    pub refused: Vec<(usize, SqlError)>,
+    /// Rows of partitions that were revoked before their statement was sent.
+    pub dropped: Vec<usize>,
+}
+
+/// Inserts all rows but those that the table refuses, with O(k log n) statements for k of them, and those whose
+/// partition is not assigned any more when their statement is sent (invariant 9).
+///
+/// # Errors
+/// [`Cancelled`]; some of the rows may be in the table.
+pub async fn insert_with_bisection(
+    table: &mut impl OrderSink,
+    rows: &[&OrderRow],
+    is_assigned: &(dyn Fn(usize) -> bool + Sync),
+    scope: &mut RetryScope<'_>,
+) -> Result<InsertedBatch, Cancelled> {
+    let mut batch = InsertedBatch::default();
+    let mut pending: Vec<Vec<usize>> = vec![(0..rows.len()).collect()];
+    while let Some(mut part) = pending.pop() {
+        batch.dropped.extend(part.extract_if(.., |row| !is_assigned(*row)));
+        if part.is_empty() {
+            continue;
+        }
+        let picked: Vec<&OrderRow> = part.iter().map(|row| rows[*row]).collect();
+        match table.insert(&picked, scope).await? {
+            InsertOutcome::Inserted(inserted) => batch.inserted += inserted,
+            InsertOutcome::Unknown => pending.push(part),
+            InsertOutcome::Refused(error) if part.len() == 1 => batch.refused.push((part[0], error)),
+            outcome @ (InsertOutcome::Refused(_) | InsertOutcome::TooLong) => {
+                tracing::debug!(?outcome, rows = part.len(), "bisecting a batch");
+                let second = part.split_off(part.len() / 2);
+                pending.extend([second, part]);
+            }
+        }
+    }
+    Ok(batch)
+}

@@ -1,0 +1,175 @@
+//! The lag of each partition, counted to what is stored and not to what was read, and a watchdog for a partition that
+//! is stuck.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use rdkafka::consumer::Consumer;
+use tokio_util::sync::CancellationToken;
+
+use super::{client::Member, group::Group};
+use crate::{
+    health::{ConsumerHealth, ConsumerIssue},
+    metrics,
+};
+
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// How long the brokers may take to answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Watches the lag of every partition that is assigned to this instance.
+pub struct LagMonitor {
+    pub group: Arc<Group>,
+    pub topic: String,
+    pub health: Arc<ConsumerHealth>,
+    /// A partition is stuck when it has lag and its stored offset does not advance for this long, without a known
+    /// outage.
+    pub stuck_after: Duration,
+}
+
+#[derive(Clone, Copy)]
+struct Position {
+    partition: i32,
+    /// The offset below which everything is stored.
+    stored: i64,
+    /// Records from there to the end of the partition.
+    lag: i64,
+    /// Whether records are in flight.
+    busy: bool,
+}
+
+/// A partition when its stored offset last advanced.
+struct Progress {
+    stored: i64,
+    lag: i64,
+    since: Instant,
+}
+
+impl Progress {
+    fn at(position: Position, now: Instant) -> Self {
+        Self { stored: position.stored, lag: position.lag, since: now }
+    }
+
+    /// Whether there are records and none of them is stored. A lag that was there before is not enough: the markers of
+    /// another producer's transactions are offsets without a record.
+    fn is_stuck(&self, position: Position, after: Duration, now: Instant) -> bool {
+        now.duration_since(self.since) > after && (position.busy || position.lag > self.lag)
+    }
+}
+
+impl LagMonitor {
+    /// Measures the lag every few seconds until `stop`.
+    ///
+    /// # Errors
+    /// When a partition is stuck: the instance must leave the group, so that another one takes the partition.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut progress = HashMap::new();
+        while stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
+            let (member, topic, stopping) = (self.group.member(), self.topic.clone(), stop.clone());
+            let asking = tokio::task::spawn_blocking(move || positions(&member, &topic, &stopping));
+            // Without brokers, the requests take longer than a stop may.
+            let Some(positions) = stop.run_until_cancelled(asking).await else { break };
+            match positions.context("the lag can't be read")? {
+                Some(positions) => {
+                    self.health.resolve(ConsumerIssue::Brokers);
+                    check(&self.health, self.stuck_after, &positions, &mut progress, Instant::now())?;
+                }
+                None => {
+                    let message = "Kafka: no broker answers; reading goes on as soon as one does".to_owned();
+                    self.health.report(ConsumerIssue::Brokers, message);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks the brokers for the end of each partition, until `stop`. Partitions whose end or stored offset is not known are
+/// left out; none when no broker answers for any partition. Blocks.
+fn positions(member: &Member, topic: &str, stop: &CancellationToken) -> Option<Vec<Position>> {
+    let (mut positions, partitions, mut answers) = (Vec::new(), member.assignment.partitions(), 0);
+    for partition in partitions.iter().copied().take_while(|_| !stop.is_cancelled()) {
+        let Some(handle) = member.assignment.handle(partition) else { continue };
+        let (stored, busy) = (handle.stored_offset(), handle.is_busy());
+        let end = member.consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).map(|(_, end)| end);
+        answers += usize::from(end.is_ok());
+        if let (Some(stored), Ok(end)) = (stored, end) {
+            let lag = (end - stored).max(0);
+            ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(lag as f64);
+            positions.push(Position { partition, stored, lag, busy });
+        }
+    }
+    (answers > 0 || partitions.is_empty()).then_some(positions)
+}
+
+/// Fails when a partition is stuck.
+fn check(
+    health: &ConsumerHealth,
+    stuck_after: Duration,
+    positions: &[Position],
+    progress: &mut HashMap<i32, Progress>,
+    now: Instant,
+) -> anyhow::Result<()> {
+    // A known outage explains the lag. Once it is over, the time starts again.
+    if health.ready().is_err() {
+        progress.clear();
+    }
+    progress.retain(|partition, _| {
+        let known = positions.iter().any(|position| position.partition == *partition);
+        if !known {
+            // Another instance may own the partition now, and export its lag.
+            ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(0.0);
+        }
+        known
+    });
+    for position in positions.iter().copied() {
+        let Position { partition, stored, lag, .. } = position;
+        let seen = progress.entry(partition).or_insert_with(|| Progress::at(position, now));
+        if lag == 0 || seen.stored != stored {
+            *seen = Progress::at(position, now);
+        } else if seen.is_stuck(position, stuck_after, now) {
+            bail!(
+                "partition {partition} is stuck: it is {lag} records behind and its stored offset {stored} has not \
+                 advanced for {:?}, without a known outage. The instance ends, so that another one takes the partition",
+                now.duration_since(seen.since)
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STUCK_AFTER: Duration = Duration::from_millis(500);
+
+    #[test]
+    fn a_partition_whose_stored_offset_does_not_advance_is_stuck_unless_there_is_an_outage() {
+        let (health, mut progress) = (ConsumerHealth::default(), HashMap::new());
+        let mut now = Instant::now();
+        let mut check = |health: &ConsumerHealth, stored, lag, passed| {
+            now += passed;
+            let position = Position { partition: 3, stored, lag, busy: false };
+            check(health, STUCK_AFTER, &[position], &mut progress, now)
+        };
+        let (at_once, later) = (Duration::ZERO, STUCK_AFTER + Duration::from_millis(1));
+        assert!(check(&health, 10, 5, at_once).is_ok(), "just seen");
+        assert!(check(&health, 11, 5, at_once).is_ok(), "advanced");
+        health.report(ConsumerIssue::Database, "the database is lost".to_owned());
+        assert!(check(&health, 11, 9, at_once).is_ok(), "a known outage");
+        health.resolve(ConsumerIssue::Database);
+        assert!(check(&health, 12, 1, at_once).is_ok(), "a transaction marker");
+        assert!(check(&health, 12, 1, later).is_ok(), "still only that");
+        assert!(check(&health, 11, 0, at_once).is_ok(), "not behind");
+        let error = check(&health, 11, 9, later).unwrap_err().to_string();
+        assert!(
+            error.contains("partition 3 is stuck: it is 9 records behind") && error.contains("offset 11"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,17 @@
+//! Commits the stored offsets to the group.
+
+use rdkafka::{
+    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+
+/// Commits every stored offset, and returns once the coordinator has answered.
+pub fn commit_stored_offsets<C: ConsumerContext>(consumer: &BaseConsumer<C>) {
+    match consumer.commit_consumer_state(CommitMode::Sync) {
+        // Nothing new to commit is success.
+        Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+        Err(error) => {
+            tracing::warn!(%error, "offsets are not committed: the orders will be read again, and are stored already");
+        }
+    }
+}
