@@ -4,10 +4,10 @@
 pub mod accounting;
 mod circuit_breaker;
 pub mod commit;
-#[cfg(test)]
-mod commit_histories;
 pub mod decode;
 pub mod enrich;
 pub mod latency;
 mod lookup_cache;
+#[cfg(test)]
+mod tests;
 pub mod worker;
