@@ -7,7 +7,10 @@ use serde::Serialize;
 use shared::database::{SqlError, StatementClient};
 use tokio_postgres::Row;
 
-use crate::{metrics, select::full_turn};
+use crate::{
+    metrics,
+    quota::{RowCounts, full_cycle_rounds},
+};
 
 /// How far one table has come round.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,7 +53,8 @@ impl Freshness {
     /// How long it takes until every row has been in a cache of `size`, when no others come.
     pub fn full_turn(&self, size: usize, interval: Duration) -> Duration {
         let count = |rows: i64| usize::try_from(rows).unwrap_or(0);
-        let rounds = full_turn(count(self.never_cached), count(self.rows - self.never_cached), size);
+        let rows = RowCounts { new: count(self.never_cached), aged: count(self.rows - self.never_cached) };
+        let rounds = full_cycle_rounds(rows, size);
         interval.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
     }
 

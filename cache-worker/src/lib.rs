@@ -5,9 +5,12 @@
 //! and survives what dies meanwhile, which is in its [`health`]; a [`report`] tells of each round. [`freshness`] is how far
 //! the tables have come round, for metrics and for [`status`]; [`reset`] begins anew.
 
+pub mod cached_row;
 pub mod freshness;
 pub mod health;
+pub mod mark;
 pub mod metrics;
+pub mod quota;
 pub mod report;
 pub mod reset;
 pub mod round;

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use shared::database::{SqlError, StatementClient, StatementMode, migrations::require_tables};
+use shared::{
+    catalog::{Product, User},
+    database::{SqlError, StatementClient, StatementMode, migrations::require_tables},
+};
 
-use crate::{select, settings::ResetSettings, turn::ADVISORY_LOCK};
+use crate::{mark::mark_never_cached, settings::ResetSettings, turn::ADVISORY_LOCK};
 
 /// A million rows take some ten seconds.
 const LIMITS: &str = "SET LOCAL lock_timeout = '30s'; SET LOCAL statement_timeout = '10min'";
@@ -41,8 +44,8 @@ async fn forget(connection: &mut StatementClient, of_users: bool, of_products: b
             connection.batch(LIMITS).await?;
             // No round goes on meanwhile: it would wait for these rows, and mark some of them.
             connection.batch(&format!("SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")).await?;
-            let users = if of_users { select::users::forget(connection).await? } else { 0 };
-            let products = if of_products { select::products::forget(connection).await? } else { 0 };
+            let users = if of_users { mark_never_cached::<User>(connection).await? } else { 0 };
+            let products = if of_products { mark_never_cached::<Product>(connection).await? } else { 0 };
             Ok((users, products))
         })
         .await

@@ -12,7 +12,9 @@ use shared::{
 };
 
 use crate::{
-    select::{self, Selection},
+    mark::mark_cached,
+    quota::RowCounts,
+    select::{Selection, select_due, select_last_cached},
     settings::AgingSettings,
     swap::{Rows, Swap, swap},
     turn::{Claim, Turn, When, claim, spend},
@@ -37,33 +39,13 @@ pub enum Round {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cached {
     /// Of the users.
-    pub users: Share,
+    pub users: RowCounts,
     /// Of the products.
-    pub products: Share,
+    pub products: RowCounts,
     /// How long the round took, up to its commit.
     pub took: Duration,
     /// Time until the next one is due.
     pub next: Duration,
-}
-
-/// How many rows of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
-    /// Never cached before.
-    pub new: usize,
-    /// Cached before.
-    pub aged: usize,
-}
-
-impl Share {
-    fn of<Row>(selection: &Selection<Row>) -> Self {
-        Self { new: selection.new, aged: selection.rows.len() - selection.new }
-    }
-
-    /// Both.
-    pub fn all(&self) -> usize {
-        self.new + self.aged
-    }
 }
 
 /// What became of a Redis that lost its rows.
@@ -122,8 +104,8 @@ pub async fn run_round(
                 Claim::NotDue(wait) => return Ok(Round::NotDue(wait)),
                 Claim::Busy => return Ok(Round::Busy),
             };
-            let users = select::users::due(database, size).await?;
-            let products = select::products::due(database, size).await?;
+            let users: Selection<User> = select_due(database, size).await?;
+            let products: Selection<Product> = select_due(database, size).await?;
             if users.rows.is_empty() && products.rows.is_empty() {
                 return Ok(Round::NothingToCache);
             }
@@ -132,12 +114,12 @@ pub async fn run_round(
                 spend(database, last).await?;
                 return Ok(Round::Outrun);
             }
-            select::users::mark(database, &users.rows, turn.at).await?;
-            select::products::mark(database, &products.rows, turn.at).await?;
+            mark_cached(database, &users.rows, turn.at).await?;
+            mark_cached(database, &products.rows, turn.at).await?;
             let next_due = turn.next_due(aging.interval);
             let cached = Cached {
-                users: Share::of(&users),
-                products: Share::of(&products),
+                users: users.counts,
+                products: products.counts,
                 took: started.elapsed(),
                 next: turn.until(next_due),
             };
@@ -168,8 +150,8 @@ pub async fn refill(
             if there.users > 0 && there.products > 0 {
                 return Ok(Refill::Full);
             }
-            let users = select::users::cached_last(database, size).await?;
-            let products = select::products::cached_last(database, size).await?;
+            let users: Vec<User> = select_last_cached(database, size).await?;
+            let products: Vec<Product> = select_last_cached(database, size).await?;
             if users.is_empty() && products.is_empty() {
                 return Ok(Refill::NothingCached);
             }

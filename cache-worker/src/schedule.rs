@@ -252,9 +252,9 @@ impl CacheWorker {
     /// Says once that a table fills less than the cache.
     fn look_at_size(&mut self, round: Round) {
         let Round::Cached(Cached { users, products, .. }) = round else { return };
-        let short = users.all().min(products.all()) < self.aging.size as usize;
+        let short = users.total().min(products.total()) < self.aging.size as usize;
         if short && !self.short {
-            let (users, products, size) = (users.all(), products.all(), self.aging.size);
+            let (users, products, size) = (users.total(), products.total(), self.aging.size);
             tracing::info!(
                 "the cache has {users} users and {products} products, for {size} of each: the tables have no more"
             );
@@ -294,7 +294,7 @@ impl Expected {
 
     fn after(self, round: Round) -> Self {
         match round {
-            Round::Cached(cached) => Self { users: cached.users.all() > 0, products: cached.products.all() > 0 },
+            Round::Cached(cached) => Self { users: cached.users.total() > 0, products: cached.products.total() > 0 },
             Round::NothingToCache => Self { users: false, products: false },
             // Whoever had the last round found something; a refill tells what.
             Round::NotDue(_) if !self.users && !self.products => Self::BOTH,

@@ -4,11 +4,12 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use redis::{RedisResult, Script, aio::ConnectionManager};
-use serde::Serialize;
 use shared::{
     cache::CacheKeys,
     catalog::{Product, User},
 };
+
+use crate::cached_row::CachedRow;
 
 /// Fields written by one command, so that no single command holds Redis up.
 const FIELDS_A_COMMAND: usize = 250;
@@ -81,8 +82,8 @@ pub async fn swap(
     let attempt: u32 = rand::random();
     let staging = |key: &str| format!("{key}:{epoch}:{attempt:08x}");
     let (staged_users, staged_products) = (staging(&keys.staging_users), staging(&keys.staging_products));
-    stage(connection, &staged_users, users, |user| user.user_id.as_str()).await?;
-    stage(connection, &staged_products, products, |product| product.product_id.as_str()).await?;
+    stage(connection, &staged_users, users).await?;
+    stage(connection, &staged_products, products).await?;
     let mut script = SWAP.prepare_invoke();
     for key in [&keys.epoch, &keys.refreshed_at, &staged_users, &keys.users, &staged_products, &keys.products] {
         script.key(key);
@@ -96,18 +97,13 @@ pub async fn swap(
     })
 }
 
-async fn stage<Row: Serialize>(
-    connection: &mut ConnectionManager,
-    key: &str,
-    rows: &[Row],
-    id: impl Fn(&Row) -> &str,
-) -> RedisResult<()> {
+async fn stage<Row: CachedRow>(connection: &mut ConnectionManager, key: &str, rows: &[Row]) -> RedisResult<()> {
     let mut pipeline = redis::pipe();
     pipeline.del(key).ignore();
     for chunk in rows.chunks(FIELDS_A_COMMAND) {
         let fields: Vec<(&str, String)> = chunk
             .iter()
-            .map(|row| (id(row), serde_json::to_string(row).expect("a row has no map with keys that are not text")))
+            .map(|row| (row.id(), serde_json::to_string(row).expect("a row has no map with keys that are not text")))
             .collect();
         // A worker that is cut off in the middle leaves nothing that stays.
         pipeline.hset_multiple(key, &fields).ignore().expire(key, STAGED_SECONDS).ignore();

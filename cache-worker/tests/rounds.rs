@@ -11,7 +11,8 @@ mod takeover;
 use std::{collections::BTreeMap, time::Duration};
 
 use cache_worker::{
-    round::{Cached, Refill, Round, RoundError, Share, refill, run_round},
+    quota::RowCounts,
+    round::{Cached, Refill, Round, RoundError, refill, run_round},
     settings::AgingSettings,
     turn::{ADVISORY_LOCK, When},
 };
@@ -54,7 +55,7 @@ const MARKED: &str = "SELECT count(*) FROM users WHERE last_cached_at IS NOT NUL
 async fn a_round_marks_exactly_what_it_put_into_the_cache() {
     let bed = Testbed::new("round_marks").await;
     let first = cached(&bed).await;
-    let all_new = Share { new: SIZE, aged: 0 };
+    let all_new = RowCounts { new: SIZE, aged: 0 };
     assert_eq!((first.users, first.products), (all_new, all_new));
 
     let cached: BTreeMap<String, String> = bed.redis().await.hgetall(bed.keys().users).await.unwrap();
@@ -75,8 +76,8 @@ async fn every_row_comes_round_and_the_aged_have_their_half() {
     // 1,200 rows: 1,000 new ones; then the 200 others and the 800 that were cached longest ago.
     round(&bed).await.unwrap();
     let second = cached(&bed).await;
-    assert_eq!((second.users.all(), second.users.new), (SIZE, USERS as usize - SIZE));
-    assert_eq!((second.products.all(), second.products.new), (SIZE, PRODUCTS as usize - SIZE));
+    assert_eq!((second.users.total(), second.users.new), (SIZE, USERS as usize - SIZE));
+    assert_eq!((second.products.total(), second.products.new), (SIZE, PRODUCTS as usize - SIZE));
     assert_eq!(count(&bed, MARKED).await, USERS as i64);
 
     // New rows keep coming, and still the oldest of the aged are served.
@@ -88,7 +89,7 @@ async fn every_row_comes_round_and_the_aged_have_their_half() {
         .batch_execute("INSERT INTO users (user_id) SELECT 'N' || n FROM generate_series(1, 2000) n")
         .await
         .unwrap();
-    assert_eq!(cached(&bed).await.users, Share { new: SIZE / 2, aged: SIZE / 2 });
+    assert_eq!(cached(&bed).await.users, RowCounts { new: SIZE / 2, aged: SIZE / 2 });
     let left = "SELECT count(*) FROM users u WHERE last_cached_at = (SELECT min(last_cached_at) FROM users)";
     assert_eq!(count(&bed, left).await, USERS as i64 - 500, "the 200 oldest and 300 of the next went first");
 }
@@ -152,7 +153,7 @@ async fn a_redis_that_lost_its_rows_gets_those_cached_last_and_none_is_aged() {
 async fn a_short_table_fills_the_cache_with_what_there_is() {
     let bed = Testbed::new("short_table").await;
     bed.sql().await.batch_execute("DELETE FROM users WHERE user_id > 'U00000003'").await.unwrap();
-    for expected in [Share { new: 3, aged: 0 }, Share { new: 0, aged: 3 }] {
+    for expected in [RowCounts { new: 3, aged: 0 }, RowCounts { new: 0, aged: 3 }] {
         assert_eq!(cached(&bed).await.users, expected);
         assert_eq!(bed.redis().await.hlen::<_, usize>(bed.keys().users).await.unwrap(), 3);
     }

@@ -8,9 +8,10 @@ use diesel::{
     pg::Pg,
     query_builder::{AstPass, QueryFragment},
 };
+use shared::catalog::User;
 use testbed::Testbed;
 
-use super::{SIZE, Share, cached, count};
+use super::{RowCounts, SIZE, cached, count};
 
 const ROWS: i64 = 1_000_000;
 
@@ -49,9 +50,9 @@ async fn a_round_on_a_million_users_reads_no_more_than_it_caches() {
 
     let mut connection = bed.statements().await;
     let queries: [(Box<dyn QueryFragment<Pg>>, _); 3] = [
-        (Box::new(select::users::never_cached(SIZE)), "users_never_cached"),
-        (Box::new(select::users::least_recently_cached(SIZE)), "users_least_recently_cached"),
-        (Box::new(select::users::most_recently_cached(SIZE)), "users_least_recently_cached"),
+        (Box::new(select::never_cached::<User>(SIZE)), "users_never_cached"),
+        (Box::new(select::least_recently_cached::<User>(SIZE)), "users_least_recently_cached"),
+        (Box::new(select::most_recently_cached::<User>(SIZE)), "users_least_recently_cached"),
     ];
     for (query, index) in queries {
         let lines = connection.query(&Explain(query)).await.unwrap();
@@ -64,7 +65,7 @@ async fn a_round_on_a_million_users_reads_no_more_than_it_caches() {
     let rounds = 20;
     let started = Instant::now();
     for _ in 0..rounds {
-        assert_eq!(cached(&bed).await.users, Share { new: SIZE / 2, aged: SIZE / 2 });
+        assert_eq!(cached(&bed).await.users, RowCounts { new: SIZE / 2, aged: SIZE / 2 });
     }
     println!("a round took {:?}", started.elapsed() / rounds);
     let (scans_after, fetched_after) = read(&bed).await;
