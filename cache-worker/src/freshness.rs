@@ -1,7 +1,8 @@
-//! How far the tables have come round.
+//! How far the rows of the tables have been refreshed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::database::{SqlError, StatementClient};
@@ -10,30 +11,32 @@ use tokio_postgres::Row;
 use crate::{
     metrics,
     quota::{RowCounts, full_cycle_rounds},
+    settings::AgingSettings,
 };
 
-/// How far one table has come round.
+/// How far the rows of one table have been refreshed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Freshness {
-    /// Its name.
     pub name: String,
-    /// Rows, counted and not estimated.
+    /// Counted, not estimated.
     pub rows: i64,
-    /// Rows that were never cached.
     pub never_cached: i64,
-    /// When the row was cached that waits the longest for its next turn.
+    /// When the row was cached that was cached longest ago.
     pub oldest_cached_at: Option<DateTime<Utc>>,
 }
 
-const QUERY: &str = "SELECT 'users' AS name, count(*) AS rows, count(*) - count(last_cached_at) AS never_cached, min(last_cached_at) AS oldest_cached_at FROM users \
-     UNION ALL SELECT 'products', count(*), count(*) - count(last_cached_at), min(last_cached_at) FROM products";
+const QUERY: &str = "\
+    SELECT 'users' AS name, count(*) AS rows, count(*) - count(last_cached_at) AS never_cached, \
+        min(last_cached_at) AS oldest_cached_at FROM users \
+    UNION ALL \
+    SELECT 'products', count(*), count(*) - count(last_cached_at), min(last_cached_at) FROM products";
 
-/// Of the users, then of the products. Reads both tables from end to end, for as long as `patience` at most.
+/// Returns the freshness of users and of products, in this order. Reads both tables from end to end.
 ///
 /// # Errors
-/// When the database fails, or takes longer.
-pub async fn freshness(database: &mut StatementClient, patience: Duration) -> Result<Vec<Freshness>, SqlError> {
-    let limit = format!("SET LOCAL statement_timeout = {}", patience.as_millis());
+/// When the database fails, or the query takes longer than `timeout`.
+pub async fn freshness(database: &mut StatementClient, timeout: Duration) -> Result<Vec<Freshness>, SqlError> {
+    let limit = format!("SET LOCAL statement_timeout = {}", timeout.as_millis());
     let rows = database
         .transaction(async |database| {
             database.batch(&limit).await?;
@@ -50,21 +53,53 @@ pub async fn freshness(database: &mut StatementClient, patience: Duration) -> Re
 }
 
 impl Freshness {
-    /// How long it takes until every row has been in a cache of `size`, when no others come.
-    pub fn full_turn(&self, size: usize, interval: Duration) -> Duration {
+    /// Time until every row has been in a cache of `size` rows, if no rows are added.
+    pub fn full_cycle(&self, size: usize, interval: Duration) -> Duration {
         let count = |rows: i64| usize::try_from(rows).unwrap_or(0);
         let rows = RowCounts { new: count(self.never_cached), aged: count(self.rows - self.never_cached) };
         let rounds = full_cycle_rounds(rows, size);
         interval.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
     }
+}
 
-    /// Exports it.
-    pub fn record(&self, size: usize, interval: Duration) {
-        let gauge = |name: &'static str| ::metrics::gauge!(name, "table" => self.name.clone());
-        gauge(metrics::TABLE_ROWS).set(self.rows as f64);
-        gauge(metrics::NEVER_CACHED).set(self.never_cached as f64);
-        gauge(metrics::FULL_TURN).set(self.full_turn(size, interval).as_secs_f64());
-        if let Some(oldest) = self.oldest_cached_at {
+/// How long the query may take. Redis is not checked meanwhile.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(1);
+/// The query takes at most one part in this many of a worker's time.
+const MIN_PAUSE_FACTOR: u32 = 100;
+
+/// Exports the freshness of both tables as metrics.
+pub struct FreshnessExporter {
+    aging: AgingSettings,
+    next: Instant,
+}
+
+impl FreshnessExporter {
+    pub fn new(aging: AgingSettings) -> Self {
+        Self { aging, next: Instant::now() }
+    }
+
+    pub fn is_due(&self) -> bool {
+        self.next <= Instant::now()
+    }
+
+    /// # Errors
+    /// When the database fails or does not answer in time; a transaction may still be open then.
+    pub async fn export(&mut self, database: &mut StatementClient) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let counted = tokio::time::timeout(QUERY_TIMEOUT * 2, freshness(database, QUERY_TIMEOUT)).await;
+        self.next = Instant::now() + started.elapsed() * MIN_PAUSE_FACTOR;
+        let tables = counted.context("no answer from the database in time")??;
+        tables.iter().for_each(|table| self.set_gauges(table));
+        Ok(())
+    }
+
+    fn set_gauges(&self, table: &Freshness) {
+        let full_cycle = table.full_cycle(self.aging.size as usize, self.aging.interval);
+        let gauge = |name: &'static str| ::metrics::gauge!(name, "table" => table.name.clone());
+        gauge(metrics::TABLE_ROWS).set(table.rows as f64);
+        gauge(metrics::NEVER_CACHED).set(table.never_cached as f64);
+        gauge(metrics::FULL_TURN).set(full_cycle.as_secs_f64());
+        if let Some(oldest) = table.oldest_cached_at {
             gauge(metrics::OLDEST).set(oldest.timestamp_millis() as f64 / 1_000.0);
         }
     }

@@ -1,74 +1,27 @@
-//! What is in the way of a fresh cache: said once when it comes, once when it goes, and by `/readyz` meanwhile.
+//! The issues that keep the cache from being filled and fresh.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use shared::health::HealthIssue;
 
-/// What can be in the way.
+/// An issue; `/readyz` lists those that are reported in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Obstacle {
-    /// Redis does not answer.
-    Redis,
-    /// Rounds fail.
-    Rounds,
-    /// There is nothing to cache.
-    Tables,
+pub enum CacheIssue {
+    RedisUnreachable,
+    RoundFailed,
+    TablesEmpty,
     /// The cache lacks users or products.
-    Cache,
-    /// Nobody has replaced the cache for too long.
-    Age,
+    CacheIncomplete,
+    /// No worker has refreshed the cache for too long.
+    CacheStale,
 }
 
-impl Obstacle {
-    fn gone(self) -> &'static str {
+impl HealthIssue for CacheIssue {
+    fn resolution(self) -> &'static str {
         match self {
-            Self::Redis => "Redis answers again",
-            Self::Rounds => "rounds succeed again",
-            Self::Tables => "the tables have rows now",
-            Self::Cache => "the cache is filled",
-            Self::Age => "the cache is replaced again",
-        }
-    }
-}
-
-/// All that is in the way now. Until the first look at the cache it counts as not filled.
-#[derive(Debug)]
-pub struct Health(Mutex<BTreeMap<Obstacle, String>>);
-
-impl Default for Health {
-    fn default() -> Self {
-        Self(Mutex::new(BTreeMap::from([(Obstacle::Cache, "the cache was not looked at yet".to_owned())])))
-    }
-}
-
-impl Health {
-    fn obstacles(&self) -> MutexGuard<'_, BTreeMap<Obstacle, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Something is in the way.
-    pub fn report(&self, obstacle: Obstacle, what: String) {
-        if self.obstacles().insert(obstacle, what.clone()).is_none() {
-            tracing::warn!("{what}");
-        }
-    }
-
-    /// It no longer is.
-    pub fn clear(&self, obstacle: Obstacle) {
-        if self.obstacles().remove(&obstacle).is_some() {
-            tracing::info!("{}", obstacle.gone());
-        }
-    }
-
-    /// Whether the cache is filled and kept fresh.
-    ///
-    /// # Errors
-    /// What is in the way.
-    pub fn ready(&self) -> Result<(), String> {
-        match self.obstacles().values().next() {
-            Some(what) => Err(what.clone()),
-            None => Ok(()),
+            Self::RedisUnreachable => "Redis: working again",
+            Self::RoundFailed => "cache rounds: succeeding again",
+            Self::TablesEmpty => "tables: rows to cache were found",
+            Self::CacheIncomplete => "cache: filled",
+            Self::CacheStale => "cache: refreshed again",
         }
     }
 }

@@ -5,15 +5,16 @@
 //! and survives what dies meanwhile, which is in its [`health`]; a [`report`] tells of each round. [`freshness`] is how far
 //! the tables have come round, for metrics and for [`status`]; [`reset`] begins anew.
 
+pub mod cache_monitor;
 pub mod cached_row;
 pub mod freshness;
 pub mod health;
 pub mod mark;
 pub mod metrics;
 pub mod quota;
-pub mod report;
 pub mod reset;
 pub mod round;
+pub mod round_report;
 pub mod schedule;
 pub mod select;
 pub mod settings;

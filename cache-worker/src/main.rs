@@ -1,10 +1,9 @@
 //! Keeps the Redis cache of users and products fresh.
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use cache_worker::{
-    health::Health,
     reset::reset,
     schedule::CacheWorker,
     settings::{Action, Command},
@@ -26,10 +25,8 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         None => {}
     }
     let stop = shutdown::on_signal()?;
-    let health = Arc::new(Health::default());
-    let readiness = health.clone();
-    telemetry::serve(&command.telemetry, Arc::new(move || readiness.ready()), stop.clone()).await?;
-    let mut worker = CacheWorker::new(command.aging, command.cache, command.database.settings()?, health)?;
+    let mut worker = CacheWorker::new(command.aging, command.cache, command.database.settings()?)?;
+    telemetry::serve(&command.telemetry, worker.health().readiness(), stop.clone()).await?;
     if command.once {
         stop.run_until_cancelled(worker.once()).await.context("interrupted")??;
     } else {

@@ -99,7 +99,7 @@ pub async fn run_round(
     let (started, size) = (Instant::now(), aging.size as usize);
     database
         .transaction(async |database| {
-            let turn = match claim(database, when, aging.interval, aging.patience()).await? {
+            let turn = match claim(database, when, aging.interval, aging.step_timeout()).await? {
                 Claim::Mine(turn) => turn,
                 Claim::NotDue(wait) => return Ok(Round::NotDue(wait)),
                 Claim::Busy => return Ok(Round::Busy),
@@ -143,7 +143,7 @@ pub async fn refill(
     let size = aging.size as usize;
     database
         .transaction(async |database| {
-            let Claim::Mine(turn) = claim(database, When::Now, aging.interval, aging.patience()).await? else {
+            let Claim::Mine(turn) = claim(database, When::Now, aging.interval, aging.step_timeout()).await? else {
                 return Ok(Refill::Busy);
             };
             let there = cache::contents(cache, keys).await?;
@@ -177,9 +177,9 @@ async fn put(
     products: &[Product],
     turn: &Turn,
 ) -> Result<Swap, RoundError> {
-    let patience = aging.patience();
+    let timeout = aging.step_timeout();
     let swapping = swap(cache, keys, Rows { users, products }, turn.epoch, turn.at);
-    match tokio::time::timeout(patience, swapping).await.map_err(|_| RoundError::SwapDeadline(patience))?? {
+    match tokio::time::timeout(timeout, swapping).await.map_err(|_| RoundError::SwapDeadline(timeout))?? {
         Swap::NotWhole => Err(RoundError::NotWhole),
         swapped => Ok(swapped),
     }

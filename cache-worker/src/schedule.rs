@@ -1,4 +1,5 @@
-//! Looks at Redis all the time and has a round whenever one is due, whatever dies meanwhile.
+//! Checks Redis several times a second, runs a round when one is due, refills a Redis that lost its rows, and retries
+//! after failures.
 
 use std::{
     sync::Arc,
@@ -6,197 +7,142 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use chrono::{DateTime, Utc};
 use redis::aio::ConnectionManager;
 use shared::{
-    cache::{self, CacheSettings, Contents},
-    database::{DatabaseSettings, StatementClient, StatementMode, migrations::require_tables},
+    cache::{self, CacheSettings},
+    database::{DatabaseSettings, ReconnectingClient, StatementClient, StatementMode, migrations::require_tables},
+    health::Health,
     retry::Backoff,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    freshness::freshness,
-    health::{Health, Obstacle},
+    cache_monitor::CacheMonitor,
+    freshness::FreshnessExporter,
+    health::CacheIssue,
     metrics,
-    report::report,
-    round::{Cached, Refill, Round, refill, run_round},
+    round::{Refill, Round, refill, run_round},
+    round_report::RoundReporter,
     settings::AgingSettings,
     turn::When,
 };
 
-/// Time between two looks at Redis: one that was emptied is filled again within 2 s.
-const LOOK: Duration = Duration::from_millis(500);
-/// Most time that counting rows may take, during which nobody looks at Redis.
-const COUNTING: Duration = Duration::from_secs(1);
-/// The share of the time that goes into counting rows is at most one in this.
-const COUNTING_SHARE: u32 = 100;
-/// Time between two looks at tables that were empty.
-const EMPTY_TABLES: Duration = Duration::from_secs(2);
-/// How long a single round waits for Redis.
-const CONNECT: Duration = Duration::from_secs(10);
-/// An instance that stands by lets the one that does the rounds go first, by this at most.
-const STAND_BACK: Duration = Duration::from_secs(1);
+/// Time between two checks of Redis. Short enough that an emptied Redis is filled again within 2 s.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// Time between two rounds while both tables are empty.
+const EMPTY_TABLES_INTERVAL: Duration = Duration::from_secs(2);
+/// How long `--once` waits for Redis.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most time by which a standby instance tries a round later than the instance that did the last one.
+const STANDBY_DELAY: Duration = Duration::from_secs(1);
 
-/// Everything that rounds need.
+/// Runs the rounds.
 pub struct CacheWorker {
     aging: AgingSettings,
     cache: CacheSettings,
     redis: ConnectionManager,
-    database: DatabaseSettings,
-    /// Opened again when it breaks.
-    connection: Option<StatementClient>,
-    health: Arc<Health>,
-    expected: Expected,
-    /// Whether a table had fewer rows than the cache takes.
-    short: bool,
+    database: ReconnectingClient,
+    health: Arc<Health<CacheIssue>>,
+    monitor: CacheMonitor,
+    reporter: RoundReporter,
+    freshness: FreshnessExporter,
     next_round: Instant,
-    /// After failures: not before.
+    /// After a failure, nothing is tried before this time.
     next_try: Instant,
     backoff: Backoff,
-    next_count: Instant,
-    /// When the cache was last replaced, by whoever, and when that was seen.
-    refreshed: (Option<DateTime<Utc>>, Instant),
-}
-
-/// What the cache should have: a table without rows leaves nothing to miss.
-#[derive(Clone, Copy, Debug)]
-struct Expected {
-    users: bool,
-    products: bool,
-}
-
-enum Work {
-    Round,
-    Refill,
 }
 
 impl CacheWorker {
-    /// One that has done nothing yet; neither Redis nor the database need be there.
+    /// A worker that has done nothing yet. It does not need Redis or the database to be reachable. It is not ready before
+    /// its first check of Redis.
     ///
     /// # Errors
-    /// When the address of Redis is none.
-    pub fn new(
-        aging: AgingSettings,
-        cache: CacheSettings,
-        database: DatabaseSettings,
-        health: Arc<Health>,
-    ) -> anyhow::Result<Self> {
+    /// When the URL of Redis is not valid.
+    pub fn new(aging: AgingSettings, cache: CacheSettings, database: DatabaseSettings) -> anyhow::Result<Self> {
         let (redis, now) = (cache.connect_lazily()?, Instant::now());
+        let health = Arc::new(Health::with_issue(CacheIssue::CacheIncomplete, "cache: not checked yet"));
         Ok(Self {
             aging,
             cache,
             redis,
-            database,
-            connection: None,
-            health,
-            expected: Expected::BOTH,
-            short: false,
+            // Unnamed statements work behind a pooler too. At this rate, planning each one again costs nothing.
+            database: ReconnectingClient::new(database, StatementMode::Unnamed, aging.step_timeout()),
+            health: health.clone(),
+            monitor: CacheMonitor::new(aging),
+            reporter: RoundReporter::new(health, aging),
+            freshness: FreshnessExporter::new(aging),
             next_round: now,
             next_try: now,
             backoff: Backoff::start(),
-            next_count: now,
-            refreshed: (None, now),
         })
     }
 
-    /// A single round now, due or not.
+    pub fn health(&self) -> &Arc<Health<CacheIssue>> {
+        &self.health
+    }
+
+    /// Runs a single round now, due or not.
     ///
     /// # Errors
     /// When the round fails, or there is nothing to cache.
     pub async fn once(&mut self) -> anyhow::Result<()> {
-        self.redis = self.cache.connect(CONNECT).await?;
+        self.redis = self.cache.connect(CONNECT_TIMEOUT).await?;
         loop {
             match self.round(When::Now).await? {
                 Round::Cached(_) => return Ok(()),
-                Round::NothingToCache => bail!("the tables of {} are empty: run `orderdb seed` first", self.database),
-                Round::Busy | Round::NotDue(_) => bail!("another instance is in its round: try again"),
+                Round::NothingToCache => {
+                    let database = self.database.settings();
+                    bail!("tables users and products of {database} are empty: run `orderdb seed` first")
+                }
+                Round::Busy | Round::NotDue(_) => bail!("another instance is in a cache round: try again"),
                 Round::Outrun => {}
             }
         }
     }
 
-    /// Rounds until `stop`.
+    /// Runs rounds until `stop`.
     pub async fn run(&mut self, stop: CancellationToken) {
-        loop {
-            // A round under way is finished or rolled back by the database: stopping in the middle of one is safe.
-            let Some(wait) = stop.run_until_cancelled(self.step()).await else { return };
+        while let Some(wait) = stop.run_until_cancelled(self.step()).await {
             if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
-                return;
+                break;
             }
         }
+        // The server rolls back a round that the stop interrupted.
+        self.database.disconnect();
     }
 
-    /// Does what there is to do, and says how long to wait for the next.
+    /// Does what is due. Returns the time to wait until the next step.
     async fn step(&mut self) -> Duration {
         let contents = match cache::contents(&mut self.redis, &self.cache.keys()).await {
             Ok(contents) => contents,
             Err(error) => {
-                self.health.report(
-                    Obstacle::Redis,
-                    format!("Redis at {} does not answer, the rounds wait for it: {error}", self.cache.address()),
-                );
-                return LOOK;
+                let address = self.cache.address();
+                let message = format!("Redis at {address} does not answer, no round runs until it does: {error}");
+                self.health.report(CacheIssue::RedisUnreachable, message);
+                return CHECK_INTERVAL;
             }
         };
-        self.health.clear(Obstacle::Redis);
-        let lost = self.look(contents);
-        let now = Instant::now();
-        let due = self.next_round <= now;
-        if self.next_try <= now && (lost || due) {
-            let work = if lost { Work::Refill } else { Work::Round };
-            self.try_to(work).await;
+        self.health.resolve(CacheIssue::RedisUnreachable);
+        self.monitor.observe(contents, &self.health);
+        let (now, rows_are_missing) = (Instant::now(), self.monitor.rows_are_missing(contents));
+        if self.next_try <= now && (rows_are_missing || self.next_round <= now) {
+            let result = if rows_are_missing { self.refill().await } else { self.round(When::Due).await.map(drop) };
+            self.schedule_retry_after(result);
         }
         let next = self.next_round.max(self.next_try).saturating_duration_since(Instant::now());
-        next.clamp(Duration::from_millis(1), LOOK)
+        next.clamp(Duration::from_millis(1), CHECK_INTERVAL)
     }
 
-    /// Whether the cache lacks what it should have.
-    fn look(&mut self, contents: Contents) -> bool {
-        let Contents { users, products, refreshed_at } = contents;
-        for (table, rows) in [("users", users), ("products", products)] {
-            ::metrics::gauge!(metrics::CACHED_ROWS, "table" => table).set(rows as f64);
-        }
-        if let Some(at) = refreshed_at {
-            ::metrics::gauge!(metrics::REFRESHED_AT).set(at.timestamp_millis() as f64 / 1_000.0);
-        }
-        if users > 0 && products > 0 {
-            self.health.clear(Obstacle::Cache);
-        } else {
-            let what = format!("the cache has {users} users and {products} products");
-            self.health.report(Obstacle::Cache, what);
-        }
-        self.look_at_age(refreshed_at);
-        (self.expected.users && users == 0) || (self.expected.products && products == 0)
-    }
-
-    /// By the time that passes here, since the clock of the database may be another.
-    fn look_at_age(&mut self, refreshed_at: Option<DateTime<Utc>>) {
-        if self.refreshed.0 != refreshed_at {
-            self.refreshed = (refreshed_at, Instant::now());
-            self.health.clear(Obstacle::Age);
-        }
-        let age = self.refreshed.1.elapsed();
-        if age > self.aging.interval * 2 + self.aging.patience() * 2 {
-            let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
-            self.health.report(Obstacle::Age, format!("no worker has replaced the cache for {age}"));
-        }
-    }
-
-    async fn try_to(&mut self, work: Work) {
-        let tried = match work {
-            Work::Refill => self.refill().await,
-            Work::Round => self.round(When::Due).await.map(drop),
-        };
-        match tried {
+    fn schedule_retry_after(&mut self, result: anyhow::Result<()>) {
+        match result {
             Ok(()) => {
-                self.health.clear(Obstacle::Rounds);
+                self.health.resolve(CacheIssue::RoundFailed);
                 self.backoff = Backoff::start();
             }
             Err(error) => {
                 ::metrics::counter!(metrics::ROUNDS, "outcome" => "failed").increment(1);
-                let what = format!("a round failed and is tried again until it succeeds: {error:#}");
-                self.health.report(Obstacle::Rounds, what);
+                let message = format!("cache round failed, it is retried until it succeeds: {error:#}");
+                self.health.report(CacheIssue::RoundFailed, message);
                 self.next_try = Instant::now() + self.backoff.next_delay();
             }
         }
@@ -204,110 +150,82 @@ impl CacheWorker {
 
     async fn refill(&mut self) -> anyhow::Result<()> {
         let (aging, keys) = (self.aging, self.cache.keys());
-        let mut connection = self.connection().await?;
-        let filling = refill(&mut connection, &mut self.redis, &keys, aging);
-        let filled = within(aging.patience() * 2, filling).await?;
-        self.connection = Some(connection);
-        match filled {
+        let database = connect(&mut self.database).await?;
+        let refilling = refill(database, &mut self.redis, &keys, aging);
+        let result = within(aging.round_timeout(), refilling).await;
+        match self.disconnect_if_failed(result)? {
             Refill::Refilled { users, products } => {
                 ::metrics::counter!(metrics::REFILLS).increment(1);
-                tracing::info!(users, products, "Redis had lost the cache: those cached last are back, none was aged");
-                self.expected = Expected { users: users > 0, products: products > 0 };
+                tracing::info!(users, products, "Redis: lost its rows, those cached last are restored");
+                self.monitor.expect_rows(users, products);
                 if users == 0 || products == 0 { self.round(When::Now).await.map(drop) } else { Ok(()) }
             }
             Refill::NothingCached => self.round(When::Now).await.map(drop),
             Refill::Busy => {
-                self.next_try = Instant::now() + LOOK;
+                self.next_try = Instant::now() + CHECK_INTERVAL;
                 Ok(())
             }
             Refill::Full | Refill::Outrun => Ok(()),
         }
     }
 
-    /// One round; a failed one drops the connection, so that the next opens a new one.
     async fn round(&mut self, when: When) -> anyhow::Result<Round> {
         let (aging, keys) = (self.aging, self.cache.keys());
-        let mut connection = self.connection().await?;
-        let running = run_round(&mut connection, &mut self.redis, &keys, aging, when);
-        let round = within(aging.patience() * 2, running).await?;
-        self.next_round = Instant::now()
-            + match round {
-                Round::Cached(cached) => cached.next,
-                Round::NothingToCache => aging.interval.min(EMPTY_TABLES),
-                Round::NotDue(wait) if wait < LOOK => wait,
-                Round::NotDue(wait) => wait + STAND_BACK.min(aging.interval / 5),
-                Round::Busy => LOOK.min(aging.interval),
-                Round::Outrun => Duration::ZERO,
-            };
-        report(round, &self.database, &self.health);
-        self.expected = self.expected.after(round);
-        self.look_at_size(round);
-        self.connection = match round {
-            Round::Cached(_) if self.next_count <= Instant::now() => self.count(connection).await,
-            _ => Some(connection),
-        };
+        let database = connect(&mut self.database).await?;
+        let running = run_round(database, &mut self.redis, &keys, aging, when);
+        let result = within(aging.round_timeout(), running).await;
+        let round = self.disconnect_if_failed(result)?;
+        self.next_round = Instant::now() + wait_after(round, aging);
+        self.reporter.report(round, self.database.settings());
+        self.monitor.expect_result_of(round);
+        if matches!(round, Round::Cached(_)) && self.freshness.is_due() {
+            self.export_freshness().await;
+        }
         Ok(round)
     }
 
-    /// Says once that a table fills less than the cache.
-    fn look_at_size(&mut self, round: Round) {
-        let Round::Cached(Cached { users, products, .. }) = round else { return };
-        let short = users.total().min(products.total()) < self.aging.size as usize;
-        if short && !self.short {
-            let (users, products, size) = (users.total(), products.total(), self.aging.size);
-            tracing::info!(
-                "the cache has {users} users and {products} products, for {size} of each: the tables have no more"
-            );
+    /// A failed or late round may leave a transaction open. The server rolls it back once the connection is closed.
+    fn disconnect_if_failed<T>(&mut self, result: anyhow::Result<T>) -> anyhow::Result<T> {
+        if result.is_err() {
+            self.database.disconnect();
         }
-        self.short = short;
+        result
     }
 
-    /// Exports how far the tables have come round, and gives the connection back if it is still of use.
-    async fn count(&mut self, mut connection: StatementClient) -> Option<StatementClient> {
-        let started = Instant::now();
-        let counted = within(COUNTING * 2, freshness(&mut connection, COUNTING)).await;
-        self.next_count = Instant::now() + started.elapsed() * COUNTING_SHARE;
-        match counted {
-            Ok(tables) => {
-                tables.iter().for_each(|table| table.record(self.aging.size as usize, self.aging.interval));
-                Some(connection)
-            }
-            Err(error) => {
-                tracing::warn!("the rows of the tables can't be counted: {error:#}");
-                None
-            }
-        }
-    }
-
-    async fn connection(&mut self) -> anyhow::Result<StatementClient> {
-        if let Some(connection) = self.connection.take() {
-            return Ok(connection);
-        }
-        require_tables(&self.database).await?;
-        // Without names, which works behind a pooler too; at this rate planning costs nothing.
-        StatementClient::connect(&self.database, StatementMode::Unnamed, self.aging.patience()).await
-    }
-}
-
-impl Expected {
-    const BOTH: Self = Self { users: true, products: true };
-
-    fn after(self, round: Round) -> Self {
-        match round {
-            Round::Cached(cached) => Self { users: cached.users.total() > 0, products: cached.products.total() > 0 },
-            Round::NothingToCache => Self { users: false, products: false },
-            // Whoever had the last round found something; a refill tells what.
-            Round::NotDue(_) if !self.users && !self.products => Self::BOTH,
-            Round::NotDue(_) | Round::Busy | Round::Outrun => self,
+    async fn export_freshness(&mut self) {
+        let Some(database) = self.database.open() else { return };
+        if let Err(error) = self.freshness.export(database).await {
+            tracing::warn!("metrics: the rows of the tables can't be counted: {error:#}");
+            self.database.disconnect();
         }
     }
 }
 
-/// A dependency that went silent must not hold the worker for ever; the server rolls back when the connection goes.
-async fn within<T, E>(deadline: Duration, work: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+/// Returns the open connection. Before it opens a new one, it checks that the tables exist.
+async fn connect(database: &mut ReconnectingClient) -> anyhow::Result<&mut StatementClient> {
+    if !database.is_connected() {
+        require_tables(database.settings()).await?;
+    }
+    database.connected().await
+}
+
+/// Time from the end of a round to the next try.
+fn wait_after(round: Round, aging: AgingSettings) -> Duration {
+    match round {
+        Round::Cached(cached) => cached.next,
+        Round::NothingToCache => aging.interval.min(EMPTY_TABLES_INTERVAL),
+        Round::NotDue(wait) if wait < CHECK_INTERVAL => wait,
+        Round::NotDue(wait) => wait + STANDBY_DELAY.min(aging.interval / 5),
+        Round::Busy => CHECK_INTERVAL.min(aging.interval),
+        Round::Outrun => Duration::ZERO,
+    }
+}
+
+/// Fails `work` after `timeout`, so that a dependency that went silent does not block the worker forever.
+async fn within<T, E>(timeout: Duration, work: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
 where
     anyhow::Error: From<E>,
 {
-    let worked = tokio::time::timeout(deadline, work).await;
-    Ok(worked.with_context(|| format!("not done within {deadline:?}"))??)
+    let finished = tokio::time::timeout(timeout, work).await;
+    Ok(finished.with_context(|| format!("not finished within {timeout:?}"))??)
 }

@@ -100,9 +100,14 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 impl AgingSettings {
-    /// How long a step of a round may take, a statement or the swap, while rows are locked: short enough that another
-    /// instance takes over from one that hangs within an interval, where that is 4 s or more.
-    pub fn patience(&self) -> Duration {
+    /// How long one step of a round, a statement or the swap, may take while rows are locked. With an interval of 4 s or
+    /// more, another instance takes over within one interval from an instance that hangs.
+    pub fn step_timeout(&self) -> Duration {
         (self.interval / 2).clamp(Duration::from_secs(2), Duration::from_secs(10))
+    }
+
+    /// How long a whole round may take.
+    pub fn round_timeout(&self) -> Duration {
+        self.step_timeout() * 2
     }
 }

@@ -122,7 +122,7 @@ impl Status {
             let oldest = oldest_cached_at.map_or("-".to_owned(), |at| ago(at, now));
             report.line("  cached longest ago", oldest, oldest_cached_at.map_or(String::new(), clock));
             if self.last_round.cached_at.is_some() {
-                let turn = table.full_turn(self.last_round.size.unsigned_abs() as usize, self.last_round.interval());
+                let turn = table.full_cycle(self.last_round.size.unsigned_abs() as usize, self.last_round.interval());
                 report.line("  full turn", span(turn), "until all of them have been cached, if no others come");
             }
         }

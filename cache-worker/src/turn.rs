@@ -52,7 +52,7 @@ const ROUNDS: &str = "SELECT greatest(epoch + 1, (extract(epoch FROM clock_times
      clock_timestamp() AS now, greatest(clock_timestamp(), cached_at + interval '1 microsecond') AS at, due_at FROM cache_rounds";
 
 /// Claims the turn for the transaction that `database` is in. An instance that hangs or whose connection is cut loses it,
-/// and the locks on its rows, `patience` after its last statement at most.
+/// and the locks on its rows, `timeout` after its last statement at most.
 ///
 /// # Errors
 /// When the database fails.
@@ -60,9 +60,9 @@ pub async fn claim(
     database: &mut StatementClient,
     when: When,
     interval: Duration,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Claim, SqlError> {
-    let lock = diesel::sql_query(LOCK).bind::<sql_types::Text, _>(patience.as_millis().to_string());
+    let lock = diesel::sql_query(LOCK).bind::<sql_types::Text, _>(timeout.as_millis().to_string());
     let locked = database.query_one(&lock.bind::<sql_types::BigInt, _>(ADVISORY_LOCK)).await?;
     if !locked.get::<_, bool>("mine") {
         return Ok(Claim::Busy);

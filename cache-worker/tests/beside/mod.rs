@@ -44,7 +44,7 @@ async fn orders_are_stored_as_fast_while_a_round_hangs_on_redis() {
     };
     let inserting = async {
         let locked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        testbed::eventually("the round has its rows", AGING.patience(), async || {
+        testbed::eventually("the round has its rows", AGING.step_timeout(), async || {
             let idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'";
             count(&bed, locked).await == 1 && count(&bed, idle).await == 1
         })

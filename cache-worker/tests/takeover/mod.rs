@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cache_worker::{health::Health, schedule::CacheWorker, settings::AgingSettings};
+use cache_worker::{health::CacheIssue, schedule::CacheWorker, settings::AgingSettings};
 use redis::AsyncCommands;
-use shared::{cache::CacheSettings, database::DatabaseSettings};
+use shared::{cache::CacheSettings, database::DatabaseSettings, health::Health};
 use testbed::{Proxy, Testbed, eventually};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -16,14 +16,14 @@ use super::{MARKED, SIZE, count};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Worker {
-    health: Arc<Health>,
+    health: Arc<Health<CacheIssue>>,
     _stop: DropGuard,
 }
 
 fn start(interval: Duration, cache: CacheSettings, database: DatabaseSettings) -> Worker {
-    let (health, stop) = (Arc::new(Health::default()), CancellationToken::new());
     let aging = AgingSettings { interval, size: SIZE as u32 };
-    let mut worker = CacheWorker::new(aging, cache, database, health.clone()).unwrap();
+    let mut worker = CacheWorker::new(aging, cache, database).unwrap();
+    let (health, stop) = (worker.health().clone(), CancellationToken::new());
     let stopped = stop.clone();
     tokio::spawn(async move { worker.run(stopped).await });
     Worker { health, _stop: stop.drop_guard() }
@@ -68,10 +68,10 @@ async fn a_worker_waits_for_redis_and_the_database_and_comes_back_by_itself() {
     };
     says("Redis").await;
     redis.flow();
-    says("a round failed").await;
+    says("cache round failed").await;
     database.flow();
     worker.becomes_ready().await;
-    for (proxy, what) in [(&redis, "Redis"), (&database, "a round failed")] {
+    for (proxy, what) in [(&redis, "Redis"), (&database, "cache round failed")] {
         proxy.stall();
         says(what).await;
         proxy.flow();

@@ -1,0 +1,80 @@
+//! Logs, counts and reports to health what a round did.
+
+use std::{fmt::Display, sync::Arc};
+
+use shared::health::Health;
+
+use crate::{
+    health::CacheIssue,
+    metrics,
+    round::{Cached, Round},
+    settings::AgingSettings,
+};
+
+pub struct RoundReporter {
+    health: Arc<Health<CacheIssue>>,
+    aging: AgingSettings,
+    /// Whether the last round found fewer rows than fit into the cache.
+    underfilled: bool,
+}
+
+impl RoundReporter {
+    pub fn new(health: Arc<Health<CacheIssue>>, aging: AgingSettings) -> Self {
+        Self { health, aging, underfilled: false }
+    }
+
+    pub fn report(&mut self, round: Round, database: &impl Display) {
+        let outcome = match round {
+            Round::Cached(_) => "cached",
+            Round::NothingToCache => "empty",
+            Round::NotDue(_) => "not_due",
+            Round::Busy => "busy",
+            Round::Outrun => "outrun",
+        };
+        ::metrics::counter!(metrics::ROUNDS, "outcome" => outcome).increment(1);
+        match round {
+            Round::Cached(cached) => {
+                self.health.resolve(CacheIssue::TablesEmpty);
+                self.report_cached(cached);
+            }
+            Round::NothingToCache => {
+                let message = format!(
+                    "tables users and products of {database} are empty, the cache is not changed: run `orderdb seed`"
+                );
+                self.health.report(CacheIssue::TablesEmpty, message);
+            }
+            Round::NotDue(wait) => {
+                tracing::debug!(?wait, "cache round: not due yet");
+                // The instance that had the last round found rows.
+                self.health.resolve(CacheIssue::TablesEmpty);
+            }
+            Round::Busy => tracing::debug!("cache round: another instance is in a round"),
+            Round::Outrun => tracing::info!(
+                "cache round: Redis has a later epoch than the database; the next round takes one above it"
+            ),
+        }
+    }
+
+    fn report_cached(&mut self, cached: Cached) {
+        let Cached { users, products, took, .. } = cached;
+        ::metrics::histogram!(metrics::ROUND_SECONDS).record(took.as_secs_f64());
+        for (table, rows) in [("users", users), ("products", products)] {
+            ::metrics::counter!(metrics::ROWS, "table" => table, "age" => "new").increment(rows.new as u64);
+            ::metrics::counter!(metrics::ROWS, "table" => table, "age" => "aged").increment(rows.aged as u64);
+        }
+        tracing::info!(
+            new_users = users.new,
+            aged_users = users.aged,
+            new_products = products.new,
+            aged_products = products.aged,
+            took_ms = took.as_millis() as u64,
+            "cache refreshed"
+        );
+        let (users, products, size) = (users.total(), products.total(), self.aging.size);
+        let underfilled = users.min(products) < size as usize;
+        if underfilled && !self.underfilled {
+            tracing::info!("cache: {users} users and {products} products of {size} each, the tables have no more rows");
+        }
+        self.underfilled = underfilled;
+    }
+}
