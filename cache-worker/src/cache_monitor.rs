@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use shared::{cache::Contents, health::Health};
 
-use crate::{health::CacheIssue, metrics, round::Round, settings::AgingSettings};
+use crate::{health::CacheIssue, metrics, round::RoundOutcome, settings::AgingSettings};
 
 pub struct CacheMonitor {
     aging: AgingSettings,
@@ -74,13 +74,13 @@ impl CacheMonitor {
         self.expected = Expected { users: users > 0, products: products > 0 };
     }
 
-    pub fn expect_result_of(&mut self, round: Round) {
+    pub fn expect_result_of(&mut self, round: RoundOutcome) {
         match round {
-            Round::Cached(cached) => self.expect_rows(cached.users.total(), cached.products.total()),
-            Round::NothingToCache => self.expected = Expected::NONE,
+            RoundOutcome::Cached(cached) => self.expect_rows(cached.users.total(), cached.products.total()),
+            RoundOutcome::TablesEmpty => self.expected = Expected::NONE,
             // Another instance had the last round and found rows. If they are missing, the refill shows of which table.
-            Round::NotDue(_) if self.expected == Expected::NONE => self.expected = Expected::BOTH,
-            Round::NotDue(_) | Round::Busy | Round::Outrun => {}
+            RoundOutcome::NotDue(_) if self.expected == Expected::NONE => self.expected = Expected::BOTH,
+            RoundOutcome::NotDue(_) | RoundOutcome::Busy | RoundOutcome::StaleEpoch => {}
         }
     }
 }

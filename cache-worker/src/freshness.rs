@@ -98,7 +98,7 @@ impl FreshnessExporter {
         let gauge = |name: &'static str| ::metrics::gauge!(name, "table" => table.name.clone());
         gauge(metrics::TABLE_ROWS).set(table.rows as f64);
         gauge(metrics::NEVER_CACHED).set(table.never_cached as f64);
-        gauge(metrics::FULL_TURN).set(full_cycle.as_secs_f64());
+        gauge(metrics::FULL_CYCLE).set(full_cycle.as_secs_f64());
         if let Some(oldest) = table.oldest_cached_at {
             gauge(metrics::OLDEST).set(oldest.timestamp_millis() as f64 / 1_000.0);
         }

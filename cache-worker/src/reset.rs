@@ -7,7 +7,7 @@ use shared::{
     database::{SqlError, StatementClient, StatementMode, migrations::require_tables},
 };
 
-use crate::{mark::mark_never_cached, settings::ResetSettings, turn::ADVISORY_LOCK};
+use crate::{mark::mark_never_cached, round_lock::ADVISORY_LOCK, settings::ResetSettings};
 
 /// A million rows take some ten seconds.
 const LIMITS: &str = "SET LOCAL lock_timeout = '30s'; SET LOCAL statement_timeout = '10min'";

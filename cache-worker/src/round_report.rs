@@ -7,7 +7,7 @@ use shared::health::Health;
 use crate::{
     health::CacheIssue,
     metrics,
-    round::{Cached, Round},
+    round::{CachedRound, RoundOutcome},
     settings::AgingSettings,
 };
 
@@ -23,40 +23,40 @@ impl RoundReporter {
         Self { health, aging, underfilled: false }
     }
 
-    pub fn report(&mut self, round: Round, database: &impl Display) {
+    pub fn report(&mut self, round: RoundOutcome, database: &impl Display) {
         let outcome = match round {
-            Round::Cached(_) => "cached",
-            Round::NothingToCache => "empty",
-            Round::NotDue(_) => "not_due",
-            Round::Busy => "busy",
-            Round::Outrun => "outrun",
+            RoundOutcome::Cached(_) => "cached",
+            RoundOutcome::TablesEmpty => "empty",
+            RoundOutcome::NotDue(_) => "not_due",
+            RoundOutcome::Busy => "busy",
+            RoundOutcome::StaleEpoch => "stale_epoch",
         };
         ::metrics::counter!(metrics::ROUNDS, "outcome" => outcome).increment(1);
         match round {
-            Round::Cached(cached) => {
+            RoundOutcome::Cached(cached) => {
                 self.health.resolve(CacheIssue::TablesEmpty);
                 self.report_cached(cached);
             }
-            Round::NothingToCache => {
+            RoundOutcome::TablesEmpty => {
                 let message = format!(
                     "tables users and products of {database} are empty, the cache is not changed: run `orderdb seed`"
                 );
                 self.health.report(CacheIssue::TablesEmpty, message);
             }
-            Round::NotDue(wait) => {
+            RoundOutcome::NotDue(wait) => {
                 tracing::debug!(?wait, "cache round: not due yet");
                 // The instance that had the last round found rows.
                 self.health.resolve(CacheIssue::TablesEmpty);
             }
-            Round::Busy => tracing::debug!("cache round: another instance is in a round"),
-            Round::Outrun => tracing::info!(
+            RoundOutcome::Busy => tracing::debug!("cache round: another instance is in a round"),
+            RoundOutcome::StaleEpoch => tracing::info!(
                 "cache round: Redis has a later epoch than the database; the next round takes one above it"
             ),
         }
     }
 
-    fn report_cached(&mut self, cached: Cached) {
-        let Cached { users, products, took, .. } = cached;
+    fn report_cached(&mut self, cached: CachedRound) {
+        let CachedRound { users, products, took, .. } = cached;
         ::metrics::histogram!(metrics::ROUND_SECONDS).record(took.as_secs_f64());
         for (table, rows) in [("users", users), ("products", products)] {
             ::metrics::counter!(metrics::ROWS, "table" => table, "age" => "new").increment(rows.new as u64);

@@ -21,10 +21,11 @@ use crate::{
     freshness::FreshnessExporter,
     health::CacheIssue,
     metrics,
-    round::{Refill, Round, refill, run_round},
+    refill::{RefillOutcome, refill},
+    round::{RoundOutcome, run_round},
+    round_lock::When,
     round_report::RoundReporter,
     settings::AgingSettings,
-    turn::When,
 };
 
 /// Time between two checks of Redis. Short enough that an emptied Redis is filled again within 2 s.
@@ -89,13 +90,15 @@ impl CacheWorker {
         self.redis = self.cache.connect(CONNECT_TIMEOUT).await?;
         loop {
             match self.round(When::Now).await? {
-                Round::Cached(_) => return Ok(()),
-                Round::NothingToCache => {
+                RoundOutcome::Cached(_) => return Ok(()),
+                RoundOutcome::TablesEmpty => {
                     let database = self.database.settings();
                     bail!("tables users and products of {database} are empty: run `orderdb seed` first")
                 }
-                Round::Busy | Round::NotDue(_) => bail!("another instance is in a cache round: try again"),
-                Round::Outrun => {}
+                RoundOutcome::Busy | RoundOutcome::NotDue(_) => {
+                    bail!("another instance is in a cache round: try again")
+                }
+                RoundOutcome::StaleEpoch => {}
             }
         }
     }
@@ -154,22 +157,22 @@ impl CacheWorker {
         let refilling = refill(database, &mut self.redis, &keys, aging);
         let result = within(aging.round_timeout(), refilling).await;
         match self.disconnect_if_failed(result)? {
-            Refill::Refilled { users, products } => {
+            RefillOutcome::Refilled { users, products } => {
                 ::metrics::counter!(metrics::REFILLS).increment(1);
                 tracing::info!(users, products, "Redis: lost its rows, those cached last are restored");
                 self.monitor.expect_rows(users, products);
                 if users == 0 || products == 0 { self.round(When::Now).await.map(drop) } else { Ok(()) }
             }
-            Refill::NothingCached => self.round(When::Now).await.map(drop),
-            Refill::Busy => {
+            RefillOutcome::NothingCached => self.round(When::Now).await.map(drop),
+            RefillOutcome::Busy => {
                 self.next_try = Instant::now() + CHECK_INTERVAL;
                 Ok(())
             }
-            Refill::Full | Refill::Outrun => Ok(()),
+            RefillOutcome::Full | RefillOutcome::StaleEpoch => Ok(()),
         }
     }
 
-    async fn round(&mut self, when: When) -> anyhow::Result<Round> {
+    async fn round(&mut self, when: When) -> anyhow::Result<RoundOutcome> {
         let (aging, keys) = (self.aging, self.cache.keys());
         let database = connect(&mut self.database).await?;
         let running = run_round(database, &mut self.redis, &keys, aging, when);
@@ -178,7 +181,7 @@ impl CacheWorker {
         self.next_round = Instant::now() + wait_after(round, aging);
         self.reporter.report(round, self.database.settings());
         self.monitor.expect_result_of(round);
-        if matches!(round, Round::Cached(_)) && self.freshness.is_due() {
+        if matches!(round, RoundOutcome::Cached(_)) && self.freshness.is_due() {
             self.export_freshness().await;
         }
         Ok(round)
@@ -210,14 +213,14 @@ async fn connect(database: &mut ReconnectingClient) -> anyhow::Result<&mut State
 }
 
 /// Time from the end of a round to the next try.
-fn wait_after(round: Round, aging: AgingSettings) -> Duration {
+fn wait_after(round: RoundOutcome, aging: AgingSettings) -> Duration {
     match round {
-        Round::Cached(cached) => cached.next,
-        Round::NothingToCache => aging.interval.min(EMPTY_TABLES_INTERVAL),
-        Round::NotDue(wait) if wait < CHECK_INTERVAL => wait,
-        Round::NotDue(wait) => wait + STANDBY_DELAY.min(aging.interval / 5),
-        Round::Busy => CHECK_INTERVAL.min(aging.interval),
-        Round::Outrun => Duration::ZERO,
+        RoundOutcome::Cached(cached) => cached.next,
+        RoundOutcome::TablesEmpty => aging.interval.min(EMPTY_TABLES_INTERVAL),
+        RoundOutcome::NotDue(wait) if wait < CHECK_INTERVAL => wait,
+        RoundOutcome::NotDue(wait) => wait + STANDBY_DELAY.min(aging.interval / 5),
+        RoundOutcome::Busy => CHECK_INTERVAL.min(aging.interval),
+        RoundOutcome::StaleEpoch => Duration::ZERO,
     }
 }
 

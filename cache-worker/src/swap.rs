@@ -1,4 +1,4 @@
-//! Puts a whole new cache in the place of the old one, in one step that readers can't see half of.
+//! Replaces the whole cache in Redis atomically: a reader sees the old rows or the new ones, never a mixture.
 
 use std::sync::LazyLock;
 
@@ -11,16 +11,17 @@ use shared::{
 
 use crate::cached_row::CachedRow;
 
-/// Fields written by one command, so that no single command holds Redis up.
-const FIELDS_A_COMMAND: usize = 250;
+/// Fields that one command writes, so that no command blocks Redis for long.
+const FIELDS_PER_COMMAND: usize = 250;
 
-/// What is staged and never swapped in goes by itself after this.
-const STAGED_SECONDS: i64 = 60;
+/// Staged rows that are never swapped in expire after this time.
+const STAGING_TTL_SECONDS: i64 = 60;
 
-/// Swaps in what was staged, unless this or a later epoch was swapped in before, or what is staged is not whole. KEYS are: epoch,
-/// refreshed_at, then pairs of a staging key and the key it becomes; ARGV are the epoch, the time, then the number of rows
-/// of each pair, 0 for one that stays as it is. Gives 0 when it swapped, -1 when it was not whole, and the last epoch when
-/// it was too old.
+/// Swaps in the staged rows, unless this or a later epoch was swapped in before, or the number of staged rows is wrong.
+///
+/// KEYS: epoch, refreshed_at, then pairs of a staging key and the key that it replaces. ARGV: the epoch, the time, then
+/// the number of rows for each pair; with 0 the key is not changed. Returns 0 after the swap, -1 if the number of rows is
+/// wrong, and the last epoch if the given one is stale.
 static SWAP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -42,43 +43,38 @@ static SWAP: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Whether the new cache is in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Swap {
-    /// Readers see the new rows.
-    Done,
-    /// A later round was swapped in before; nothing changed.
-    TooOld {
-        /// That round's epoch.
+pub enum SwapOutcome {
+    Swapped,
+    /// An epoch that is not lower was swapped in before. Nothing changed.
+    StaleEpoch {
+        /// The last epoch that was swapped in.
         last: i64,
     },
-    /// Something else wrote to what was staged; nothing changed.
-    NotWhole,
+    /// The staged rows were changed from outside. Nothing changed in the cache.
+    StagingAltered,
 }
 
-/// The next cache.
+/// The rows of the next cache. If a table has none, its old rows stay in the cache.
 #[derive(Clone, Copy, Debug)]
-pub struct Rows<'a> {
-    /// Its users; none leaves those that are there.
+pub struct CacheRows<'a> {
     pub users: &'a [User],
-    /// Its products; the same.
     pub products: &'a [Product],
 }
 
-/// Stages `rows`, then swaps both and the time in one script.
-/// `epoch` must grow from round to round.
+/// Stages `rows`, then swaps in users, products and the time with one script. `epoch` must grow from swap to swap.
 ///
 /// # Errors
-/// When Redis fails; what readers see is then the old cache or the new one, never a mixture.
+/// When Redis fails. The swap may have happened or not.
 pub async fn swap(
     connection: &mut ConnectionManager,
     keys: &CacheKeys,
-    rows: Rows<'_>,
+    rows: CacheRows<'_>,
     epoch: i64,
     at: DateTime<Utc>,
-) -> RedisResult<Swap> {
-    let Rows { users, products } = rows;
-    // Each swap has staging keys of its own: what a stalled worker sends late can't get among another's rows.
+) -> RedisResult<SwapOutcome> {
+    let CacheRows { users, products } = rows;
+    // The staging keys are unique: late commands of a stalled worker can't change the rows of another one.
     let attempt: u32 = rand::random();
     let staging = |key: &str| format!("{key}:{epoch}:{attempt:08x}");
     let (staged_users, staged_products) = (staging(&keys.staging_users), staging(&keys.staging_products));
@@ -91,22 +87,22 @@ pub async fn swap(
     script.arg(epoch).arg(at.to_rfc3339()).arg(users.len()).arg(products.len());
     let swapped: i64 = script.invoke_async(connection).await?;
     Ok(match swapped {
-        0 => Swap::Done,
-        -1 => Swap::NotWhole,
-        last => Swap::TooOld { last },
+        0 => SwapOutcome::Swapped,
+        -1 => SwapOutcome::StagingAltered,
+        last => SwapOutcome::StaleEpoch { last },
     })
 }
 
 async fn stage<Row: CachedRow>(connection: &mut ConnectionManager, key: &str, rows: &[Row]) -> RedisResult<()> {
     let mut pipeline = redis::pipe();
     pipeline.del(key).ignore();
-    for chunk in rows.chunks(FIELDS_A_COMMAND) {
+    for chunk in rows.chunks(FIELDS_PER_COMMAND) {
         let fields: Vec<(&str, String)> = chunk
             .iter()
-            .map(|row| (row.id(), serde_json::to_string(row).expect("a row has no map with keys that are not text")))
+            .map(|row| (row.id(), serde_json::to_string(row).expect("a row has only string keys")))
             .collect();
-        // A worker that is cut off in the middle leaves nothing that stays.
-        pipeline.hset_multiple(key, &fields).ignore().expire(key, STAGED_SECONDS).ignore();
+        // Set with each chunk, so that a worker that dies here leaves nothing without expiry.
+        pipeline.hset_multiple(key, &fields).ignore().expire(key, STAGING_TTL_SECONDS).ignore();
     }
     pipeline.query_async(connection).await
 }

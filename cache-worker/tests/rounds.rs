@@ -12,9 +12,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use cache_worker::{
     quota::RowCounts,
-    round::{Cached, Refill, Round, RoundError, refill, run_round},
+    refill::{RefillOutcome, refill},
+    round::{CachedRound, RoundError, RoundOutcome, run_round},
+    round_lock::{ADVISORY_LOCK, When},
     settings::AgingSettings,
-    turn::{ADVISORY_LOCK, When},
 };
 use redis::AsyncCommands;
 use shared::catalog::User;
@@ -23,24 +24,24 @@ use testbed::{PRODUCTS, Testbed, USERS};
 const SIZE: usize = 1_000;
 const AGING: AgingSettings = AgingSettings { interval: Duration::from_secs(50), size: SIZE as u32 };
 
-async fn round_when(bed: &Testbed, when: When) -> Result<Round, RoundError> {
+async fn round_when(bed: &Testbed, when: When) -> Result<RoundOutcome, RoundError> {
     let mut connection = bed.statements().await;
     run_round(&mut connection, &mut bed.redis().await, &bed.keys(), AGING, when).await
 }
 
 /// Due or not.
-async fn round(bed: &Testbed) -> Result<Round, RoundError> {
+async fn round(bed: &Testbed) -> Result<RoundOutcome, RoundError> {
     round_when(bed, When::Now).await
 }
 
-async fn cached(bed: &Testbed) -> Cached {
+async fn cached(bed: &Testbed) -> CachedRound {
     match round(bed).await.unwrap() {
-        Round::Cached(cached) => cached,
+        RoundOutcome::Cached(cached) => cached,
         other => panic!("{other:?}"),
     }
 }
 
-async fn filled_again(bed: &Testbed) -> Refill {
+async fn filled_again(bed: &Testbed) -> RefillOutcome {
     let mut connection = bed.statements().await;
     refill(&mut connection, &mut bed.redis().await, &bed.keys(), AGING).await.unwrap()
 }
@@ -99,7 +100,7 @@ async fn a_swap_that_is_refused_marks_nothing_and_the_next_one_goes_beyond_what_
     let bed = Testbed::new("refused_swap").await;
     let ahead = i64::MAX / 2_048;
     let () = bed.redis().await.set(bed.keys().epoch, ahead).await.unwrap();
-    assert_eq!(round(&bed).await.unwrap(), Round::Outrun);
+    assert_eq!(round(&bed).await.unwrap(), RoundOutcome::StaleEpoch);
     assert_eq!(count(&bed, MARKED).await, 0);
     assert!(!bed.redis().await.exists::<_, bool>(bed.keys().users).await.unwrap());
     cached(&bed).await;
@@ -109,41 +110,41 @@ async fn a_swap_that_is_refused_marks_nothing_and_the_next_one_goes_beyond_what_
 #[tokio::test]
 async fn a_round_comes_when_it_is_due_and_the_next_one_an_interval_later() {
     let bed = Testbed::new("due").await;
-    assert!(matches!(round_when(&bed, When::Due).await.unwrap(), Round::Cached(_)));
+    assert!(matches!(round_when(&bed, When::Due).await.unwrap(), RoundOutcome::Cached(_)));
     for _ in 0..2 {
-        let Round::NotDue(wait) = round_when(&bed, When::Due).await.unwrap() else { panic!("it is not due") };
+        let RoundOutcome::NotDue(wait) = round_when(&bed, When::Due).await.unwrap() else { panic!("it is not due") };
         assert!(wait <= AGING.interval && wait > AGING.interval / 2, "{wait:?}");
     }
     // Two and a half intervals late: the next one is due in half an interval.
     let late = "UPDATE cache_rounds SET due_at = now() - interval '125 s'";
     bed.sql().await.batch_execute(late).await.unwrap();
-    assert!(matches!(round_when(&bed, When::Due).await.unwrap(), Round::Cached(_)));
-    let Round::NotDue(wait) = round_when(&bed, When::Due).await.unwrap() else { panic!("it is not due") };
+    assert!(matches!(round_when(&bed, When::Due).await.unwrap(), RoundOutcome::Cached(_)));
+    let RoundOutcome::NotDue(wait) = round_when(&bed, When::Due).await.unwrap() else { panic!("it is not due") };
     assert!(wait <= AGING.interval / 2 && wait > AGING.interval / 4, "{wait:?}");
 }
 
 #[tokio::test]
 async fn a_redis_that_lost_its_rows_gets_those_cached_last_and_none_is_aged() {
     let bed = Testbed::new("refilled").await;
-    assert_eq!(filled_again(&bed).await, Refill::NothingCached);
+    assert_eq!(filled_again(&bed).await, RefillOutcome::NothingCached);
     cached(&bed).await;
     cached(&bed).await;
-    assert_eq!(filled_again(&bed).await, Refill::Full);
+    assert_eq!(filled_again(&bed).await, RefillOutcome::Full);
     let (mut redis, keys) = (bed.redis().await, bed.keys());
     let before: BTreeMap<String, String> = redis.hgetall(&keys.users).await.unwrap();
     let state = "SELECT count(*) FROM users u, cache_rounds c WHERE u.last_cached_at = c.cached_at";
     assert_eq!(count(&bed, state).await, SIZE as i64);
 
     let () = redis.del(&[&keys.users, &keys.products, &keys.refreshed_at, &keys.epoch]).await.unwrap();
-    assert_eq!(filled_again(&bed).await, Refill::Refilled { users: SIZE, products: SIZE });
+    assert_eq!(filled_again(&bed).await, RefillOutcome::Refilled { users: SIZE, products: SIZE });
     assert_eq!(redis.hgetall::<_, BTreeMap<String, String>>(&keys.users).await.unwrap(), before);
     assert_eq!(count(&bed, state).await, SIZE as i64, "no row was marked, no round moved");
-    assert!(matches!(round_when(&bed, When::Due).await.unwrap(), Round::NotDue(_)));
+    assert!(matches!(round_when(&bed, When::Due).await.unwrap(), RoundOutcome::NotDue(_)));
 
     // One of the two is enough of a loss, and what has changed meanwhile is read as it is now.
     bed.sql().await.batch_execute("UPDATE users SET region = 'moved'; DELETE FROM products").await.unwrap();
     let () = redis.del(&keys.users).await.unwrap();
-    assert_eq!(filled_again(&bed).await, Refill::Refilled { users: SIZE, products: 0 });
+    assert_eq!(filled_again(&bed).await, RefillOutcome::Refilled { users: SIZE, products: 0 });
     let users: BTreeMap<String, String> = redis.hgetall(&keys.users).await.unwrap();
     assert!(users.values().all(|user| user.contains("\"moved\"")));
     assert_eq!(redis.hlen::<_, usize>(&keys.products).await.unwrap(), SIZE, "no products leave those that are there");
@@ -177,7 +178,7 @@ async fn empty_tables_leave_the_cache_as_it_is() {
     let bed = Testbed::new("empty_tables").await;
     round(&bed).await.unwrap();
     bed.sql().await.batch_execute("DELETE FROM users; DELETE FROM products").await.unwrap();
-    assert_eq!(round(&bed).await.unwrap(), Round::NothingToCache);
+    assert_eq!(round(&bed).await.unwrap(), RoundOutcome::TablesEmpty);
     assert_eq!(bed.redis().await.hlen::<_, usize>(bed.keys().users).await.unwrap(), SIZE);
 }
 
@@ -186,7 +187,7 @@ async fn only_one_round_at_a_time_works_on_a_database() {
     let bed = Testbed::new("one_at_a_time").await;
     let other = bed.sql().await;
     other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")).await.unwrap();
-    assert_eq!(round(&bed).await.unwrap(), Round::Busy);
+    assert_eq!(round(&bed).await.unwrap(), RoundOutcome::Busy);
     other.batch_execute("ROLLBACK").await.unwrap();
-    assert!(matches!(round(&bed).await.unwrap(), Round::Cached(_)));
+    assert!(matches!(round(&bed).await.unwrap(), RoundOutcome::Cached(_)));
 }

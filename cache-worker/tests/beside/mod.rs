@@ -53,7 +53,7 @@ async fn orders_are_stored_as_fast_while_a_round_hangs_on_redis() {
     };
     let ((hung, gave_up), (during, stored)) = tokio::join!(hanging, inserting);
     assert!(stored < gave_up, "the orders waited for the round");
-    assert!(matches!(hung, Err(RoundError::Redis(_) | RoundError::SwapDeadline(_))), "{hung:?}");
+    assert!(matches!(hung, Err(RoundError::Redis(_) | RoundError::SwapTimeout(_))), "{hung:?}");
     assert_eq!(count(&bed, MARKED).await, 0, "a swap that did not come about marks nothing");
     let median = |took: &[Duration]| took[took.len() / 2];
     let (normal, beside) = (median(&before), median(&during));

@@ -6,7 +6,7 @@ use cache_worker::{round::run_round, settings::AgingSettings};
 use redis::AsyncCommands;
 use testbed::Testbed;
 
-use super::{AGING, Round, When};
+use super::{AGING, RoundOutcome, When};
 
 const ROWS: usize = 20_000;
 const HALF: usize = 500;
@@ -37,7 +37,7 @@ async fn each_of_twenty_thousand_rows_comes_round_in_time_while_new_ones_arrive(
     // Long enough for the first to come round twice.
     for round in 1..=2 * ROWS / HALF + 20 {
         let ran = run_round(&mut connection, &mut redis, &keys, aging, When::Now).await.unwrap();
-        assert!(matches!(ran, Round::Cached(_)), "{ran:?}");
+        assert!(matches!(ran, RoundOutcome::Cached(_)), "{ran:?}");
         let ids: Vec<String> = redis.hkeys(&keys.users).await.unwrap();
         assert_eq!(ids.len(), 2 * HALF);
         for id in ids {

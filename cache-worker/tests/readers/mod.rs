@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cache_worker::swap::{Rows, Swap, swap};
+use cache_worker::swap::{CacheRows, SwapOutcome, swap};
 use chrono::{DateTime, NaiveDate, Utc};
 use shared::{
     cache::{self, CacheKeys},
@@ -45,8 +45,8 @@ async fn swap_in(bed: &Testbed, first: i64, last: i64) {
     let (mut redis, keys) = (bed.redis().await, bed.keys());
     for number in first..=last {
         let (users, products) = rows(number);
-        let next = Rows { users: &users, products: &products };
-        assert_eq!(swap(&mut redis, &keys, next, number, at(number)).await.unwrap(), Swap::Done);
+        let next = CacheRows { users: &users, products: &products };
+        assert_eq!(swap(&mut redis, &keys, next, number, at(number)).await.unwrap(), SwapOutcome::Swapped);
     }
 }
 
