@@ -1,24 +1,36 @@
-//! Keeps 1,000 users and 1,000 products in Redis, so that nobody else scans the tables.
+//! Keeps users and products in Redis, 1,000 of each by default, so that no other program scans the tables.
 //!
-//! A round takes its [`turn`], [`select`]s the rows that are due, [`swap`]s them into Redis, and marks them in the same
-//! transaction that locked them ([`round`]); [`schedule`] runs a round whenever one is due, fills a Redis that lost its rows,
-//! and survives what dies meanwhile, which is in its [`health`]; a [`report`] tells of each round. [`freshness`] is how far
-//! the tables have come round, for metrics and for [`status`]; [`reset`] begins anew.
+//! A [`CacheWorker`](schedule::CacheWorker) checks Redis several times a second ([`cache_monitor`]) and runs a
+//! [`round`] when one is due. A round is one transaction. It acquires the [`round_lock`], [`select`]s and locks the
+//! rows that the aging rule ([`quota`]) chooses, [`swap`]s them into Redis, and sets their `last_cached_at`
+//! ([`mark`]). If Redis lost its rows, a [`refill`] restores those cached last. Each round is logged and counted by
+//! [`round_report`].
+//!
+//! `cache-worker status` shows the last round and the [`freshness`] of the tables; `cache-worker reset` starts the
+//! aging again.
+
+pub mod settings;
+
+pub mod schedule;
 
 pub mod cache_monitor;
-pub mod cached_row;
-pub mod freshness;
 pub mod health;
-pub mod mark;
-pub mod metrics;
-pub mod quota;
-pub mod refill;
-pub mod reset;
+
 pub mod round;
 pub mod round_lock;
-pub mod round_report;
-pub mod schedule;
+
+pub mod cached_row;
+pub mod quota;
 pub mod select;
-pub mod settings;
-pub mod status;
+
+pub mod mark;
 pub mod swap;
+
+pub mod refill;
+
+pub mod freshness;
+pub mod metrics;
+pub mod round_report;
+
+pub mod reset;
+pub mod status;

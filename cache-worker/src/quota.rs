@@ -1,5 +1,5 @@
-//! The aging rule: half of the cache is for rows that were never cached, half for the rows that were cached longest ago.
-//! Each half takes what the other leaves free.
+//! The aging rule: half of the cache is for rows that were never cached, half for the rows that were cached longest
+//! ago. Each half takes what the other leaves free.
 
 /// Numbers of rows of one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

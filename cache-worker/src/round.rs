@@ -40,7 +40,7 @@ pub enum RoundOutcome {
 pub struct CachedRound {
     pub users: RowCounts,
     pub products: RowCounts,
-    /// Without the commit.
+    /// How long the round took before its commit.
     pub took: Duration,
     /// Time until the next round is due.
     pub next: Duration,

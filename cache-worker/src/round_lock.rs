@@ -55,8 +55,8 @@ const NEXT_ROUND: &str = "\
         due_at \
     FROM cache_rounds";
 
-/// Acquires the lock for the open transaction of `database`. An instance that hangs or is disconnected loses the lock and
-/// its row locks at most `timeout` after its last statement.
+/// Acquires the lock for the open transaction of `database`. An instance that hangs or is disconnected loses the lock
+/// and its row locks at most `timeout` after its last statement.
 ///
 /// # Errors
 /// When the database fails.
@@ -103,16 +103,16 @@ impl RoundLock {
     }
 }
 
-/// Time until the round is due; none if it is due now. A due time that is more than an interval away was set with a longer
-/// interval or by a wrong clock, and is ignored.
+/// Time until the round is due; none if it is due now. A due time that is more than an interval away was set with a
+/// longer interval or by a wrong clock, and is ignored.
 fn wait(due_at: Option<DateTime<Utc>>, now: DateTime<Utc>, interval: Duration) -> Option<Duration> {
     let wait = (due_at? - now).to_std().ok()?;
     (!wait.is_zero() && wait <= interval).then_some(wait)
 }
 
-/// The first time after `now` that is a whole number of intervals after `due_at`. So a late round does not move the later
-/// ones, and missed rounds are not made up for. After the first round, or one that ran before it was due, the next one is
-/// due an interval later.
+/// The first time after `now` that is a whole number of intervals after `due_at`. So a late round does not move the
+/// later ones, and missed rounds are not made up for. After the first round, or one that ran before it was due, the
+/// next one is due an interval later.
 fn next_due(due_at: Option<DateTime<Utc>>, now: DateTime<Utc>, interval: Duration) -> DateTime<Utc> {
     let interval = TimeDelta::from_std(interval).unwrap_or(TimeDelta::MAX).max(TimeDelta::microseconds(1));
     let late = due_at.and_then(|due| (now - due).num_microseconds()).filter(|late| *late >= 0).unwrap_or(0);

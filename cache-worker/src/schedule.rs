@@ -54,8 +54,8 @@ pub struct CacheWorker {
 }
 
 impl CacheWorker {
-    /// A worker that has done nothing yet. It does not need Redis or the database to be reachable. It is not ready before
-    /// its first check of Redis.
+    /// A worker that has done nothing yet. It does not need Redis or the database to be reachable. It is not ready
+    /// before its first check of Redis.
     ///
     /// # Errors
     /// When the URL of Redis is not valid.

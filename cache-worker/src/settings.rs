@@ -1,4 +1,4 @@
-//! What the cache-worker is told.
+//! The command line of the cache-worker.
 
 use std::time::Duration;
 
@@ -11,88 +11,85 @@ use shared::{
     telemetry::TelemetryArgs,
 };
 
-/// Keeps the Redis cache of users and products fresh: every interval it replaces the whole cache by rows that were never
-/// cached and by those cached longest ago. Runs until Ctrl-C or SIGTERM.
+/// Keeps the Redis cache of users and products fresh. In each interval it replaces the whole cache by rows that were
+/// never cached and rows that were cached longest ago. Runs until Ctrl-C or SIGTERM.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Example: cache-worker --interval 50s --listen 127.0.0.1:9465\n         cache-worker status\nSeveral may run on one database: one of them does the rounds, the others take over when it doesn't."
+    after_help = "Examples:\n  \
+        cache-worker --interval 50s --listen 127.0.0.1:9465\n  \
+        cache-worker status\n\n\
+        Several instances may run on one database. One of them runs the rounds; another takes over when it fails."
 )]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Command {
-    /// What to do instead of rounds.
     #[command(subcommand)]
     pub action: Option<Action>,
-    /// How often and how much.
     #[command(flatten)]
     pub aging: AgingSettings,
     /// Run a single round now, due or not, and exit.
     #[arg(long)]
     pub once: bool,
-    /// The cache to fill.
     #[command(flatten)]
     pub cache: CacheSettings,
-    /// The tables to fill it from.
     #[command(flatten)]
     pub database: DatabaseArgs,
-    /// Metrics and health.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
 }
 
-/// What to do instead of rounds.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Show how fresh the cache is, what the last round did, and how far the tables have come round. Exits with 3 when the
-    /// cache lacks users or products, or the next round is overdue by more than an interval.
+    /// Show how fresh the cache is, what the last round did, and how far the tables have been refreshed. Exits with 3
+    /// if the cache lacks users or products, or if the next round is overdue by more than an interval.
     Status(Box<StatusSettings>),
-    /// Forget when rows were cached, so that the rounds begin anew with the oldest. The cache stays as it is. Asks first.
+    /// Mark all rows as never cached, so that the next rounds start with the rows created first. The cache is not
+    /// changed. Asks for confirmation.
     Reset(Box<ResetSettings>),
 }
 
-/// Of what, and how to show it.
 #[derive(Debug, Args)]
 pub struct StatusSettings {
-    /// What to print.
+    /// Format of the output.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
-    /// The cache.
     #[command(flatten)]
     pub cache: CacheSettings,
-    /// The tables.
     #[command(flatten)]
     pub database: DatabaseArgs,
 }
 
-/// Of which tables; of both when none is named.
+/// Without `--users` and `--products`, both tables are reset.
 #[derive(Debug, Args)]
 pub struct ResetSettings {
-    /// Forget when users were cached.
+    /// Reset the users. Both tables are reset if neither --users nor --products is given.
     #[arg(long)]
     pub users: bool,
-    /// Forget when products were cached.
+    /// Reset the products.
     #[arg(long)]
     pub products: bool,
-    /// How a script agrees.
     #[command(flatten)]
     pub yes: YesDestroy,
-    /// The tables.
     #[command(flatten)]
     pub database: DatabaseArgs,
 }
 
-/// The aging rule.
+/// How often rounds run, and how many rows they cache.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct AgingSettings {
-    /// Time from the start of one round to the start of the next; the same for every instance.
+    /// Time from the start of one round to the start of the next. Give all instances the same.
     #[arg(long, default_value = "50s", value_parser = interval, value_name = "DURATION")]
     pub interval: Duration,
-    /// Rows in the cache, of users and of products each; half of them are for rows never cached before.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=50_000), value_name = "ROWS")]
+    /// Number of users and number of products in the cache. Half of each is for rows that were never cached.
+    #[arg(
+        long,
+        default_value_t = 1_000,
+        value_parser = clap::value_parser!(u32).range(2..=50_000),
+        value_name = "ROWS"
+    )]
     pub size: u32,
 }
 
-/// From 10 ms to a day.
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = positive_duration(text)?;
     let allowed = Duration::from_millis(10)..=Duration::from_secs(24 * 3_600);
@@ -100,8 +97,8 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 impl AgingSettings {
-    /// How long one step of a round, a statement or the swap, may take while rows are locked. With an interval of 4 s or
-    /// more, another instance takes over within one interval from an instance that hangs.
+    /// How long one step of a round, a statement or the swap, may take while rows are locked. With an interval of 4 s
+    /// or more, another instance takes over within one interval from an instance that hangs.
     pub fn step_timeout(&self) -> Duration {
         (self.interval / 2).clamp(Duration::from_secs(2), Duration::from_secs(10))
     }

@@ -1,4 +1,4 @@
-//! Shows how fresh the cache is.
+//! `cache-worker status`: shows how fresh the cache is.
 
 use std::time::Duration;
 
@@ -19,12 +19,13 @@ use crate::{
     settings::StatusSettings,
 };
 
-const CONNECT: Duration = Duration::from_secs(5);
+const REDIS_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Counting a hundred million rows takes some ten seconds.
-const COUNTING: Duration = Duration::from_secs(60);
-const STATEMENT: Duration = Duration::from_secs(65);
+const COUNT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longer than the timeout of the server, so that its error is shown.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(65);
 
-/// The last round, as `cache_rounds` has it.
+/// The row of `cache_rounds`.
 #[derive(Debug, Serialize)]
 struct LastRound {
     epoch: i64,
@@ -40,7 +41,7 @@ struct LastRound {
 }
 
 impl LastRound {
-    fn of(row: &Row) -> Self {
+    fn from_row(row: &Row) -> Self {
         Self {
             epoch: row.get("epoch"),
             due_at: row.get("due_at"),
@@ -68,7 +69,7 @@ impl LastRound {
 /// What `--output json` prints.
 #[derive(Debug, Serialize)]
 struct Status {
-    /// Whether the cache is filled and its rounds go on.
+    /// Whether the cache has users and products, and its rounds are not overdue.
     fresh: bool,
     cached_users: usize,
     cached_products: usize,
@@ -77,13 +78,13 @@ struct Status {
     tables: Vec<Freshness>,
 }
 
-/// Prints it.
+/// Prints the status. The outcome is invalid if the cache is not fresh.
 ///
 /// # Errors
-/// When Redis or the database can't be reached.
+/// When Redis or the database fails.
 pub async fn status(settings: &StatusSettings) -> anyhow::Result<Outcome> {
     let database = settings.database.settings()?;
-    let status = look(settings, &database).await?;
+    let status = read_status(settings, &database).await?;
     match settings.output {
         OutputFormat::Json => println!("{}", serde_json::to_string(&status)?),
         OutputFormat::Text => println!("{}", status.report(&settings.cache.address(), Utc::now())),
@@ -91,39 +92,41 @@ pub async fn status(settings: &StatusSettings) -> anyhow::Result<Outcome> {
     Ok(if status.fresh { Outcome::Valid } else { Outcome::Invalid })
 }
 
-async fn look(settings: &StatusSettings, database: &DatabaseSettings) -> anyhow::Result<Status> {
+async fn read_status(settings: &StatusSettings, database: &DatabaseSettings) -> anyhow::Result<Status> {
     require_tables(database).await?;
-    let mut connection = StatementClient::connect(database, StatementMode::Unnamed, STATEMENT).await?;
-    let mut redis = settings.cache.connect(CONNECT).await?;
-    let there = cache::contents(&mut redis, &settings.cache.keys()).await.context("the cache can't be looked at")?;
+    let mut connection = StatementClient::connect(database, StatementMode::Unnamed, STATEMENT_TIMEOUT).await?;
+    let mut redis = settings.cache.connect(REDIS_CONNECT_TIMEOUT).await?;
+    let contents =
+        cache::contents(&mut redis, &settings.cache.keys()).await.context("the cache in Redis can't be read")?;
     let all = cache_rounds::table.select(cache_rounds::all_columns);
-    let last_round = LastRound::of(&connection.query_one(&all).await.context("the last round can't be read")?);
+    let last_round = LastRound::from_row(&connection.query_one(&all).await.context("the last round can't be read")?);
     Ok(Status {
-        fresh: there.users > 0 && there.products > 0 && !last_round.is_overdue(Utc::now()),
-        cached_users: there.users,
-        cached_products: there.products,
-        refreshed_at: there.refreshed_at,
+        fresh: contents.users > 0 && contents.products > 0 && !last_round.is_overdue(Utc::now()),
+        cached_users: contents.users,
+        cached_products: contents.products,
+        refreshed_at: contents.refreshed_at,
         last_round,
-        tables: freshness(&mut connection, COUNTING).await.context("the rows can't be counted")?,
+        tables: freshness(&mut connection, COUNT_TIMEOUT).await.context("the rows of the tables can't be counted")?,
     })
 }
 
 impl Status {
     fn report(&self, address: &str, now: DateTime<Utc>) -> Report {
-        let mut report = Report::about("cache", address);
+        let mut report = Report::about("cache", if self.fresh { "fresh" } else { "not fresh" });
         let refreshed = self.refreshed_at.map_or("never".to_owned(), |at| ago(at, now));
-        report.line("refreshed", refreshed, if self.fresh { "fresh" } else { "not fresh" });
-        report.line("users", self.cached_users, "in Redis");
-        report.line("products", self.cached_products, "in Redis");
+        report.line("refreshed", refreshed, format!("in Redis at {address}"));
+        report.line("  users", self.cached_users, "");
+        report.line("  products", self.cached_products, "");
         self.add_last_round(&mut report, now);
         for table in &self.tables {
             let Freshness { name, rows, never_cached, oldest_cached_at } = table;
-            report.line(&format!("table {name}"), rows, format!("rows, of which {never_cached} were never cached"));
+            report.line(&format!("table {name}"), rows, format!("rows, {never_cached} of them never cached"));
             let oldest = oldest_cached_at.map_or("-".to_owned(), |at| ago(at, now));
-            report.line("  cached longest ago", oldest, oldest_cached_at.map_or(String::new(), clock));
+            report.line("  cached longest ago", oldest, oldest_cached_at.map_or(String::new(), utc));
             if self.last_round.cached_at.is_some() {
-                let turn = table.full_cycle(self.last_round.size.unsigned_abs() as usize, self.last_round.interval());
-                report.line("  full turn", span(turn), "until all of them have been cached, if no others come");
+                let size = self.last_round.size.unsigned_abs() as usize;
+                let full_cycle = table.full_cycle(size, self.last_round.interval());
+                report.line("  full cycle", duration(full_cycle), "until every row is refreshed");
             }
         }
         report
@@ -132,8 +135,12 @@ impl Status {
     fn add_last_round(&self, report: &mut Report, now: DateTime<Utc>) {
         let round = &self.last_round;
         let Some(cached_at) = round.cached_at else { return report.line("last round", "never", "") };
-        report.line("last round", ago(cached_at, now), clock(cached_at));
-        report.line("  took", format!("{} ms", round.took_ms), format!("one every {}", span(round.interval())));
+        report.line("last round", ago(cached_at, now), utc(cached_at));
+        report.line(
+            "  took",
+            format!("{} ms", round.took_ms),
+            format!("one round every {}", duration(round.interval())),
+        );
         report.line(
             "  users",
             round.new_users + round.aged_users,
@@ -146,23 +153,23 @@ impl Status {
         );
         let Some(due_at) = round.due_at else { return };
         match (due_at - now).to_std() {
-            Ok(wait) => report.line("next round", format!("in {}", span(wait)), ""),
+            Ok(wait) => report.line("next round", format!("in {}", duration(wait)), ""),
             Err(_) if !round.is_overdue(now) => report.line("next round", "now", ""),
             Err(_) => report.line("next round", ago(due_at, now), "overdue: is a cache-worker running?"),
         }
     }
 }
 
-fn clock(at: DateTime<Utc>) -> String {
+fn utc(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    format!("{} ago", span((now - at).to_std().unwrap_or_default()))
+    format!("{} ago", duration((now - at).to_std().unwrap_or_default()))
 }
 
-/// In whole seconds, milliseconds below one.
-fn span(length: Duration) -> String {
+/// In whole seconds, or milliseconds below one second.
+fn duration(length: Duration) -> String {
     let shown = if length < Duration::from_secs(1) {
         Duration::from_millis(length.as_millis() as u64)
     } else {

@@ -19,9 +19,9 @@ const STAGING_TTL_SECONDS: i64 = 60;
 
 /// Swaps in the staged rows, unless this or a later epoch was swapped in before, or the number of staged rows is wrong.
 ///
-/// KEYS: epoch, refreshed_at, then pairs of a staging key and the key that it replaces. ARGV: the epoch, the time, then
-/// the number of rows for each pair; with 0 the key is not changed. Returns 0 after the swap, -1 if the number of rows is
-/// wrong, and the last epoch if the given one is stale.
+/// KEYS: epoch, refreshed_at, then pairs of a staging key and the key that it replaces. ARGV: the epoch, the time,
+/// then the number of rows for each pair; with 0 the key is not changed. Returns 0 after the swap, -1 if the number of
+/// rows is wrong, and the last epoch if the given one is stale.
 static SWAP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"

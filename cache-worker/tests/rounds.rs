@@ -1,10 +1,10 @@
-//! Rounds on the real Redis and the real PostgreSQL.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+//! Rounds on a real Redis and a real PostgreSQL.
+#![allow(clippy::unwrap_used, reason = "a test fails where it can't continue")]
 
-mod beside;
 mod commands;
-mod cost;
+mod concurrent_inserts;
 mod fairness;
+mod query_cost;
 mod readers;
 mod takeover;
 
@@ -22,6 +22,7 @@ use shared::catalog::User;
 use testbed::{PRODUCTS, Testbed, USERS};
 
 const SIZE: usize = 1_000;
+const TIMEOUT: Duration = Duration::from_secs(30);
 const AGING: AgingSettings = AgingSettings { interval: Duration::from_secs(50), size: SIZE as u32 };
 
 async fn round_when(bed: &Testbed, when: When) -> Result<RoundOutcome, RoundError> {
@@ -29,7 +30,7 @@ async fn round_when(bed: &Testbed, when: When) -> Result<RoundOutcome, RoundErro
     run_round(&mut connection, &mut bed.redis().await, &bed.keys(), AGING, when).await
 }
 
-/// Due or not.
+/// Runs a round, due or not.
 async fn round(bed: &Testbed) -> Result<RoundOutcome, RoundError> {
     round_when(bed, When::Now).await
 }
@@ -41,7 +42,7 @@ async fn cached(bed: &Testbed) -> CachedRound {
     }
 }
 
-async fn filled_again(bed: &Testbed) -> RefillOutcome {
+async fn refilled(bed: &Testbed) -> RefillOutcome {
     let mut connection = bed.statements().await;
     refill(&mut connection, &mut bed.redis().await, &bed.keys(), AGING).await.unwrap()
 }
@@ -72,16 +73,16 @@ async fn a_round_marks_exactly_what_it_put_into_the_cache() {
 }
 
 #[tokio::test]
-async fn every_row_comes_round_and_the_aged_have_their_half() {
-    let bed = Testbed::new("comes_round").await;
-    // 1,200 rows: 1,000 new ones; then the 200 others and the 800 that were cached longest ago.
+async fn every_row_is_refreshed_and_aged_rows_get_half_of_the_cache() {
+    let bed = Testbed::new("refreshed").await;
+    // 1,200 rows: first 1,000 new ones, then the other 200 and the 800 that were cached longest ago.
     round(&bed).await.unwrap();
     let second = cached(&bed).await;
     assert_eq!((second.users.total(), second.users.new), (SIZE, USERS as usize - SIZE));
     assert_eq!((second.products.total(), second.products.new), (SIZE, PRODUCTS as usize - SIZE));
     assert_eq!(count(&bed, MARKED).await, USERS as i64);
 
-    // New rows keep coming, and still the oldest of the aged are served.
+    // Rows are added, and the rows cached longest ago are still refreshed.
     let oldest: i64 =
         count(&bed, "SELECT count(*) FROM users WHERE last_cached_at < (SELECT max(last_cached_at) FROM users)").await;
     assert_eq!(oldest, 200);
@@ -92,11 +93,11 @@ async fn every_row_comes_round_and_the_aged_have_their_half() {
         .unwrap();
     assert_eq!(cached(&bed).await.users, RowCounts { new: SIZE / 2, aged: SIZE / 2 });
     let left = "SELECT count(*) FROM users u WHERE last_cached_at = (SELECT min(last_cached_at) FROM users)";
-    assert_eq!(count(&bed, left).await, USERS as i64 - 500, "the 200 oldest and 300 of the next went first");
+    assert_eq!(count(&bed, left).await, USERS as i64 - 500, "the 200 oldest and 300 of the next are refreshed");
 }
 
 #[tokio::test]
-async fn a_swap_that_is_refused_marks_nothing_and_the_next_one_goes_beyond_what_refused_it() {
+async fn a_stale_epoch_marks_nothing_and_the_next_round_takes_a_later_one() {
     let bed = Testbed::new("refused_swap").await;
     let ahead = i64::MAX / 2_048;
     let () = bed.redis().await.set(bed.keys().epoch, ahead).await.unwrap();
@@ -108,7 +109,7 @@ async fn a_swap_that_is_refused_marks_nothing_and_the_next_one_goes_beyond_what_
 }
 
 #[tokio::test]
-async fn a_round_comes_when_it_is_due_and_the_next_one_an_interval_later() {
+async fn a_round_runs_when_it_is_due_and_the_next_one_an_interval_later() {
     let bed = Testbed::new("due").await;
     assert!(matches!(round_when(&bed, When::Due).await.unwrap(), RoundOutcome::Cached(_)));
     for _ in 0..2 {
@@ -124,34 +125,38 @@ async fn a_round_comes_when_it_is_due_and_the_next_one_an_interval_later() {
 }
 
 #[tokio::test]
-async fn a_redis_that_lost_its_rows_gets_those_cached_last_and_none_is_aged() {
+async fn a_redis_that_lost_its_rows_is_refilled_with_those_cached_last_and_none_is_aged() {
     let bed = Testbed::new("refilled").await;
-    assert_eq!(filled_again(&bed).await, RefillOutcome::NothingCached);
+    assert_eq!(refilled(&bed).await, RefillOutcome::NothingCached);
     cached(&bed).await;
     cached(&bed).await;
-    assert_eq!(filled_again(&bed).await, RefillOutcome::Full);
+    assert_eq!(refilled(&bed).await, RefillOutcome::Full);
     let (mut redis, keys) = (bed.redis().await, bed.keys());
     let before: BTreeMap<String, String> = redis.hgetall(&keys.users).await.unwrap();
     let state = "SELECT count(*) FROM users u, cache_rounds c WHERE u.last_cached_at = c.cached_at";
     assert_eq!(count(&bed, state).await, SIZE as i64);
 
     let () = redis.del(&[&keys.users, &keys.products, &keys.refreshed_at, &keys.epoch]).await.unwrap();
-    assert_eq!(filled_again(&bed).await, RefillOutcome::Refilled { users: SIZE, products: SIZE });
+    assert_eq!(refilled(&bed).await, RefillOutcome::Refilled { users: SIZE, products: SIZE });
     assert_eq!(redis.hgetall::<_, BTreeMap<String, String>>(&keys.users).await.unwrap(), before);
-    assert_eq!(count(&bed, state).await, SIZE as i64, "no row was marked, no round moved");
+    assert_eq!(count(&bed, state).await, SIZE as i64, "no row is marked and no round is moved");
     assert!(matches!(round_when(&bed, When::Due).await.unwrap(), RoundOutcome::NotDue(_)));
 
-    // One of the two is enough of a loss, and what has changed meanwhile is read as it is now.
+    // One lost hash is enough for a refill, which reads the present values of the rows.
     bed.sql().await.batch_execute("UPDATE users SET region = 'moved'; DELETE FROM products").await.unwrap();
     let () = redis.del(&keys.users).await.unwrap();
-    assert_eq!(filled_again(&bed).await, RefillOutcome::Refilled { users: SIZE, products: 0 });
+    assert_eq!(refilled(&bed).await, RefillOutcome::Refilled { users: SIZE, products: 0 });
     let users: BTreeMap<String, String> = redis.hgetall(&keys.users).await.unwrap();
     assert!(users.values().all(|user| user.contains("\"moved\"")));
-    assert_eq!(redis.hlen::<_, usize>(&keys.products).await.unwrap(), SIZE, "no products leave those that are there");
+    assert_eq!(
+        redis.hlen::<_, usize>(&keys.products).await.unwrap(),
+        SIZE,
+        "a table without rows leaves the cached rows in place"
+    );
 }
 
 #[tokio::test]
-async fn a_short_table_fills_the_cache_with_what_there_is() {
+async fn a_short_table_fills_the_cache_with_all_its_rows() {
     let bed = Testbed::new("short_table").await;
     bed.sql().await.batch_execute("DELETE FROM users WHERE user_id > 'U00000003'").await.unwrap();
     for expected in [RowCounts { new: 3, aged: 0 }, RowCounts { new: 0, aged: 3 }] {
@@ -161,20 +166,20 @@ async fn a_short_table_fills_the_cache_with_what_there_is() {
 }
 
 #[tokio::test]
-async fn what_others_left_staged_does_not_get_into_the_cache_and_nothing_stays_staged() {
+async fn rows_staged_by_others_do_not_get_into_the_cache_and_nothing_stays_staged() {
     let bed = Testbed::new("stale_staging").await;
     let () = bed.redis().await.hset(bed.keys().staging_users, "ghost", "{}").await.unwrap();
     round(&bed).await.unwrap();
     assert!(!bed.redis().await.hexists::<_, _, bool>(bed.keys().users, "ghost").await.unwrap());
     assert_eq!(bed.redis().await.hlen::<_, usize>(bed.keys().users).await.unwrap(), SIZE);
-    // The cache itself never expires.
+    // The cache has no expiry.
     assert_eq!(bed.redis().await.ttl::<_, i64>(bed.keys().users).await.unwrap(), -1);
     let staged: Vec<String> = bed.redis().await.keys(format!("{}:*", bed.keys().staging_users)).await.unwrap();
     assert!(staged.is_empty(), "{staged:?}");
 }
 
 #[tokio::test]
-async fn empty_tables_leave_the_cache_as_it_is() {
+async fn empty_tables_leave_the_cache_unchanged() {
     let bed = Testbed::new("empty_tables").await;
     round(&bed).await.unwrap();
     bed.sql().await.batch_execute("DELETE FROM users; DELETE FROM products").await.unwrap();
@@ -183,7 +188,7 @@ async fn empty_tables_leave_the_cache_as_it_is() {
 }
 
 #[tokio::test]
-async fn only_one_round_at_a_time_works_on_a_database() {
+async fn only_one_round_at_a_time_runs_on_a_database() {
     let bed = Testbed::new("one_at_a_time").await;
     let other = bed.sql().await;
     other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a person or a script asks for.
+//! The commands `status` and `reset`, run as programs.
 
 use std::process::{Command, Output, Stdio};
 
@@ -6,23 +6,23 @@ use testbed::Testbed;
 
 use super::{MARKED, SIZE, cached, count};
 
-/// There is no terminal.
+/// Runs the program without a terminal.
 fn run(bed: &Testbed, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cache-worker"));
     command.args(arguments).envs(bed.environment()).stdin(Stdio::null()).output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_status_tells_a_fresh_cache_from_one_that_is_not() {
+async fn the_status_distinguishes_a_fresh_cache_from_one_that_is_not() {
     let bed = Testbed::new("status").await;
     let status = || {
         let output = run(&bed, &["status", "--output", "json"]);
         let printed: serde_json::Value =
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)));
         (output.status.code(), printed)
     };
     let (code, before) = status();
@@ -45,24 +45,24 @@ async fn the_status_tells_a_fresh_cache_from_one_that_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_forgets_what_it_was_asked_to_once_the_database_is_named() {
+async fn a_reset_needs_the_name_of_the_database_and_resets_the_named_table() {
     let bed = Testbed::new("reset").await;
     cached(&bed).await;
     let name = bed.database.database();
-    for (refused, says) in [
+    for (refused, message) in [
         (&["reset"][..], format!("{SIZE} users and {SIZE} products")),
         (&["reset", "--users"], format!("--yes-destroy {name}")),
         (&["reset", "--yes-destroy", "other"], "not other".to_owned()),
     ] {
         let output = run(&bed, refused);
         assert_eq!(output.status.code(), Some(1));
-        assert!(said(&output).contains(&says), "{refused:?}: {}", said(&output));
+        assert!(stderr(&output).contains(&message), "{refused:?}: {}", stderr(&output));
     }
-    assert_eq!(count(&bed, MARKED).await, SIZE as i64, "nothing was changed");
+    assert_eq!(count(&bed, MARKED).await, SIZE as i64, "nothing is changed");
     let products = "SELECT count(last_cached_at) FROM products";
     for (table, left) in [("--users", SIZE as i64), ("--products", 0)] {
         let output = run(&bed, &["reset", table, "--yes-destroy", name]);
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", stderr(&output));
         assert_eq!((count(&bed, MARKED).await, count(&bed, products).await), (0, left));
     }
 }

@@ -13,7 +13,7 @@ use testbed::Testbed;
 const SWAPS: i64 = 3_000;
 const ROWS: usize = 30;
 
-/// Rows that tell the swap which put them there.
+/// Rows whose name is the number of the swap.
 fn rows(swap: i64) -> (Vec<User>, Vec<Product>) {
     let users = (0..ROWS).map(|n| User {
         user_id: format!("U{n}").into(),
@@ -50,19 +50,20 @@ async fn swap_in(bed: &Testbed, first: i64, last: i64) {
     }
 }
 
-/// Draws as the producer does, and all that there is at one moment, until `done`. Gives the number of swaps seen.
+/// Samples as the producer does, and reads the whole cache in one transaction, until `done`. Returns the number of
+/// swaps that were seen.
 async fn read(bed: &Testbed, keys: &CacheKeys, done: &AtomicBool) -> usize {
     let mut redis = bed.redis().await;
     let (mut last, mut seen) = (0, 0);
     while !done.load(Ordering::Relaxed) {
-        let drawn: Vec<User> = cache::sample(&mut redis, &keys.users, 10).await.unwrap();
-        assert_eq!(drawn.len(), 10);
-        assert!(drawn.iter().all(|user| user.name == drawn[0].name), "{drawn:?}");
+        let sample: Vec<User> = cache::sample(&mut redis, &keys.users, 10).await.unwrap();
+        assert_eq!(sample.len(), 10);
+        assert!(sample.iter().all(|user| user.name == sample[0].name), "{sample:?}");
 
-        let mut moment = redis::pipe();
-        moment.atomic().hvals(&keys.users).hvals(&keys.products).get(&keys.refreshed_at);
+        let mut transaction = redis::pipe();
+        transaction.atomic().hvals(&keys.users).hvals(&keys.products).get(&keys.refreshed_at);
         let (users, products, refreshed_at): (Vec<String>, Vec<String>, String) =
-            moment.query_async(&mut redis).await.unwrap();
+            transaction.query_async(&mut redis).await.unwrap();
         let user = |json: &String| serde_json::from_str::<User>(json).unwrap().name;
         let product = |json: &String| serde_json::from_str::<Product>(json).unwrap().name;
         let number = refreshed_at.parse::<DateTime<Utc>>().unwrap().timestamp();

@@ -1,4 +1,4 @@
-//! Workers that run beside each other, and what happens to them.
+//! Workers that run at the same time on one database, and lose their connections.
 
 use std::{
     sync::Arc,
@@ -11,9 +11,7 @@ use shared::{cache::CacheSettings, database::DatabaseSettings, health::Health};
 use testbed::{Proxy, Testbed, eventually};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{MARKED, SIZE, count};
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::{MARKED, SIZE, TIMEOUT, count};
 
 struct Worker {
     health: Arc<Health<CacheIssue>>,
@@ -31,11 +29,11 @@ fn start(interval: Duration, cache: CacheSettings, database: DatabaseSettings) -
 
 impl Worker {
     async fn becomes_ready(&self) {
-        eventually("the worker is ready", PATIENCE, async || self.health.ready().is_ok()).await;
+        eventually("the worker is ready", TIMEOUT, async || self.health.ready().is_ok()).await;
     }
 }
 
-/// When the last round was, in microseconds.
+/// The time of the last round in microseconds; 0 before the first one.
 const LAST_ROUND: &str = "SELECT coalesce((extract(epoch FROM cached_at) * 1000000)::bigint, 0) FROM cache_rounds";
 
 #[tokio::test]
@@ -49,56 +47,56 @@ async fn an_emptied_redis_is_full_again_within_two_seconds() {
         let () = redis.del(&[&keys.users, &keys.products, &keys.refreshed_at, &keys.epoch]).await.unwrap();
         let emptied = Instant::now();
         let full = async || redis.clone().hlen::<_, usize>(&keys.users).await.unwrap() == SIZE;
-        eventually("the cache is full again", PATIENCE, full).await;
+        eventually("the cache is full again", TIMEOUT, full).await;
         assert!(emptied.elapsed() < Duration::from_secs(2), "{:?}", emptied.elapsed());
     }
     assert_eq!((count(&bed, LAST_ROUND).await, count(&bed, MARKED).await), (round, SIZE as i64), "none was aged");
 }
 
 #[tokio::test]
-async fn a_worker_waits_for_redis_and_the_database_and_comes_back_by_itself() {
+async fn a_worker_waits_for_redis_and_the_database_and_recovers_by_itself() {
     let bed = Testbed::new("not_there_yet").await;
     let (redis, database) = (bed.redis_proxy().await, bed.database_proxy().await);
     redis.stall();
     database.stall();
     let worker = start(Duration::from_secs(1), bed.cache_behind(&redis), bed.database_behind(&database));
-    let says = async |what: &str| {
-        let said = async || worker.health.ready().is_err_and(|why| why.contains(what));
-        eventually(&format!("the worker says {what:?}"), PATIENCE, said).await;
+    let reports = async |issue: &str| {
+        let reported = async || worker.health.ready().is_err_and(|issues| issues.contains(issue));
+        eventually(&format!("the worker reports {issue:?}"), TIMEOUT, reported).await;
     };
-    says("Redis").await;
+    reports("Redis at").await;
     redis.flow();
-    says("cache round failed").await;
+    reports("cache round failed").await;
     database.flow();
     worker.becomes_ready().await;
-    for (proxy, what) in [(&redis, "Redis"), (&database, "cache round failed")] {
+    for (proxy, issue) in [(&redis, "Redis at"), (&database, "cache round failed")] {
         proxy.stall();
-        says(what).await;
+        reports(issue).await;
         proxy.flow();
         worker.becomes_ready().await;
         let round = count(&bed, LAST_ROUND).await;
-        eventually("rounds go on", PATIENCE, async || count(&bed, LAST_ROUND).await > round).await;
+        eventually("rounds go on", TIMEOUT, async || count(&bed, LAST_ROUND).await > round).await;
     }
 }
 
-/// Has a worker's network broken in the middle of its round, while it holds its rows, and expects another's round within an
-/// interval. Then the network is there again, and so is the first worker.
-async fn takes_over(test: &str, breaks: impl Fn(&Proxy, &Proxy)) {
+/// Breaks the network of a worker in the middle of its round, while it holds row locks, and expects a round of another
+/// worker within an interval. Then restores the network, and expects the first worker to be ready again.
+async fn takes_over(test: &str, break_network: impl Fn(&Proxy, &Proxy)) {
     let bed = Testbed::new(test).await;
     let interval = Duration::from_secs(8);
     let (redis, database) = (bed.redis_proxy().await, bed.database_proxy().await);
     let first = start(interval, bed.cache_behind(&redis), bed.database_behind(&database));
     first.becomes_ready().await;
-    // Its next round waits for these rows; when it has them, the network is broken.
+    // Its next round waits for these rows. The network breaks before they are unlocked.
     let blocker = bed.sql().await;
     blocker.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    eventually("the first is in its round", PATIENCE, async || count(&bed, waits).await == 1).await;
-    breaks(&redis, &database);
+    eventually("the first is in its round", TIMEOUT, async || count(&bed, waits).await == 1).await;
+    break_network(&redis, &database);
     blocker.batch_execute("ROLLBACK").await.unwrap();
     let (broken, round) = (Instant::now(), count(&bed, LAST_ROUND).await);
     let second = start(interval, bed.cache.clone(), bed.database.clone());
-    eventually("the second has a round", PATIENCE, async || count(&bed, LAST_ROUND).await > round).await;
+    eventually("the second has a round", TIMEOUT, async || count(&bed, LAST_ROUND).await > round).await;
     assert!(broken.elapsed() < interval, "after {:?}", broken.elapsed());
     second.becomes_ready().await;
 
@@ -106,35 +104,35 @@ async fn takes_over(test: &str, breaks: impl Fn(&Proxy, &Proxy)) {
     database.flow();
     first.becomes_ready().await;
     let next = count(&bed, LAST_ROUND).await;
-    eventually("rounds go on", PATIENCE, async || count(&bed, LAST_ROUND).await > next).await;
+    eventually("rounds go on", TIMEOUT, async || count(&bed, LAST_ROUND).await > next).await;
 }
 
 #[tokio::test]
-async fn another_worker_takes_over_from_one_that_hears_nothing_from_anybody() {
-    let breaks = |redis: &Proxy, database: &Proxy| {
+async fn another_worker_takes_over_from_one_that_gets_no_answers_at_all() {
+    let break_network = |redis: &Proxy, database: &Proxy| {
         redis.stall();
         database.stall();
     };
-    takes_over("takeover", breaks).await;
+    takes_over("takeover", break_network).await;
 }
 
 #[tokio::test]
-async fn another_worker_takes_over_from_one_that_hears_nothing_from_the_database_alone() {
+async fn another_worker_takes_over_from_one_that_gets_no_answers_from_the_database() {
     takes_over("takeover_silent", |_, database| database.stall()).await;
 }
 
 #[tokio::test]
 async fn another_worker_takes_over_from_one_whose_connection_is_cut() {
-    let breaks = |_: &Proxy, database: &Proxy| {
+    let break_network = |_: &Proxy, database: &Proxy| {
         database.stall();
         database.cut();
     };
-    takes_over("takeover_cut", breaks).await;
+    takes_over("takeover_cut", break_network).await;
 }
 
-/// Whoever found nothing to cache notices that another worker did.
+/// One of the two runs the round that finds rows. The other one must become ready without a round of its own.
 #[tokio::test]
-async fn a_standby_that_began_with_empty_tables_is_ready_once_there_are_rows() {
+async fn a_standby_that_found_empty_tables_is_ready_once_there_are_rows() {
     let bed = Testbed::new("empty_standby").await;
     let sql = bed.sql().await;
     sql.batch_execute("CREATE TABLE kept AS TABLE users; CREATE TABLE kept_products AS TABLE products").await.unwrap();
@@ -142,8 +140,8 @@ async fn a_standby_that_began_with_empty_tables_is_ready_once_there_are_rows() {
     let interval = Duration::from_secs(3);
     let workers = [(); 2].map(|()| start(interval, bed.cache.clone(), bed.database.clone()));
     for worker in &workers {
-        let empty = async || worker.health.ready().is_err_and(|why| why.contains("are empty"));
-        eventually("both say that the tables are empty", PATIENCE, empty).await;
+        let empty = async || worker.health.ready().is_err_and(|issues| issues.contains("are empty"));
+        eventually("both report that the tables are empty", TIMEOUT, empty).await;
     }
     sql.batch_execute("INSERT INTO users TABLE kept; INSERT INTO products TABLE kept_products").await.unwrap();
     for worker in &workers {
@@ -152,12 +150,12 @@ async fn a_standby_that_began_with_empty_tables_is_ready_once_there_are_rows() {
 }
 
 #[tokio::test]
-async fn a_clock_set_back_holds_no_round_up() {
+async fn a_clock_set_back_does_not_delay_rounds() {
     let bed = Testbed::new("clock").await;
     let worker = start(Duration::from_secs(1), bed.cache.clone(), bed.database.clone());
     worker.becomes_ready().await;
     let ahead = "UPDATE cache_rounds SET cached_at = now() + interval '1 hour', due_at = now() + interval '1 hour'";
     bed.sql().await.batch_execute(ahead).await.unwrap();
     let round = count(&bed, LAST_ROUND).await;
-    eventually("rounds go on", PATIENCE, async || count(&bed, LAST_ROUND).await > round).await;
+    eventually("rounds go on", TIMEOUT, async || count(&bed, LAST_ROUND).await > round).await;
 }

@@ -1,4 +1,4 @@
-//! Orders are stored while a round hangs.
+//! Orders are inserted while a round hangs.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,16 @@ use tokio_postgres::Client;
 
 use super::{AGING, MARKED, When, count};
 
-/// Few enough to be stored while the round hangs, which it does for a second.
+/// Few enough to be inserted within the second for which the round hangs.
 const ORDERS: i32 = 100;
 
-/// How long inserts of an order take each: of users that the round has locked, and of others.
+/// Returns the sorted durations of inserts, one order each, for users that the round has locked and for others.
 async fn insert_orders(sql: &Client, first: i32, orders: i32) -> Vec<Duration> {
-    let insert = "INSERT INTO orders (order_id, user_id, product_id, quantity, total_amount, payment_method, status, created_at) \
-                  SELECT 'order-' || $1, 'U' || lpad((1 + $1 % 1200)::text, 8, '0'), 'P' || lpad((1 + $1 % 1100)::text, 6, '0'), 1, 1, 'card', 'paid', now()";
+    let insert = "\
+        INSERT INTO orders \
+            (order_id, user_id, product_id, quantity, total_amount, payment_method, status, created_at) \
+        SELECT 'order-' || $1, 'U' || lpad((1 + $1 % 1200)::text, 8, '0'), \
+            'P' || lpad((1 + $1 % 1100)::text, 6, '0'), 1, 1, 'card', 'paid', now()";
     let insert = sql.prepare_typed(insert, &[tokio_postgres::types::Type::INT4]).await.unwrap();
     let mut took = Vec::new();
     for number in first..first + orders {
@@ -27,7 +30,7 @@ async fn insert_orders(sql: &Client, first: i32, orders: i32) -> Vec<Duration> {
 }
 
 #[tokio::test]
-async fn orders_are_stored_as_fast_while_a_round_hangs_on_redis() {
+async fn orders_are_inserted_as_fast_while_a_round_waits_for_redis() {
     let bed = Testbed::new("hung_round").await;
     let proxy = bed.redis_proxy().await;
     let mut redis = bed.cache_behind(&proxy).connect(Duration::from_secs(10)).await.unwrap();
@@ -43,19 +46,23 @@ async fn orders_are_stored_as_fast_while_a_round_hangs_on_redis() {
         (hung, Instant::now())
     };
     let inserting = async {
-        let locked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        testbed::eventually("the round has its rows", AGING.step_timeout(), async || {
-            let idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'";
+        let locked = "\
+            SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' \
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        testbed::eventually("the round has locked its rows", AGING.step_timeout(), async || {
+            let idle = "\
+                SELECT count(*) FROM pg_stat_activity \
+                WHERE datname = current_database() AND state = 'idle in transaction'";
             count(&bed, locked).await == 1 && count(&bed, idle).await == 1
         })
         .await;
         (insert_orders(&sql, 2_000, ORDERS).await, Instant::now())
     };
-    let ((hung, gave_up), (during, stored)) = tokio::join!(hanging, inserting);
-    assert!(stored < gave_up, "the orders waited for the round");
+    let ((hung, failed_at), (during, inserted_at)) = tokio::join!(hanging, inserting);
+    assert!(inserted_at < failed_at, "the orders waited for the round");
     assert!(matches!(hung, Err(RoundError::Redis(_) | RoundError::SwapTimeout(_))), "{hung:?}");
-    assert_eq!(count(&bed, MARKED).await, 0, "a swap that did not come about marks nothing");
+    assert_eq!(count(&bed, MARKED).await, 0, "a failed swap marks nothing");
     let median = |took: &[Duration]| took[took.len() / 2];
-    let (normal, beside) = (median(&before), median(&during));
-    assert!(beside < normal * 2 + Duration::from_millis(2), "median {beside:?} instead of {normal:?}");
+    let (before, during) = (median(&before), median(&during));
+    assert!(during < before * 2 + Duration::from_millis(2), "median {during:?} instead of {before:?}");
 }
