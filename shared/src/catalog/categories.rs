@@ -1,25 +1,25 @@
-//! The categories that products come from, and what a product of each is composed of.
+//! The categories of products, and the words and prices of the products of each.
 
-/// A category, and what its products are composed of.
+/// A category: the words that its products' names are made of, and their prices.
 pub struct CategoryTemplate {
     /// Name of the category, at most 50 characters.
     pub name: &'static str,
-    /// The lowest list price in won: whole tens, whole hundreds from 10,000 on.
+    /// Lowest list price in won: a multiple of 10, from 10,000 on of 100.
     pub min_price: i32,
-    /// The highest list price in won, whole hundreds, below 5,000,000.
+    /// Highest list price in won: a multiple of 100, below 5,000,000.
     pub max_price: i32,
-    /// Invented brands.
+    /// Fictional brands. First word of a product's name.
     pub brands: &'static [&'static str],
-    /// What stands before the noun.
+    /// Second word of a product's name.
     pub adjectives: &'static [&'static str],
-    /// What the thing is.
+    /// Third word of a product's name: what the product is.
     pub nouns: &'static [&'static str],
-    /// Size, colour or pack, after the noun.
+    /// Last word of a product's name: size, colour or pack.
     pub variants: &'static [&'static str],
 }
 
-/// The categories and their shares of the products in percent. The shares are invented.
-// rustfmt would give each of the longer words a line.
+/// The categories, weighted by their share of the products in percent. The shares are fictional.
+// rustfmt would put each of the longer words on a line of its own.
 #[rustfmt::skip]
 pub const CATEGORIES: [(u32, CategoryTemplate); 12] = [
     (

@@ -1,5 +1,7 @@
-//! Users and products: the [`model`] that all programs share, and a synthetic catalog of them that follows from a seed:
-//! [`synthetic`] makes it of [`users`], by [`names`] and [`population`], and of [`products`], by [`categories`].
+//! Users and products. The [`model`] is shared by all programs.
+//!
+//! A [`synthetic`] catalog is random, and the same for the same seed: its [`users`] are drawn from tables of [`names`]
+//! and [`population`], its [`products`] from [`categories`].
 
 mod categories;
 mod model;

@@ -6,9 +6,10 @@ use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Written where a user's region or age group is not known; never null, never a reason to refuse an order.
+/// The value of a region, age group or category that is unknown. It is never null and never a reason to refuse an
+/// order.
 pub const UNKNOWN: &str = "미상";
-/// Written where a user's gender is not known.
+/// The value of a gender that is unknown.
 pub const UNKNOWN_GENDER: &str = "U";
 
 macro_rules! id {
@@ -19,7 +20,7 @@ macro_rules! id {
         pub struct $name(#[schemars(length(min = 1, max = 50))] Arc<str>);
 
         impl $name {
-            /// The id as it stands in the table.
+            /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -52,15 +53,15 @@ macro_rules! id {
 }
 
 id! {
-    /// Names a user: 1 to 50 characters.
+    /// Id of a user: 1 to 50 characters.
     UserId
 }
 id! {
-    /// Names a product: 1 to 50 characters.
+    /// Id of a product: 1 to 50 characters.
     ProductId
 }
 
-/// A user as the cache holds one.
+/// A user, as in the cache.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct User {
     /// Primary key.
@@ -69,38 +70,38 @@ pub struct User {
     pub name: String,
     /// `M`, `F` or [`UNKNOWN_GENDER`].
     pub gender: String,
-    /// Years, 0 to 150.
+    /// In years, 0 to 150.
     pub age: i32,
     /// `10대`, `20대`, … or [`UNKNOWN`].
     pub age_group: String,
     /// Province or metropolitan city, or [`UNKNOWN`].
     pub region: String,
-    /// When the user signed up.
+    /// The day on which the user signed up.
     pub join_date: NaiveDate,
 }
 
-/// A product as the cache holds one. Prices are whole won.
+/// A product, as in the cache. Prices are whole won.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Product {
     /// Primary key.
     pub product_id: ProductId,
-    /// Name in the shop, at most 200 characters.
+    /// Name, at most 200 characters.
     pub name: String,
     /// Category, at most 50 characters.
     pub category: String,
     /// Brand, at most 100 characters.
     pub brand: String,
-    /// What a piece costs now, at least 0.
+    /// Price of one piece, at least 0.
     pub price: i32,
-    /// What a piece cost before the discount, at least `price`.
+    /// Price of one piece without the discount, at least `price`.
     pub org_price: i32,
-    /// Fraction taken off `org_price`, 0 to 1.
+    /// Discount as a fraction of `org_price`, 0 to 1.
     pub discount_rate: f64,
-    /// Pieces left.
+    /// Pieces in stock, at least 0.
     pub stock: i32,
 }
 
-/// The decade that `age` falls in: `0대` (below 10), `10대`, `20대` and so on.
+/// The decade of `age`, in years: `0대` (below 10), `10대`, `20대` and so on.
 pub fn age_group(age: i32) -> String {
     format!("{}대", age / 10 * 10)
 }

@@ -1,13 +1,13 @@
-//! Korean names. `fake` has no Korean locale.
+//! Korean names, which the crate `fake` does not have.
 //!
-//! The given names are the common ones of each generation, but for those that make a household name with one of the surnames
-//! (which costs some of the commonest: nobody here is called 지훈, 정숙 or 민호).
+//! The given names are common ones of each generation. A given name that makes the name of a famous person together
+//! with one of the surnames is left out. Some of the most common ones (지훈, 정숙, 민호) are therefore missing.
 
 use std::sync::LazyLock;
 
 use super::weighted::Weighted;
 
-/// `M` or `F`, as the table has it.
+/// Gender of a synthetic user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gender {
     /// `M`
@@ -17,10 +17,10 @@ pub enum Gender {
 }
 
 impl Gender {
-    /// Both, each about half of the people.
+    /// Both, each with half of the population.
     pub const BOTH: [Self; 2] = [Self::Man, Self::Woman];
 
-    /// The letter in the table.
+    /// The value of the column: `M` or `F`.
     pub fn letter(self) -> &'static str {
         match self {
             Self::Man => "M",
@@ -29,8 +29,8 @@ impl Gender {
     }
 }
 
-/// The 40 commonest surnames by thousands of bearers: Statistics Korea, census of 2015, approximate. Surnames that differ in
-/// their Chinese characters only (鄭 and 丁, 林 and 任) are one here, as they are in speech.
+/// The 40 most common surnames, weighted by thousands of people. Source: Statistics Korea, census of 2015, approximate.
+/// Surnames that differ only in their Chinese characters (鄭 and 丁, 林 and 任) are one row.
 pub const SURNAMES: [(u32, &str); 40] = [
     (10_690, "김"),
     (7_307, "이"),
@@ -74,12 +74,12 @@ pub const SURNAMES: [(u32, &str); 40] = [
     (113, "류"),
 ];
 
-/// [`SURNAMES`], to draw from.
+/// [`SURNAMES`] as a table to draw from.
 pub static SURNAME: LazyLock<Weighted<&str>> = LazyLock::new(|| Weighted::new(&SURNAMES));
 
-/// The given names of those born in the year `born`, equally likely. Picked by hand, after the commonest names by year of birth
-/// that the Supreme Court of Korea publishes from the family register.
-pub fn given(gender: Gender, born: i32) -> &'static [&'static str] {
+/// The given names of people born in year `born`, all with the same weight. Chosen from the most common names by year
+/// of birth that the Supreme Court of Korea publishes from the family register.
+pub fn given_names(gender: Gender, born: i32) -> &'static [&'static str] {
     match (gender, born) {
         (Gender::Man, ..1950) => &MEN_BEFORE_1950,
         (Gender::Man, ..1970) => &MEN_1950_TO_1969,
@@ -144,8 +144,8 @@ mod tests {
 
     use super::*;
 
-    /// What the tables would compose most easily. Common names always name somebody; these name somebody whom all know.
-    const HOUSEHOLD_NAMES: &str = "
+    /// Famous people whose names could be made from common surnames and given names.
+    const FAMOUS_NAMES: &str = "
         강감찬 강경애 강수진 강호동 고현정 공지영 권상우 권양숙 김건희 김경수 김고은 김광현 김구 김대중 김문수 김민석
         김민재 김수현 김연아 김영삼 김영철 김일성 김정숙 김정은 김정일 김태희 김현수 김혜경 김혜수 나경원 노무현 노태우
         류현진 문가영 문재인 박근혜 박명수 박보영 박서준 박정희 박종철 박지민 박지성 박찬욱 박찬호 박태준 배용준 백건우
@@ -157,31 +157,31 @@ mod tests {
         황희찬";
 
     #[test]
-    fn no_name_is_a_household_name() {
-        let household: HashSet<_> = HOUSEHOLD_NAMES.split_whitespace().collect();
+    fn no_name_is_that_of_a_famous_person() {
+        let famous: HashSet<_> = FAMOUS_NAMES.split_whitespace().collect();
         for gender in Gender::BOTH {
-            for given in (1930..2015).step_by(5).flat_map(|born| given(gender, born)) {
+            for given_name in (1930..2015).step_by(5).flat_map(|born| given_names(gender, born)) {
                 for (_, surname) in &SURNAMES {
-                    let name = format!("{surname}{given}");
-                    assert!(!household.contains(name.as_str()), "{name}");
+                    let name = format!("{surname}{given_name}");
+                    assert!(!famous.contains(name.as_str()), "{name}");
                 }
             }
         }
     }
 
     #[test]
-    fn the_generations_have_names_of_their_own() {
+    fn old_and_young_people_have_different_names() {
         for gender in Gender::BOTH {
-            let (old, young) = (given(gender, 1940), given(gender, 2005));
+            let (old, young) = (given_names(gender, 1940), given_names(gender, 2005));
             assert!(old.iter().all(|name| !young.contains(name)));
         }
     }
 
     #[test]
-    fn no_name_stands_twice_in_its_table() {
+    fn no_name_is_twice_in_its_table() {
         for gender in Gender::BOTH {
             for born in [1940, 1960, 1980, 1995, 2005] {
-                let mut names = given(gender, born).to_vec();
+                let mut names = given_names(gender, born).to_vec();
                 names.sort_unstable();
                 assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{gender:?}, born {born}");
             }

@@ -1,11 +1,12 @@
-//! Who lives in South Korea: how old, and where.
+//! Ages and regions of the population of South Korea.
 
 use std::{ops::RangeInclusive, sync::LazyLock};
 
 use super::weighted::Weighted;
 
-/// Ages in years, by thousands of people: resident registration at the end of 2024 (Ministry of the Interior and Safety,
-/// published by Statistics Korea in KOSIS), approximate. The first band is the fifth of 10-14 that is 14.
+/// Ages in years, weighted by thousands of people. Source: resident registration at the end of 2024 (Ministry of the
+/// Interior and Safety, published by Statistics Korea in KOSIS), approximate. The first row is a fifth of the group of
+/// 10 to 14.
 pub const AGES: [(u32, RangeInclusive<u32>); 16] = [
     (460, 14..=14),
     (2_290, 15..=19),
@@ -25,7 +26,7 @@ pub const AGES: [(u32, RangeInclusive<u32>); 16] = [
     (750, 85..=89),
 ];
 
-/// The 17 provinces and metropolitan cities by their short names, by thousands of people: same source and date as [`AGES`].
+/// Short names of the 17 provinces and metropolitan cities, weighted by thousands of people. Same source as [`AGES`].
 pub const REGIONS: [(u32, &str); 17] = [
     (9_332, "서울"),
     (3_266, "부산"),
@@ -46,7 +47,7 @@ pub const REGIONS: [(u32, &str); 17] = [
     (670, "제주"),
 ];
 
-/// [`AGES`], to draw from.
+/// [`AGES`] as a table to draw from.
 pub static AGE: LazyLock<Weighted<RangeInclusive<u32>>> = LazyLock::new(|| Weighted::new(&AGES));
-/// [`REGIONS`], to draw from.
+/// [`REGIONS`] as a table to draw from.
 pub static REGION: LazyLock<Weighted<&str>> = LazyLock::new(|| Weighted::new(&REGIONS));

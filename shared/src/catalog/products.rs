@@ -1,4 +1,4 @@
-//! Synthetic products, as a Korean online shop would list them.
+//! Synthetic products of a Korean online shop.
 
 use std::sync::LazyLock;
 
@@ -12,18 +12,19 @@ use super::{
 
 static CATEGORY: LazyLock<Weighted<CategoryTemplate>> = LazyLock::new(|| Weighted::new(&CATEGORIES));
 
-/// Shares in percent, then the percent taken off: most things sell at their price, the others by round discounts.
+/// Discounts in percent, weighted by their share of the products in percent.
 const DISCOUNTS: [(u32, i32); 11] =
     [(60, 0), (8, 5), (10, 10), (4, 15), (7, 20), (2, 25), (4, 30), (1, 35), (2, 40), (1, 45), (1, 50)];
 static DISCOUNT: LazyLock<Weighted<i32>> = LazyLock::new(|| Weighted::new(&DISCOUNTS));
 
-/// The most pieces of one product in stock.
-const MOST_IN_STOCK: i32 = 1_000;
+/// Most pieces of a product in stock.
+const MAX_STOCK: i32 = 1_000;
 
-/// Product `number`: id `P000001` and so on, everything else drawn from `random`, the same from the same state.
+/// Product `number`. Its id is `P000001` for number 1; all else is drawn from `random`, and the same for the same state
+/// of it.
 ///
-/// Prices are whole won below 5,000,000, so that the total of an order of many pieces fits an `i32`; `price` is `org_price` less
-/// `discount_rate` (0 to 0.5 in steps of 0.05), rounded to 10 won; `stock` is 0 to 1,000.
+/// Prices are whole won below 5,000,000, so that the total of an order of many pieces fits an `i32`. `price` is
+/// `org_price` less `discount_rate` (0 to 0.5 in steps of 0.05), rounded to 10 won. `stock` is 0 to 1,000.
 pub fn synthetic_product(random: &mut impl Rng, number: u64) -> Product {
     let category = CATEGORY.draw(random);
     let brand = pick(random, category.brands);
@@ -40,7 +41,7 @@ pub fn synthetic_product(random: &mut impl Rng, number: u64) -> Product {
         price: discounted(i64::from(org_price), percent_off),
         org_price,
         discount_rate: f64::from(percent_off) / 100.0,
-        stock: random.random_range(0..=MOST_IN_STOCK),
+        stock: random.random_range(0..=MAX_STOCK),
     }
 }
 
@@ -49,18 +50,18 @@ pub fn product_id(number: u64) -> String {
     format!("P{number:06}")
 }
 
-/// `product` a while later: at another discount, with another stock.
+/// `product` with another discount, price and stock.
 pub fn change_product(random: &mut impl Rng, mut product: Product) -> Product {
     let percent_off = *DISCOUNT.draw(random);
-    // Whoever else wrote the row may have an org_price that ours never has.
+    // A row of another source may have an org_price that is no multiple of 10.
     product.price = discounted(i64::from(product.org_price), percent_off).min(product.org_price);
     product.discount_rate = f64::from(percent_off) / 100.0;
-    product.stock = random.random_range(0..=MOST_IN_STOCK);
+    product.stock = random.random_range(0..=MAX_STOCK);
     product
 }
 
-/// Log-uniform over the prices of the category: as many things between 1,000 and 2,000 won as between 10,000 and 20,000. Whole tens
-/// of won below 10,000, whole hundreds from there on, as shops price.
+/// Log-uniform over the prices of the category: as many products between 1,000 and 2,000 won as between 10,000 and
+/// 20,000. A multiple of 10 won below 10,000, of 100 won from there on.
 fn list_price(random: &mut impl Rng, category: &CategoryTemplate) -> i32 {
     let (min_price, max_price) = (f64::from(category.min_price), f64::from(category.max_price));
     let price = random.random_range(min_price.ln()..=max_price.ln()).exp();
@@ -68,7 +69,7 @@ fn list_price(random: &mut impl Rng, category: &CategoryTemplate) -> i32 {
     (((price / step).round() * step) as i32).clamp(category.min_price, category.max_price)
 }
 
-/// `org_price` less `percent_off`, rounded to 10 won. In integers: no sum of tenths can be off by a won.
+/// `org_price` less `percent_off`, rounded to 10 won. Computed in integers, which have no rounding error.
 fn discounted(org_price: i64, percent_off: i32) -> i32 {
     let price = (org_price * i64::from(100 - percent_off) + 500) / 1_000 * 10;
     i32::try_from(price).unwrap_or(i32::MAX)
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn categories_come_by_their_shares() {
+    fn categories_follow_their_shares() {
         let mut counts = HashMap::new();
         for product in products() {
             *counts.entry(product.category).or_default() += 1;
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn discounts_come_by_their_shares() {
+    fn discounts_follow_their_shares() {
         let products = products();
         assert_eq!(DISCOUNTS.iter().map(|(share, _)| share).sum::<u32>(), 100);
         for (share, percent) in DISCOUNTS {
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_price_is_round_and_of_its_category() {
+    fn a_list_price_is_round_and_within_its_category() {
         let categories: HashMap<_, _> = CATEGORIES.iter().map(|(_, category)| (category.name, category)).collect();
         for product in products() {
             let category = categories[product.category.as_str()];
@@ -144,13 +145,13 @@ mod tests {
                 category.name
             );
             assert!(category.max_price.checked_mul(10).is_some(), "{}", category.name);
-            // What `discounted` multiplies by before it divides.
+            // `discounted` multiplies by up to 100 before it divides.
             assert!(category.max_price.checked_mul(101).is_some(), "{}", category.name);
         }
     }
 
     #[test]
-    fn cheap_things_are_as_many_as_dear_ones_on_a_logarithmic_scale() {
+    fn list_prices_are_uniform_on_a_logarithmic_scale() {
         let category = &CATEGORIES[0].1;
         let middle = (f64::from(category.min_price) * f64::from(category.max_price)).sqrt();
         let mut random = StdRng::seed_from_u64(7);
@@ -165,12 +166,12 @@ mod tests {
             assert!((1..=200).contains(&product.name.chars().count()), "{product:?}");
             assert!((1..=50).contains(&product.category.chars().count()), "{product:?}");
             assert!((1..=100).contains(&product.brand.chars().count()), "{product:?}");
-            assert!((0..=MOST_IN_STOCK).contains(&product.stock), "{product:?}");
+            assert!((0..=MAX_STOCK).contains(&product.stock), "{product:?}");
         }
     }
 
     #[test]
-    fn a_thousand_products_hardly_share_a_name() {
+    fn few_of_a_thousand_products_share_a_name() {
         let names: HashSet<_> = products().into_iter().take(1_000).map(|product| product.name).collect();
         assert!(names.len() > 950, "{} names", names.len());
     }
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_products() {
+    fn the_same_seed_makes_the_same_products() {
         assert_eq!(products(), products());
     }
 

@@ -1,5 +1,4 @@
-//! The users and products that follow from a seed: the database is seeded with them, and a producer without Redis draws
-//! from them.
+//! The random users and products of a seed. `orderdb seed` inserts them, and a producer without Redis draws from them.
 
 use chrono::NaiveDate;
 use rand::{SeedableRng, rngs::StdRng};
@@ -10,17 +9,17 @@ use super::{
     users::{Locale, synthetic_user},
 };
 
-/// Users of a catalog when no other number is asked for.
+/// Default number of users.
 pub const DEFAULT_USERS: u64 = 10_000;
-/// Products of a catalog when no other number is asked for.
+/// Default number of products.
 pub const DEFAULT_PRODUCTS: u64 = 2_000;
-/// The seed of a catalog when no other is asked for.
+/// Default seed.
 pub const DEFAULT_SEED: u64 = 42;
 
-/// No user joins after this day, so that a seed gives the same rows whenever it is used.
+/// Latest `join_date` of a user. Fixed, so that the same seed makes the same users on any day.
 const LAST_JOIN_DATE: NaiveDate = NaiveDate::from_ymd_opt(2026, 1, 1).expect("a day of the calendar");
 
-/// Users 1, 2, 3, … of a seed, without end.
+/// Users 1, 2, 3, … of a seed; never ends.
 pub struct SyntheticUsers {
     random: StdRng,
     locale: Locale,
@@ -43,7 +42,7 @@ impl Iterator for SyntheticUsers {
     }
 }
 
-/// Products 1, 2, 3, … of a seed, without end. They do not depend on the number of users.
+/// Products 1, 2, 3, … of a seed; never ends. They do not depend on the number of users.
 pub struct SyntheticProducts {
     random: StdRng,
     number: u64,
@@ -70,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_gives_the_same_catalog_however_much_of_it_is_taken() {
+    fn a_seed_makes_the_same_catalog_regardless_of_its_length() {
         let users = |count| SyntheticUsers::new(7, Locale::KoKr).take(count).collect::<Vec<_>>();
         assert_eq!(users(100)[..50], users(50));
         let products = |count| SyntheticProducts::new(7).take(count).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! Synthetic users: Koreans by age and region, with names of the [`Locale`] that is asked for.
+//! Synthetic users: ages and regions of South Korea, names of a [`Locale`].
 
 use chrono::{Datelike, Days, Months, NaiveDate};
 use clap::ValueEnum;
@@ -12,15 +12,16 @@ use super::{
     weighted::pick,
 };
 
-/// The youngest who may sign up, in years: under 14, Korean law wants a parent's consent (Personal Information Protection Act,
-/// article 22-2).
-const YOUNGEST: u32 = 14;
-/// Nobody has a birthday beyond this, in years.
-const OLDEST: i32 = 110;
-/// How long ago the first users signed up, in years.
-const SHOP_AGE: u32 = 10;
+/// Lowest age at which a user signs up, in years. Below 14, Korean law requires a parent's consent (Personal
+/// Information Protection Act, article 22-2).
+const MIN_AGE: u32 = 14;
+/// Highest age that a birthday in [`change_user`] leads to, in years.
+const MAX_AGE: i32 = 110;
+/// How long ago the first user signed up, in years.
+const SHOP_AGE_YEARS: u32 = 10;
 
-/// Whose names the users have. All but the Korean ones come from `fake`, which doesn't tell them apart by gender or age.
+/// Language of the users' names. All but the Korean ones come from the crate `fake`, and do not depend on gender and
+/// age.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Locale {
     /// Korean
@@ -56,16 +57,17 @@ pub enum Locale {
     ZhTw,
 }
 
-/// User `number`: id `U00000001` and so on, everything else drawn from `random`, the same from the same state.
+/// User `number`. Its id is `U00000001` for number 1; all else is drawn from `random`, and the same for the same state
+/// of it.
 ///
-/// Age (14 to 89 years) and region follow the population of South Korea whatever the `locale`. The user signed up within the
-/// ten years up to `today`, at the age of 14 or later.
+/// Age (14 to 89 years) and region follow the population of South Korea, in every `locale`. The user signed up in the
+/// ten years up to `today`, at the age of 14 or older.
 pub fn synthetic_user(random: &mut impl Rng, number: u64, locale: Locale, today: NaiveDate) -> User {
     let gender = pick(random, &Gender::BOTH);
     let band = AGE.draw(random).clone();
     let age = random.random_range(band);
     let region = *REGION.draw(random);
-    let last_birthday = back(today, 0, random.random_range(0..365));
+    let last_birthday = date_before(today, 0, random.random_range(0..365));
     let join_date = join_date(random, age, last_birthday, today);
     let name = match locale {
         Locale::KoKr => korean_name(random, gender, age, last_birthday),
@@ -100,9 +102,9 @@ pub fn user_id(number: u64) -> String {
     format!("U{number:08}")
 }
 
-/// `user` a while later: half of them have moved, half had a birthday.
+/// `user` after a birthday or a move to another region, each with a probability of one half.
 pub fn change_user(random: &mut impl Rng, mut user: User) -> User {
-    if random.random() && user.age < OLDEST {
+    if random.random() && user.age < MAX_AGE {
         user.age += 1;
         user.age_group = age_group(user.age);
     } else {
@@ -111,24 +113,24 @@ pub fn change_user(random: &mut impl Rng, mut user: User) -> User {
     user
 }
 
-/// Surname and given name without a space between them, as Koreans write them.
+/// Surname and given name without a space between them, as usual in Korean.
 fn korean_name(random: &mut impl Rng, gender: Gender, age: u32, last_birthday: NaiveDate) -> String {
-    let born = back(last_birthday, age, 0);
+    let born = date_before(last_birthday, age, 0);
     let surname = SURNAME.draw(random);
-    let given = pick(random, names::given(gender, born.year()));
-    format!("{surname}{given}")
+    let given_name = pick(random, names::given_names(gender, born.year()));
+    format!("{surname}{given_name}")
 }
 
-/// Any day from that on which the shop opened or the user turned [`YOUNGEST`], whichever is later, to `today`.
+/// A day up to `today`, since the shop opened and the user was [`MIN_AGE`] years old.
 fn join_date(random: &mut impl Rng, age: u32, last_birthday: NaiveDate, today: NaiveDate) -> NaiveDate {
-    let old_enough = back(last_birthday, age.saturating_sub(YOUNGEST), 0);
-    let earliest = old_enough.max(back(today, SHOP_AGE, 0));
+    let old_enough = date_before(last_birthday, age.saturating_sub(MIN_AGE), 0);
+    let earliest = old_enough.max(date_before(today, SHOP_AGE_YEARS, 0));
     let days_ago = random.random_range(0..=(today - earliest).num_days().unsigned_abs());
-    back(today, 0, days_ago)
+    date_before(today, 0, days_ago)
 }
 
-/// `years` and `days` before `date`, or the first date there is.
-fn back(date: NaiveDate, years: u32, days: u64) -> NaiveDate {
+/// The date `years` and `days` before `date`, or the first date of the calendar.
+fn date_before(date: NaiveDate, years: u32, days: u64) -> NaiveDate {
     date.checked_sub_months(Months::new(12 * years))
         .and_then(|date| date.checked_sub_days(Days::new(days)))
         .unwrap_or(NaiveDate::MIN)
@@ -208,24 +210,24 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_the_generation_and_the_gender() {
+    fn names_fit_the_year_of_birth_and_the_gender() {
         for user in koreans() {
             let given: String = user.name.chars().skip(1).collect();
             let gender = if user.gender == "F" { Gender::Woman } else { Gender::Man };
-            // Without the birthday, which is not in the row, the year of birth is one of two.
-            let generations = [2025, 2026].map(|year| names::given(gender, year - user.age));
+            // The row has no birthday, so the year of birth is one of two.
+            let generations = [2025, 2026].map(|year| names::given_names(gender, year - user.age));
             assert!(generations.iter().any(|names| names.contains(&given.as_str())), "{user:?}");
         }
     }
 
     #[test]
-    fn nobody_signed_up_as_a_child_or_before_the_shop_or_tomorrow() {
+    fn no_user_signed_up_as_a_child_or_before_the_shop_opened_or_after_today() {
         let mut days = HashSet::new();
         for user in koreans() {
             days.insert(user.join_date);
-            assert!(user.join_date <= today() && user.join_date >= years_before(SHOP_AGE), "{user:?}");
-            // The oldest that somebody of this age can be is a day short of a year older.
-            let turned_14 = years_before(user.age.cast_unsigned() + 1 - YOUNGEST);
+            assert!(user.join_date <= today() && user.join_date >= years_before(SHOP_AGE_YEARS), "{user:?}");
+            // The exact age is below `age` + 1 years.
+            let turned_14 = years_before(user.age.cast_unsigned() + 1 - MIN_AGE);
             assert!(user.join_date > turned_14, "{user:?}");
         }
         assert!(days.len() > 3_000, "{} days", days.len());
@@ -243,13 +245,13 @@ mod tests {
                 assert!((1..=50).contains(&user.region.chars().count()), "{user:?}");
             }
             let names: HashSet<_> = users.iter().map(|user| &user.name).collect();
-            // The Turkish tables of `fake` compose some four hundred names, the others thousands.
+            // The Turkish tables of `fake` make about 400 names, the others thousands.
             assert!(names.len() > 300, "{locale:?}: {} names", names.len());
         }
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_users() {
+    fn the_same_seed_makes_the_same_users() {
         for locale in Locale::value_variants() {
             assert_eq!(some_users(100, *locale), some_users(100, *locale));
         }
@@ -264,14 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn locales_are_named_as_languages_are() {
+    fn locales_have_the_names_of_language_tags() {
         assert_eq!(Locale::from_str("ko-kr", false), Ok(Locale::default()));
         assert_eq!(Locale::from_str("ja-jp", false), Ok(Locale::JaJp));
         assert_eq!(Locale::from_str("en-us", false), Ok(Locale::EnUs));
     }
 
     #[test]
-    fn the_first_date_of_the_calendar_and_a_leap_day_are_days_as_any() {
+    fn a_user_may_be_made_on_a_leap_day_and_on_the_first_and_last_date() {
         let mut random = StdRng::seed_from_u64(7);
         for today in [NaiveDate::MIN, NaiveDate::from_ymd_opt(2024, 2, 29).unwrap(), NaiveDate::MAX] {
             for number in 0..1_000 {

@@ -1,36 +1,39 @@
-//! Random choice from a table: by weight, or uniform.
+//! Random choice of a row from a table, weighted or uniform.
 
 use rand::{
     Rng, RngExt,
     distr::{Distribution, weighted::WeightedIndex},
 };
 
-/// A table whose rows are drawn in proportion to the number in front of them.
+/// A table whose rows are chosen in proportion to their weights.
 pub struct Weighted<T: 'static> {
     rows: &'static [(u32, T)],
     index: WeightedIndex<u32>,
 }
 
 impl<T> Weighted<T> {
-    /// Only for the tables of this crate, so a table that cannot be drawn from (empty, or nothing but zeros) is a mistake
-    /// in the source and panics at the first draw, in every test that touches it.
+    /// A table of (weight, row).
+    ///
+    /// # Panics
+    /// When there is no weight above 0. All tables are constants of this crate, so that would be an error in the
+    /// source.
     pub fn new(rows: &'static [(u32, T)]) -> Self {
-        let index = WeightedIndex::new(rows.iter().map(|(share, _)| *share)).expect("a table has shares above zero");
+        let index = WeightedIndex::new(rows.iter().map(|(weight, _)| *weight)).expect("a table has weights above 0");
         Self { rows, index }
     }
 
-    /// One of the rows.
+    /// Chooses a row.
     pub fn draw(&self, random: &mut impl Rng) -> &'static T {
         &self.rows[self.index.sample(random)].1
     }
 }
 
-/// One of `rows`, each as likely as the next. `rows` must not be empty.
+/// Chooses one of `rows`, all with the same probability. `rows` must not be empty.
 pub fn pick<T: Copy>(random: &mut impl Rng, rows: &[T]) -> T {
     rows[random.random_range(0..rows.len())]
 }
 
-/// Fails unless `count` of `draws` is what a row with this `share` (0 to 1) gets, give or take five standard deviations.
+/// Fails unless `count` of `draws` is within five standard deviations of what a row with this `share` (0 to 1) gets.
 #[cfg(test)]
 pub fn assert_share(what: &str, count: usize, draws: usize, share: f64) {
     let expected = draws as f64 * share;
@@ -48,8 +51,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_without_a_share_is_never_drawn() {
-        let table = Weighted::new(&[(1, "often"), (0, "never"), (2, "oftener")]);
+    fn a_row_of_weight_0_is_never_drawn() {
+        let table = Weighted::new(&[(1, "often"), (0, "never"), (2, "more often")]);
         let mut random = StdRng::seed_from_u64(1);
         assert!((0..1_000).all(|_| *table.draw(&mut random) != "never"));
     }
