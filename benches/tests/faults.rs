@@ -12,7 +12,7 @@ use std::{
 };
 
 use benches::programs::{Program, command};
-use orderdb::audit::log::sequences;
+use orderdb::audit::topic::read_sequences;
 use scenario::Scenario;
 use shared::{
     cache,
@@ -156,7 +156,7 @@ mod short {
         let ledger = RunsDirectory { runs_dir: bed.runs() }.read(&run.run_id).unwrap().remove(0);
         let (kafka, topic, tag, from) =
             (bed.kafka.clone(), bed.topic.topic.clone(), ledger.run.tag, ledger.run.started_at);
-        let in_topic = tokio::task::spawn_blocking(move || sequences(&kafka, &topic, &[tag], from).unwrap());
+        let in_topic = tokio::task::spawn_blocking(move || read_sequences(&kafka, &topic, &[tag], from).unwrap());
         let in_topic = in_topic.await.unwrap().sequences;
         assert!(ledger.journal.acknowledged.is_subset(&in_topic), "{run:?}");
         assert!(ledger.journal.failed.is_disjoint(&in_topic), "an order in the topic was said to be surely not there");

@@ -43,7 +43,8 @@ async fn a_run_has_exactly_the_orders_that_were_asked_for_at_the_rate_that_was_a
         assert_eq!(ledger.journal.acknowledged, (0..600).collect());
         assert_eq!(ledger.summary.unwrap().counts, summary.counts);
         let (kafka, topic) = (bed.kafka.clone(), bed.topic.topic.clone());
-        let scanning = move || orderdb::audit::log::sequences(&kafka, &topic, &[run.tag], run.started_at).unwrap();
+        let scanning =
+            move || orderdb::audit::topic::read_sequences(&kafka, &topic, &[run.tag], run.started_at).unwrap();
         let in_topic = tokio::task::spawn_blocking(scanning).await.unwrap();
         assert_eq!((in_topic.sequences.len(), in_topic.repeats), (600, 0));
     }

@@ -1,4 +1,4 @@
-//! Which of a run's orders the table has.
+//! Reads which orders of a run are in the table.
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -7,12 +7,13 @@ use roaring::RoaringTreemap;
 use shared::order_id::{OrderId, RunTag};
 use tokio_postgres::Client;
 
-/// The sequences of the run's orders that are stored: the ids due in its time are one range of the primary key, and those
-/// with one of the run's tags are its own. Streams the ids, so that memory stays flat.
+/// Reads the sequences of the run's orders from the table. An order id begins with its due time, so the run's time is
+/// one range of the primary key; within it, `tags` select the orders of the run. Streams the ids, so that memory stays
+/// bounded.
 ///
 /// # Errors
 /// When the table can't be read.
-pub async fn stored_sequences(
+pub async fn read_sequences(
     client: &Client,
     tags: &[RunTag],
     from: DateTime<Utc>,
@@ -23,10 +24,10 @@ pub async fn stored_sequences(
     let rows = client
         .query_raw(query, [range.start(), range.end()])
         .await
-        .context("the orders can't be read: is the schema there (orderdb migrate up)?")?;
+        .context("table orders can't be read: run `orderdb migrate up` if it does not exist")?;
     pin_mut!(rows);
     let mut stored = RoaringTreemap::new();
-    while let Some(row) = rows.try_next().await.context("reading the orders broke off")? {
+    while let Some(row) = rows.try_next().await.context("table orders could not be read to its end")? {
         if let Ok(id) = row.get::<_, &str>(0).parse::<OrderId>()
             && tags.contains(&id.tag())
         {
