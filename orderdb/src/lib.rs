@@ -1,5 +1,5 @@
-//! The database's own tool: [`migrate`] makes the schema, [`seed`] fills it with users and products, and [`audit`] holds a
-//! producer run against what arrived in Kafka and in the table.
+//! The tool for the database: [`migrate`] creates its schema, [`seed`] fills it with users and products, and [`audit`]
+//! compares a producer run with what arrived in Kafka and in the table. The command line is in [`settings`].
 
 pub mod audit;
 pub mod migrate;

@@ -1,11 +1,11 @@
-//! Makes, fills and audits the orderflow database.
+//! Migrates, seeds and audits the orderflow database.
 
 use std::process::ExitCode;
 
 use orderdb::{
     audit::audit,
     migrate::migrate,
-    seed::{live::grow, seed},
+    seed::{live::run_live, seed},
     settings::{Action, Command},
 };
 use shared::{
@@ -24,7 +24,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::Seed(settings) => {
             seed(&settings, &database).await?;
             if settings.live.live {
-                grow(&settings, &database, shutdown::on_signal()?).await?;
+                run_live(&settings, &database, shutdown::on_signal()?).await?;
             }
             Ok(Outcome::Valid)
         }

@@ -1,7 +1,6 @@
-//! The schema's versions: apply, take back, look.
+//! Applies and reverts the schema's migrations, and lists them.
 
 use anyhow::{Context, anyhow, ensure};
-use comfy_table::Table;
 use diesel::{
     QueryableByName,
     migration::{Migration, MigrationSource},
@@ -14,13 +13,14 @@ use shared::{
     confirm::YesDestroy,
     database::{DatabaseSettings, connect_diesel, migrations::MIGRATIONS},
     program::Outcome,
+    report::table,
 };
 
 use crate::settings::MigrateAction;
 
 type Harness = AsyncMigrationHarness<AsyncPgConnection>;
 
-/// Does what was asked for.
+/// Runs `action`.
 ///
 /// # Errors
 /// When the database can't be reached or a migration fails; each migration is one transaction.
@@ -33,7 +33,7 @@ pub async fn migrate(action: MigrateAction, database: &DatabaseSettings) -> anyh
     }
 }
 
-/// Diesel's migrations block, so they run where they hold nobody else up.
+/// Diesel's migrations block the thread, so they run on one that may block.
 async fn blocking(
     connection: AsyncPgConnection,
     work: impl FnOnce(&mut Harness) -> anyhow::Result<Outcome> + Send + 'static,
@@ -44,7 +44,7 @@ async fn blocking(
 /// Applies every migration that is missing.
 ///
 /// # Errors
-/// When one fails.
+/// When a migration fails.
 pub async fn up(connection: AsyncPgConnection) -> anyhow::Result<Outcome> {
     let apply = |harness: &mut Harness| {
         let applied =
@@ -61,14 +61,14 @@ pub async fn up(connection: AsyncPgConnection) -> anyhow::Result<Outcome> {
 #[derive(QueryableByName)]
 struct Tables {
     #[diesel(sql_type = Bool)]
-    there: bool,
-    /// Only the first migration is applied: taking it back drops every row.
+    exist: bool,
+    /// Only the first migration is applied. Reverting it drops every table.
     #[diesel(sql_type = Bool)]
-    last: bool,
+    only_first: bool,
 }
 
 #[derive(QueryableByName)]
-struct Rows {
+struct RowCounts {
     #[diesel(sql_type = BigInt)]
     users: i64,
     #[diesel(sql_type = BigInt)]
@@ -82,15 +82,16 @@ async fn down(
     database: &DatabaseSettings,
     yes: &YesDestroy,
 ) -> anyhow::Result<Outcome> {
-    let query = "SELECT to_regclass('users') IS NOT NULL AS there, to_regclass('cache_rounds') IS NULL AS last";
+    let query = "SELECT to_regclass('users') IS NOT NULL AS exist, to_regclass('cache_rounds') IS NULL AS only_first";
     let tables: Tables = diesel::sql_query(query).get_result(&mut connection).await?;
-    ensure!(tables.there, "nothing to take back: database {database} does not have our tables");
-    if tables.last {
-        let query = "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM products) AS products, (SELECT count(*) FROM orders) AS orders";
-        let rows: Rows =
+    ensure!(tables.exist, "nothing to revert: database {database} has no orderflow tables");
+    if tables.only_first {
+        let query = "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM products) AS products, \
+                     (SELECT count(*) FROM orders) AS orders";
+        let rows: RowCounts =
             diesel::sql_query(query).get_result(&mut connection).await.context("the tables can't be read")?;
         if rows.users + rows.products + rows.orders > 0 {
-            let Rows { users, products, orders } = rows;
+            let RowCounts { users, products, orders } = rows;
             yes.confirm(
                 database,
                 &format!("This drops the tables with {users} users, {products} products and {orders} orders"),
@@ -99,25 +100,25 @@ async fn down(
     }
     let revert = |harness: &mut Harness| {
         let reverted = harness.revert_last_migration(MIGRATIONS);
-        println!("took back {}", reverted.map_err(|error| anyhow!("the migration can't be taken back: {error}"))?);
+        println!("reverted {}", reverted.map_err(|error| anyhow!("the migration can't be reverted: {error}"))?);
         Ok(Outcome::Valid)
     };
     blocking(connection, revert).await
 }
 
 fn status(harness: &mut Harness) -> anyhow::Result<Outcome> {
-    let pending =
-        harness.pending_migrations(MIGRATIONS).map_err(|error| anyhow!("the migrations can't be compared: {error}"))?;
+    let pending = harness
+        .pending_migrations(MIGRATIONS)
+        .map_err(|error| anyhow!("the applied migrations can't be read: {error}"))?;
     let missing: Vec<String> = pending.iter().map(|migration| migration.name().to_string()).collect();
     let all: Vec<Box<dyn Migration<Pg>>> =
-        MIGRATIONS.migrations().map_err(|error| anyhow!("the migrations can't be read: {error}"))?;
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED).set_header(["migration", "state"]);
+        MIGRATIONS.migrations().map_err(|error| anyhow!("the embedded migrations can't be read: {error}"))?;
+    let mut states = table(["migration", "state"]);
     for migration in &all {
         let name = migration.name().to_string();
         let state = if missing.contains(&name) { "missing" } else { "applied" };
-        table.add_row([name.as_str(), state]);
+        states.add_row([name.as_str(), state]);
     }
-    println!("{table}");
+    println!("{states}");
     Ok(if missing.is_empty() { Outcome::Valid } else { Outcome::Invalid })
 }

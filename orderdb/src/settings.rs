@@ -1,8 +1,8 @@
-//! What `orderdb` is told.
+//! The command line of `orderdb`.
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 use shared::{
     catalog::{DEFAULT_PRODUCTS, DEFAULT_SEED, DEFAULT_USERS, Locale},
     confirm::YesDestroy,
@@ -12,97 +12,103 @@ use shared::{
     program::{OutputFormat, positive_duration},
 };
 
-/// Makes, fills and audits the orderflow database.
+/// Most users or products of a synthetic catalog.
+const MAX_ROWS: u64 = 100_000_000;
+/// Most users or products that a live seed adds per minute.
+const MAX_ROWS_PER_MINUTE: i64 = 600_000;
+
+/// Migrates, seeds and audits the orderflow database.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Command {
-    /// What to do.
     #[command(subcommand)]
     pub action: Action,
-    /// The database to do it with.
     #[command(flatten)]
     pub database: DatabaseArgs,
 }
 
-/// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Make, remove or look at the schema.
+    /// Apply, revert or list the schema's migrations.
     #[command(subcommand)]
     Migrate(MigrateAction),
-    /// Fill the tables with users and products; rows that are there already stay as they are.
+    /// Fill the tables with users and products; existing rows stay unchanged.
     Seed(SeedSettings),
-    /// Hold a producer run against the topic and the table: is everything that was acknowledged there, and nothing else?
+    /// Compare a producer run with the topic and the table. Exits with 3 when an order is missing, or when one is
+    /// stored that must not be.
     Audit(Box<AuditSettings>),
 }
 
-/// What to do with the schema.
 #[derive(Debug, Subcommand)]
 pub enum MigrateAction {
     /// Apply every migration that is missing.
     Up,
-    /// Take the last migration back; the first one drops all tables.
+    /// Revert the last migration. Reverting the first one drops all tables.
     Down(YesDestroy),
     /// List the migrations and whether each is applied. Exits with 3 when one is missing.
     Status,
 }
 
-/// How many rows, and which.
 #[derive(Debug, Args)]
 pub struct SeedSettings {
-    /// Users.
-    #[arg(long, default_value_t = DEFAULT_USERS, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
+    /// Number of users.
+    #[arg(long, default_value_t = DEFAULT_USERS, value_parser = value_parser!(u64).range(..=MAX_ROWS))]
     pub users: u64,
-    /// Products.
-    #[arg(long, default_value_t = DEFAULT_PRODUCTS, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
+    /// Number of products.
+    #[arg(long, default_value_t = DEFAULT_PRODUCTS, value_parser = value_parser!(u64).range(..=MAX_ROWS))]
     pub products: u64,
-    /// The same value gives the same rows.
+    /// The seed of the random rows: the same value makes the same rows.
     #[arg(long, default_value_t = DEFAULT_SEED)]
     pub seed_value: u64,
-    /// The language of people's names.
+    /// Language of the users' names.
     #[arg(long, value_enum, default_value_t)]
     pub locale: Locale,
-    /// Add nothing at the start when both tables have rows.
+    /// Insert nothing when both tables have rows.
     #[arg(long)]
     pub if_empty: bool,
-    /// What goes on after that.
     #[command(flatten)]
     pub live: LiveSettings,
 }
 
-/// How rows go on being added and changed.
 #[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Live")]
 pub struct LiveSettings {
-    /// Then go on adding rows until Ctrl-C, and for each change another: a user moves or has a birthday, a product gets
-    /// another price and stock.
-    #[arg(long, help_heading = "Live")]
+    /// After that, keep adding rows until Ctrl-C, and for each change another: a user moves or has a birthday, a
+    /// product gets another price and stock.
+    #[arg(long)]
     pub live: bool,
-    /// Users that are added a minute.
-    #[arg(long, default_value_t = 600, requires = "live", value_parser = clap::value_parser!(u32).range(..=600_000), help_heading = "Live")]
+    /// Users added per minute.
+    #[arg(
+        long,
+        default_value_t = 600,
+        requires = "live",
+        value_parser = value_parser!(u32).range(..=MAX_ROWS_PER_MINUTE)
+    )]
     pub users_per_minute: u32,
-    /// Products that are added a minute.
-    #[arg(long, default_value_t = 60, requires = "live", value_parser = clap::value_parser!(u32).range(..=600_000), help_heading = "Live")]
+    /// Products added per minute.
+    #[arg(
+        long,
+        default_value_t = 60,
+        requires = "live",
+        value_parser = value_parser!(u32).range(..=MAX_ROWS_PER_MINUTE)
+    )]
     pub products_per_minute: u32,
-    /// End after this long.
-    #[arg(long, requires = "live", value_parser = positive_duration, value_name = "DURATION", help_heading = "Live")]
+    /// Stop after this time.
+    #[arg(long, requires = "live", value_parser = positive_duration, value_name = "DURATION")]
     pub duration: Option<Duration>,
 }
 
-/// Which run, and where its traces are.
 #[derive(Debug, Args)]
 pub struct AuditSettings {
-    /// The run, as the producer named it.
+    /// Id of the run, as the producer printed it.
     pub run_id: RunId,
-    /// Where the producer left the run's ledger.
     #[command(flatten)]
     pub runs: RunsDirectory,
-    /// Merge the consumers' latency logs in this folder into the report.
+    /// Folder with the consumers' latency logs; adds latencies to the report.
     #[arg(long, value_name = "FOLDER")]
     pub stats_dir: Option<PathBuf>,
-    /// The cluster that the run wrote to.
     #[command(flatten)]
     pub kafka: KafkaSettings,
-    /// The topic that the consumers read.
     #[command(flatten)]
     pub topic: TopicSettings,
     /// What to print.

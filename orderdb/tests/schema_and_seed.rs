@@ -1,11 +1,11 @@
-//! The schema up and down, and rows that are the same for the same seed value.
+//! Migrations up and down, and what a seed inserts and changes.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::process::{Command, Stdio};
 
 use orderdb::{
     migrate::migrate,
-    seed::{live::grow, seed},
+    seed::{live::run_live, seed},
     settings::{LiveSettings, MigrateAction, SeedSettings},
 };
 use shared::program::Outcome;
@@ -27,50 +27,51 @@ fn seed_settings(seed_value: u64) -> SeedSettings {
     }
 }
 
-/// As a script does it; what it says when it refuses.
-fn down(bed: &Testbed, yes_destroy: Option<&str>) -> Result<(), String> {
+/// Reverts the last migration without a terminal. Returns stderr when that is refused.
+fn revert(bed: &Testbed, yes_destroy: Option<&str>) -> Result<(), String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orderdb"));
     command.args(["migrate", "down"]).envs(bed.environment()).stdin(Stdio::null());
     if let Some(name) = yes_destroy {
         command.args(["--yes-destroy", name]);
     }
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() { Ok(()) } else { Err(said) }
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(()) } else { Err(stderr) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_schema_goes_up_and_down_and_rows_are_dropped_only_by_name() {
+async fn migrations_go_up_and_down_and_rows_are_dropped_only_after_confirmation() {
     let bed = Testbed::new("up_and_down").await;
     let name = bed.database.database();
     assert_eq!(migrate(MigrateAction::Status, &bed.database).await.unwrap(), Outcome::Valid);
-    // The last migration made nothing that can't be made again, the first one all that there is.
-    down(&bed, None).unwrap();
-    for (wrong, says) in [
+    // The last migration only created a table of the cache-worker, the first one created all tables with rows.
+    revert(&bed, None).unwrap();
+    for (yes_destroy, expected) in [
         (None, format!("{USERS} users")),
         (None, format!("--yes-destroy {name}")),
         (Some("other"), "not other".to_owned()),
     ] {
-        let error = down(&bed, wrong).unwrap_err();
-        assert!(error.contains(&says), "{error}");
+        let error = revert(&bed, yes_destroy).unwrap_err();
+        assert!(error.contains(&expected), "{error}");
     }
-    down(&bed, Some(name)).unwrap();
+    revert(&bed, Some(name)).unwrap();
     assert_eq!(migrate(MigrateAction::Status, &bed.database).await.unwrap(), Outcome::Invalid);
     let error = seed(&seed_settings(1), &bed.database).await.unwrap_err().to_string();
     assert!(error.contains("orderdb migrate up"), "{error}");
     for _ in 0..2 {
         assert_eq!(migrate(MigrateAction::Up, &bed.database).await.unwrap(), Outcome::Valid);
     }
-    // Empty tables go without a word.
+    // Empty tables are dropped without confirmation.
     for _ in 0..2 {
-        down(&bed, None).unwrap();
+        revert(&bed, None).unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_seed_value_gives_the_same_rows_and_another_gives_others() {
+async fn the_same_seed_value_makes_the_same_rows_and_another_makes_others() {
     let bed = Testbed::new("same_seed").await;
-    let all = "SELECT md5(string_agg(u::text, '' ORDER BY user_id)) FROM (SELECT user_id, name, gender, age, age_group, region, join_date FROM users) u";
+    let all = "SELECT md5(string_agg(u::text, '' ORDER BY user_id)) \
+               FROM (SELECT user_id, name, gender, age, age_group, region, join_date FROM users) u";
     let mut seen = Vec::new();
     for seed_value in [1, 1, 2] {
         bed.sql().await.batch_execute("TRUNCATE users, products, orders").await.unwrap();
@@ -82,7 +83,7 @@ async fn the_same_seed_value_gives_the_same_rows_and_another_gives_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seeding_again_leaves_the_rows_that_are_there() {
+async fn seeding_again_leaves_existing_rows_unchanged() {
     let bed = Testbed::new("seeded_again").await;
     bed.sql().await.batch_execute("UPDATE users SET region = 'moved' WHERE user_id = 'U00000001'").await.unwrap();
     seed(&seed_settings(7), &bed.database).await.unwrap();
@@ -94,14 +95,16 @@ async fn seeding_again_leaves_the_rows_that_are_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_seeded_row_lacks_a_region_gender_age_group_or_category() {
     let bed = Testbed::new("nothing_lacking").await;
-    let lacking = "SELECT (SELECT count(*) FROM users WHERE '' IN (name, gender, age_group, region) OR '미상' IN (name, age_group, region)) \
-                   + (SELECT count(*) FROM products WHERE '' IN (name, category, brand) OR '미상' IN (name, category, brand))";
+    let lacking = "SELECT (SELECT count(*) FROM users WHERE '' IN (name, gender, age_group, region) \
+                           OR '미상' IN (name, age_group, region)) \
+                   + (SELECT count(*) FROM products WHERE '' IN (name, category, brand) \
+                      OR '미상' IN (name, category, brand))";
     assert_eq!(text(&bed, &format!("SELECT ({lacking})::text")).await, "0");
     assert_eq!(text(&bed, "SELECT count(DISTINCT region)::text FROM users").await, "17");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_seed_adds_and_changes_at_its_pace() {
+async fn a_live_seed_adds_and_changes_rows_at_its_rate() {
     let bed = Testbed::new("live_seed").await;
     let all = "SELECT u, p FROM (SELECT array_agg(user_id || region || age ORDER BY user_id) u FROM users) u, \
                (SELECT array_agg(product_id || price || stock ORDER BY product_id) p FROM products) p";
@@ -117,13 +120,14 @@ async fn a_live_seed_adds_and_changes_at_its_pace() {
         duration: Some(std::time::Duration::from_secs(2)),
     };
     let settings = SeedSettings { users: 0, products: 0, live, ..seed_settings(1) };
-    grow(&settings, &bed.database, CancellationToken::new()).await.unwrap();
+    run_live(&settings, &bed.database, CancellationToken::new()).await.unwrap();
     let after = rows().await;
     assert_eq!((after.0.len(), after.1.len()), (before.0.len() + 100, before.1.len() + 10));
     let changed = |before: &[String], after: &[String]| before.iter().zip(after).filter(|(b, a)| b != a).count();
-    // A hundred were picked, some of them twice; one in seventeen moves to where it lives.
+    // 100 users are chosen, some of them twice; some move to the region that they live in.
     let (users, products) = (changed(&before.0, &after.0), changed(&before.1, &after.1));
     assert!((60..=100).contains(&users) && (5..=10).contains(&products), "{users} users and {products} products");
-    let wrong = "SELECT count(*) FILTER (WHERE age_group <> CASE WHEN age < 10 THEN age_group ELSE age / 10 * 10 || '대' END)::text FROM users";
+    let wrong = "SELECT count(*) FILTER (WHERE age_group <> CASE WHEN age < 10 THEN age_group \
+                 ELSE age / 10 * 10 || '대' END)::text FROM users";
     assert_eq!(text(&bed, wrong).await, "0");
 }
