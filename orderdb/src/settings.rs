@@ -1,8 +1,12 @@
 //! The command line of `orderdb`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{OsStringValueParser, TypedValueParser},
+    value_parser,
+};
 use shared::{
     catalog::{DEFAULT_PRODUCTS, DEFAULT_SEED, DEFAULT_USERS, Locale},
     confirm::YesDestroy,
@@ -34,8 +38,8 @@ pub enum Action {
     Migrate(MigrateAction),
     /// Fill the tables with users and products; existing rows stay unchanged.
     Seed(SeedSettings),
-    /// Compare a producer run with the topic and the table. Exits with 3 when an order is missing, or when one is
-    /// stored that must not be.
+    /// Compare a producer run with the topic and the table. Exits with 3 when an order is missing, or when the table
+    /// has one that it must not have.
     Audit(Box<AuditSettings>),
 }
 
@@ -51,30 +55,61 @@ pub enum MigrateAction {
 
 #[derive(Debug, Args)]
 pub struct SeedSettings {
-    /// Number of users.
+    /// Number of synthetic users.
     #[arg(long, default_value_t = DEFAULT_USERS, value_parser = value_parser!(u64).range(..=MAX_ROWS))]
     pub users: u64,
-    /// Number of products.
+    /// Number of synthetic products.
     #[arg(long, default_value_t = DEFAULT_PRODUCTS, value_parser = value_parser!(u64).range(..=MAX_ROWS))]
     pub products: u64,
-    /// The seed of the random rows: the same value makes the same rows.
+    /// The seed of the synthetic rows: the same value makes the same rows.
     #[arg(long, default_value_t = DEFAULT_SEED)]
     pub seed_value: u64,
-    /// Language of the users' names.
+    /// Language of the synthetic users' names.
     #[arg(long, value_enum, default_value_t)]
     pub locale: Locale,
-    /// Insert nothing when both tables have rows.
+    /// Insert the users and products of FILE instead of synthetic ones, all of them or none; `-` reads standard input.
+    /// FILE has one JSON object per line, as `producer catalog --output jsonl` prints them.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_parser = OsStringValueParser::new().map(CatalogFile::from),
+        conflicts_with_all = ["users", "products", "seed_value", "locale", "live"]
+    )]
+    pub catalog: Option<CatalogFile>,
+    /// Insert nothing at the start when both tables have rows.
     #[arg(long)]
     pub if_empty: bool,
     #[command(flatten)]
     pub live: LiveSettings,
 }
 
+/// Where the rows of `--catalog` come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CatalogFile {
+    StandardInput,
+    Path(PathBuf),
+}
+
+impl From<OsString> for CatalogFile {
+    fn from(file: OsString) -> Self {
+        if file == "-" { Self::StandardInput } else { Self::Path(file.into()) }
+    }
+}
+
+impl fmt::Display for CatalogFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StandardInput => f.write_str("standard input"),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
+}
+
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Live")]
 pub struct LiveSettings {
-    /// After that, keep adding rows until Ctrl-C, and for each change another: a user moves or has a birthday, a
-    /// product gets another price and stock.
+    /// After the inserts, keep adding rows until Ctrl-C. For each added row, change another one: a user moves or has a
+    /// birthday, a product gets another price and stock.
     #[arg(long)]
     pub live: bool,
     /// Users added per minute.
@@ -114,4 +149,45 @@ pub struct AuditSettings {
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    fn seed(arguments: &[&str]) -> Result<SeedSettings, clap::Error> {
+        let command = Command::try_parse_from(["orderdb", "seed"].iter().chain(arguments))?;
+        let Action::Seed(settings) = command.action else { panic!("another action: {command:?}") };
+        Ok(settings)
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Command::command().debug_assert();
+    }
+
+    #[test]
+    fn a_catalog_comes_from_a_file_or_from_standard_input() {
+        assert_eq!(seed(&[]).unwrap().catalog, None);
+        assert_eq!(seed(&["--catalog", "-"]).unwrap().catalog, Some(CatalogFile::StandardInput));
+        let catalog = seed(&["--if-empty", "--catalog", "a.jsonl"]).unwrap().catalog;
+        assert_eq!(catalog, Some(CatalogFile::Path("a.jsonl".into())));
+    }
+
+    #[test]
+    fn a_catalog_conflicts_with_the_options_of_the_synthetic_rows() {
+        for options in [
+            &["--users", "10000"][..],
+            &["--products", "1"],
+            &["--seed-value", "7"],
+            &["--locale", "en-us"],
+            &["--live"],
+            &["--live", "--users-per-minute", "60"],
+        ] {
+            let error = seed(&[&["--catalog", "a.jsonl"], options].concat()).unwrap_err();
+            assert_eq!((error.kind(), error.exit_code()), (ErrorKind::ArgumentConflict, 2), "{error}");
+        }
+    }
 }

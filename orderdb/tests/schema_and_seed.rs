@@ -22,6 +22,7 @@ fn seed_settings(seed_value: u64) -> SeedSettings {
         products: 200,
         seed_value,
         locale: Default::default(),
+        catalog: None,
         if_empty: false,
         live: Default::default(),
     }

@@ -54,6 +54,7 @@ async fn template(server: &DatabaseSettings, client: &Client) -> String {
             products: PRODUCTS,
             seed_value: SEED_VALUE,
             locale: Default::default(),
+            catalog: None,
             if_empty: false,
             live: Default::default(),
         };

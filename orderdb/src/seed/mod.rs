@@ -1,12 +1,13 @@
-//! Fills `users` and `products` with the synthetic catalog of a seed value ([`insert`]). [`live`] then adds and changes
-//! rows until it is stopped.
+//! Fills `users` and `products` with the rows of a [`catalog_file`] or with synthetic ones ([`insert`]). [`live`] then
+//! adds and changes rows until it is stopped.
 
+pub mod catalog_file;
 pub mod insert;
 pub mod live;
 
 use anyhow::Context;
 use diesel::{QueryDsl, dsl::exists, select};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use shared::{
     catalog::{SyntheticProducts, SyntheticUsers},
     database::{
@@ -16,31 +17,66 @@ use shared::{
     },
 };
 
-use self::insert::{insert_products, insert_users};
+use self::{
+    catalog_file::{Catalog, read_catalog},
+    insert::{insert_products, insert_users},
+};
 use crate::settings::SeedSettings;
+
+/// New rows.
+struct Inserted {
+    users: usize,
+    products: usize,
+}
 
 /// Fills the tables; a row whose id exists stays unchanged.
 ///
 /// # Errors
-/// When the database can't be reached, lacks the tables, or refuses a row.
+/// When the catalog file is not valid, or the database can't be reached, lacks the tables, or refuses a row.
 pub async fn seed(settings: &SeedSettings, database: &DatabaseSettings) -> anyhow::Result<()> {
+    // Read even when nothing will be inserted, so that a program that writes to our standard input does not fail.
+    let catalog = match settings.catalog.clone() {
+        Some(file) => Some(tokio::task::spawn_blocking(move || read_catalog(&file)).await??),
+        None => None,
+    };
     require_tables(database).await?;
     let mut connection = connect_diesel(database).await?;
     if settings.if_empty && has_users_and_products(&mut connection).await? {
         println!("{database} already has users and products: nothing was inserted");
         return Ok(());
     }
-    let users = SyntheticUsers::new(settings.seed_value, settings.locale).take(settings.users as usize);
-    let new_users = insert_users(&mut connection, users, settings.users).await?;
-    let products = SyntheticProducts::new(settings.seed_value).take(settings.products as usize);
-    let new_products = insert_products(&mut connection, products, settings.products).await?;
+    let inserted = match catalog {
+        Some(catalog) => insert_catalog(catalog, &mut connection).await?,
+        None => insert_synthetic(settings, &mut connection).await?,
+    };
     // Until then, the planner uses the statistics of the empty tables.
     diesel::sql_query("ANALYZE users, products")
         .execute(&mut connection)
         .await
         .context("tables users and products can't be analyzed")?;
-    println!("inserted {new_users} users and {new_products} products into {database}");
+    println!("inserted {} users and {} products into {database}", inserted.users, inserted.products);
     Ok(())
+}
+
+/// Inserts all rows of a file or, when the database refuses one, none.
+async fn insert_catalog(catalog: Catalog, connection: &mut AsyncPgConnection) -> anyhow::Result<Inserted> {
+    let Catalog { users, products } = catalog;
+    let (user_count, product_count) = (users.len() as u64, products.len() as u64);
+    connection
+        .transaction(async |connection| {
+            let users = insert_users(connection, users.into_iter(), user_count).await?;
+            let products = insert_products(connection, products.into_iter(), product_count).await?;
+            anyhow::Ok(Inserted { users, products })
+        })
+        .await
+}
+
+async fn insert_synthetic(settings: &SeedSettings, connection: &mut AsyncPgConnection) -> anyhow::Result<Inserted> {
+    let users = SyntheticUsers::new(settings.seed_value, settings.locale).take(settings.users as usize);
+    let users = insert_users(connection, users, settings.users).await?;
+    let products = SyntheticProducts::new(settings.seed_value).take(settings.products as usize);
+    let products = insert_products(connection, products, settings.products).await?;
+    Ok(Inserted { users, products })
 }
 
 async fn has_users_and_products(connection: &mut AsyncPgConnection) -> anyhow::Result<bool> {

@@ -20,8 +20,8 @@ const BATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two log lines where stderr is no terminal.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Adds rows until `stop`, or for the duration in the settings; for each row that is added, another is changed. While
-/// the database is unreachable it is tried again; the rows that became due meanwhile are added afterwards.
+/// Adds rows until `stop`, or for the duration in the settings. For each row that is added, another is changed. While
+/// the database is unreachable, connecting is retried. Rows that become due during that time are added afterwards.
 ///
 /// # Errors
 /// When the database can't be reached at the start or at the end.
