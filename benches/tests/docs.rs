@@ -1,0 +1,268 @@
+//! The documents match the programs: every variable, default, metric, flag, log message and link in them exists.
+//!
+//! A failed test lists each difference with its file and line. No services are needed.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod documents;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::{Arg, Command, CommandFactory};
+use documents::{Line, code, documents, read, root};
+
+/// Columns of a line at most.
+const WIDTH: usize = 120;
+
+/// Variables that are read outside of clap, and documented with the others.
+const READ_OUTSIDE_OF_CLAP: [&str; 7] = [
+    // shared/src/kafka/security.rs: secrets have no flag.
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_TLS_KEY_PASSWORD",
+    // shared/src/telemetry.rs
+    "RUST_LOG",
+    // deploy/stack
+    "JAVA_HOME",
+    "KAFKA_OPTS",
+    "ORDERFLOW_STATE",
+    "XDG_CACHE_HOME",
+];
+
+/// Scripts whose `--help` names their flags.
+const SCRIPTS: [&str; 4] = ["deploy/run", "deploy/stack", "deploy/test", "deploy/docs-examples"];
+
+/// Programs of others, whose flags are not checked. Those of Kafka's tools (`kafka-…`) are not either.
+const FOREIGN: [&str; 9] = ["cargo", "curl", "date", "docker", "git", "grep", "psql", "redis-cli", "shellcheck"];
+
+fn assert_none(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+fn programs() -> BTreeMap<&'static str, Command> {
+    BTreeMap::from([
+        ("cache-worker", cache_worker::settings::Command::command()),
+        ("consumer", consumer::settings::Command::command()),
+        ("loadtest", benches::settings::Command::command()),
+        ("orderdb", orderdb::settings::Command::command()),
+        ("producer", producer::settings::Command::command()),
+    ])
+}
+
+/// The arguments of a program and of all its subcommands.
+fn arguments(command: &Command) -> Vec<&Arg> {
+    command.get_arguments().chain(command.get_subcommands().flat_map(arguments)).collect()
+}
+
+/// What is documented of a variable, and what clap has.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Variable {
+    flag: String,
+    default: String,
+    programs: BTreeSet<String>,
+}
+
+fn variables_of_clap() -> BTreeMap<String, Variable> {
+    let mut variables: BTreeMap<String, Variable> = BTreeMap::new();
+    for (program, command) in programs() {
+        for argument in arguments(&command) {
+            let Some(name) = argument.get_env() else { continue };
+            let variable = variables.entry(name.to_str().unwrap().to_owned()).or_default();
+            variable.programs.insert(program.to_owned());
+            variable.flag = format!("--{}", argument.get_long().unwrap());
+            let defaults = argument.get_default_values().iter().map(|value| value.to_str().unwrap());
+            variable.default = defaults.collect::<Vec<_>>().join(",");
+        }
+    }
+    variables
+}
+
+/// A table with the columns variable, flag, default and meaning follows a line `Read by: PROGRAM, …`.
+fn documented_variables() -> BTreeMap<String, (Line, Variable)> {
+    let mut variables = BTreeMap::new();
+    let mut programs = BTreeSet::new();
+    for line in read("docs/configuration.md") {
+        if let Some(names) = line.text.strip_prefix("Read by: ") {
+            programs = names.trim_end_matches('.').split(", ").map(str::to_owned).collect();
+        }
+        let Some(cells) = line.cells() else { continue };
+        let code = |cell: usize| cells.get(cell).and_then(|cell| cell.split('`').nth(1)).unwrap_or_default().to_owned();
+        let name = code(0);
+        if name.is_empty() || name.contains(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_') {
+            continue;
+        }
+        let variable = Variable { flag: code(1), default: code(2), programs: programs.clone() };
+        if let Some((before, _)) = variables.insert(name.clone(), (line, variable)) {
+            panic!("{before}: {name} is documented twice");
+        }
+    }
+    variables
+}
+
+#[test]
+fn every_variable_is_documented_with_its_flag_default_and_programs() {
+    let (documented, defined) = (documented_variables(), variables_of_clap());
+    let mut problems = Vec::new();
+    for (name, (line, variable)) in &documented {
+        match defined.get(name) {
+            Some(defined) if defined == variable => {}
+            Some(defined) => problems.push(format!("{line}: {name} is {variable:?}, but clap has {defined:?}")),
+            None if READ_OUTSIDE_OF_CLAP.contains(&name.as_str()) => {}
+            None => problems.push(format!("{line}: no program reads {name}")),
+        }
+    }
+    let names = defined.keys().map(String::as_str).chain(READ_OUTSIDE_OF_CLAP);
+    let missing = names.filter(|name| !documented.contains_key(*name));
+    problems.extend(missing.map(|name| format!("docs/configuration.md: {name} is missing")));
+    assert_none(&problems);
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let mut defined = BTreeSet::new();
+    for (_, text) in code().iter().filter(|(file, _)| file.ends_with("src/metrics.rs")) {
+        let literals = text.split('"').skip(1).step_by(2);
+        defined.extend(literals.filter(|literal| literal.starts_with("orderflow_")).map(str::to_owned));
+    }
+    let (mut documented, mut problems) = (BTreeSet::new(), Vec::new());
+    for line in read("docs/metrics.md") {
+        let names = line.text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let unknown = names.filter(|name| name.starts_with("orderflow_") && !defined.contains(*name));
+        problems.extend(unknown.map(|name| format!("{line}: no program exports {name}")));
+        let cell = line.cells().map(|cells| cells[0].to_owned()).unwrap_or_default();
+        documented.insert(cell.trim_matches('`').to_owned());
+    }
+    let missing = defined.difference(&documented);
+    problems.extend(missing.map(|name| format!("docs/metrics.md: {name} is missing")));
+    assert_none(&problems);
+}
+
+/// The flags in a text, without their values.
+fn flags(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| c.is_whitespace() || "()[]|\"'`".contains(c));
+    let is_flag = |word: &&str| word.strip_prefix("--").is_some_and(|name| name.starts_with(char::is_alphabetic));
+    words.filter(is_flag).map(|word| {
+        let end = word.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(word.len());
+        &word[..end]
+    })
+}
+
+/// The flags of each program and script, by its name.
+fn known_flags() -> BTreeMap<String, BTreeSet<String>> {
+    let mut known = BTreeMap::new();
+    for (program, command) in programs() {
+        let mut flags = BTreeSet::from(["--help", "--version"].map(str::to_owned));
+        for argument in arguments(&command) {
+            let aliases = argument.get_all_aliases().unwrap_or_default();
+            let names = argument.get_long().into_iter().chain(aliases);
+            flags.extend(names.map(|name| format!("--{name}")));
+        }
+        known.insert(program.to_owned(), flags);
+    }
+    for script in SCRIPTS {
+        let help = std::process::Command::new(root().join(script)).arg("--help").output().unwrap();
+        assert!(help.status.success(), "{script} --help fails");
+        let help = String::from_utf8(help.stdout).unwrap();
+        let mut flags: BTreeSet<String> = flags(&help).map(str::to_owned).collect();
+        flags.insert("--help".to_owned());
+        known.insert(script.to_owned(), flags);
+    }
+    known
+}
+
+/// The program that a command runs: one of [`FOREIGN`], or the first one of ours.
+fn program<'a>(command: &'a str, known: &BTreeMap<String, BTreeSet<String>>) -> Option<&'a str> {
+    let words = command.split(|c: char| c.is_whitespace() || "()[]\"'".contains(c));
+    let names = words.map(|word| word.strip_prefix("target/release/").unwrap_or(word));
+    let mut foreign = names.clone().filter(|name| FOREIGN.contains(name) || name.starts_with("kafka-"));
+    foreign.next().or_else(|| names.into_iter().find(|name| known.contains_key(*name)))
+}
+
+#[test]
+fn every_flag_in_an_example_exists() {
+    let known = known_flags();
+    let mut problems = Vec::new();
+    // The program of a command that goes on in the next line.
+    let mut unfinished = None;
+    for line in documents() {
+        for code in line.code() {
+            for command in code.split(['|', '&', ';']) {
+                let program = program(command, &known).map(str::to_owned).or_else(|| unfinished.take());
+                for flag in flags(command) {
+                    let exists = match &program {
+                        Some(program) => known.get(program).is_none_or(|flags| flags.contains(flag)),
+                        None => known.values().any(|flags| flags.contains(flag)),
+                    };
+                    if !exists {
+                        let of = program.as_deref().map_or_else(String::new, |program| format!(" of {program}"));
+                        problems.push(format!("{line}: there is no flag {flag}{of}"));
+                    }
+                }
+                unfinished = program.filter(|_| line.is_code && command.ends_with('\\'));
+            }
+        }
+    }
+    assert_none(&problems);
+}
+
+/// Messages are in the first column of the tables of docs/operations.md whose first column is called `message`; `…` stands
+/// for what differs.
+#[test]
+fn every_message_in_the_operations_page_is_one_of_the_code() {
+    let mut text = String::new();
+    for (_, file) in code() {
+        // A literal that goes on in the next line.
+        let mut parts = file.split("\\\n");
+        text.push_str(parts.next().unwrap_or_default());
+        parts.for_each(|part| text.push_str(part.trim_start()));
+    }
+    let (mut problems, mut in_table, mut messages) = (Vec::new(), false, 0);
+    for line in read("docs/operations.md") {
+        let Some(cells) = line.cells() else {
+            in_table = false;
+            continue;
+        };
+        in_table |= cells[0] == "message";
+        for message in cells[0].split('`').skip(1).step_by(2).filter(|_| in_table) {
+            messages += 1;
+            let parts = message.split('…').map(str::trim).filter(|part| !part.is_empty());
+            let missing = parts.filter(|part| !text.contains(part));
+            problems.extend(missing.map(|part| format!("{line}: no program logs {part:?}")));
+        }
+    }
+    assert!(messages > 0, "docs/operations.md has no table of messages");
+    assert_none(&problems);
+}
+
+/// The anchor of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-")
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file_and_a_heading_that_exist() {
+    let mut problems = Vec::new();
+    for line in documents().into_iter().chain(read("ARCHITECTURE.md")) {
+        for link in line.links().into_iter().filter(|link| !link.contains("://")) {
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let folder = line.file.parent().unwrap();
+            let file = if path.is_empty() { line.file.clone() } else { folder.join(path) };
+            if !root().join(&file).exists() {
+                problems.push(format!("{line}: there is no file {}", file.display()));
+            } else if !heading.is_empty() {
+                let mut headings = read(&file).into_iter().filter(|line| !line.is_code && line.text.starts_with('#'));
+                if !headings.any(|line| anchor(&line.text) == heading) {
+                    problems.push(format!("{line}: {} has no heading #{heading}", file.display()));
+                }
+            }
+        }
+    }
+    assert_none(&problems);
+}
+
+#[test]
+fn no_line_is_too_wide() {
+    let lines = documents().into_iter().chain(read("ARCHITECTURE.md"));
+    let wide = lines.map(|line| (line.text.chars().count(), line)).filter(|(width, _)| *width > WIDTH);
+    let problems: Vec<String> = wide.map(|(width, line)| format!("{line}: {width} columns")).collect();
+    assert_none(&problems);
+}
