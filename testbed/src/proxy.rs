@@ -1,4 +1,4 @@
-//! A network between a program and a dependency, which a test can stop or cut.
+//! A TCP proxy between a program and a dependency, which simulates network faults.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -11,17 +11,17 @@ use tokio::{
     sync::watch,
 };
 
-/// Passes bytes on, both ways, until it is told otherwise. Ends with its runtime.
+/// Forwards bytes in both directions, except while it is stalled. Ends with its runtime.
 pub struct Proxy {
-    /// Where it listens.
+    /// The address to connect to.
     pub address: SocketAddr,
     flows: watch::Sender<bool>,
-    /// Counts the cuts.
+    /// Number of times that [`Self::cut`] was called.
     cuts: watch::Sender<u32>,
 }
 
 impl Proxy {
-    /// One in front of `target`.
+    /// Starts a proxy to `target`.
     ///
     /// # Panics
     /// When no port is free.
@@ -38,17 +38,17 @@ impl Proxy {
         Self { address, flows, cuts }
     }
 
-    /// From now on nothing gets through, and nobody is told so.
+    /// Stops forwarding and leaves the connections open: neither side notices.
     pub fn stall(&self) {
         self.flows.send_replace(false);
     }
 
-    /// What was held up goes on.
+    /// Forwards again, after [`Self::stall`].
     pub fn flow(&self) {
         self.flows.send_replace(true);
     }
 
-    /// Closes the connections that there are.
+    /// Closes all open connections.
     pub fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
@@ -59,13 +59,13 @@ async fn connect(client: TcpStream, target: SocketAddr, flows: watch::Receiver<b
     let Ok(server) = TcpStream::connect(target).await else { return };
     let ((client_reads, client_writes), (server_reads, server_writes)) = (client.into_split(), server.into_split());
     tokio::select! {
-        () = pass(client_reads, server_writes, flows.clone()) => {}
-        () = pass(server_reads, client_writes, flows) => {}
+        () = forward(client_reads, server_writes, flows.clone()) => {}
+        () = forward(server_reads, client_writes, flows) => {}
         _ = cuts.changed() => {}
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut flows: watch::Receiver<bool>) {
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut flows: watch::Receiver<bool>) {
     let mut buffer = vec![0; 65_536];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         let allowed = flows.wait_for(|flows| *flows).await.is_ok();

@@ -1,4 +1,5 @@
-//! A database a test, copied from a template that is migrated and seeded once for each version of the schema.
+//! A database for each test, copied from a template. The template is migrated and seeded once for each version of the
+//! schema.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -10,13 +11,16 @@ use orderdb::{migrate, seed, settings::SeedSettings};
 use shared::database::{DatabaseSettings, connect, connect_diesel, migrations::MIGRATIONS};
 use tokio_postgres::Client;
 
-use crate::{PRODUCTS, USERS};
+/// Users in a test's database.
+pub const USERS: u64 = 1_200;
+/// Products in a test's database.
+pub const PRODUCTS: u64 = 1_100;
 
-/// Held while the template is made or copied: PostgreSQL copies no database that somebody is connected to.
+/// Advisory lock around creating and copying the template: PostgreSQL does not copy a database that has connections.
 const TEMPLATE_LOCK: i64 = 0x6f72_6466_6c6f_7754;
 const SEED_VALUE: u64 = 7;
 
-/// Makes database `name` and gives its settings.
+/// Creates the database `name` and returns its settings.
 pub async fn new_database(server: &DatabaseSettings, name: &str) -> DatabaseSettings {
     let client = connect(server).await.expect("the database server can be reached");
     client.execute("SELECT pg_advisory_lock($1)", &[&TEMPLATE_LOCK]).await.expect("the lock can be taken");
@@ -25,7 +29,7 @@ pub async fn new_database(server: &DatabaseSettings, name: &str) -> DatabaseSett
         .batch_execute(&format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\""))
         .await
         .expect("the database can be copied");
-    client.execute("SELECT pg_advisory_unlock($1)", &[&TEMPLATE_LOCK]).await.expect("the lock can be given back");
+    client.execute("SELECT pg_advisory_unlock($1)", &[&TEMPLATE_LOCK]).await.expect("the lock can be released");
     server.with_database(name)
 }
 
@@ -35,16 +39,16 @@ async fn template(server: &DatabaseSettings, client: &Client) -> String {
     migrations.iter().for_each(|migration| migration.name().to_string().hash(&mut hasher));
     (SEED_VALUE, USERS, PRODUCTS, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
     let name = format!("template_{:016x}", hasher.finish());
-    let there = client
+    let existing = client
         .query_opt("SELECT FROM pg_database WHERE datname = $1", &[&name])
         .await
         .expect("databases can be listed");
-    if there.is_none() {
-        // Made under another name first: one that was made halfway is never copied.
+    if existing.is_none() {
+        // Created under another name, and renamed when it is complete: an incomplete template is never copied.
         let unfinished = format!("{name}_unfinished");
-        let make = format!("DROP DATABASE IF EXISTS \"{unfinished}\" WITH (FORCE)");
-        client.batch_execute(&make).await.expect("an unfinished template can be dropped");
-        client.batch_execute(&format!("CREATE DATABASE \"{unfinished}\"")).await.expect("a database can be made");
+        let drop = format!("DROP DATABASE IF EXISTS \"{unfinished}\" WITH (FORCE)");
+        client.batch_execute(&drop).await.expect("an unfinished template can be dropped");
+        client.batch_execute(&format!("CREATE DATABASE \"{unfinished}\"")).await.expect("a database can be created");
         let settings = server.with_database(&unfinished);
         migrate::up(connect_diesel(&settings).await.expect("the template can be reached"))
             .await
@@ -59,11 +63,12 @@ async fn template(server: &DatabaseSettings, client: &Client) -> String {
             live: Default::default(),
         };
         seed::seed(&seeding, &settings).await.expect("the template can be seeded");
-        let finish = format!("ALTER DATABASE \"{unfinished}\" RENAME TO \"{name}\"");
-        // Whoever made it has gone, but the server may take a moment to notice.
+        let rename = format!("ALTER DATABASE \"{unfinished}\" RENAME TO \"{name}\"");
+        // The server may still have the closed connections of migration and seed, and does not rename a database with
+        // any.
         let closed = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{unfinished}'");
-        client.batch_execute(&closed).await.expect("backends can be ended");
-        client.batch_execute(&finish).await.expect("the template can be named");
+        client.batch_execute(&closed).await.expect("backends can be terminated");
+        client.batch_execute(&rename).await.expect("the template can be renamed");
     }
     name
 }
