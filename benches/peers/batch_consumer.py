@@ -1,8 +1,8 @@
-"""Orders from Kafka into PostgreSQL, by the batch: what a consumer of the same contract looks like in Python.
+"""Stores orders from Kafka in PostgreSQL, batch by batch, with the same guarantees as the consumer of orderflow.
 
-A batch is decoded, enriched, inserted and committed to the database before its offsets are committed to Kafka, so that each
-order is written at least once and, by its id, stored once. Any number of these share a topic as members of one group.
-What can't become a row ends it: there is no dead-letter topic here.
+A batch is decoded, enriched, inserted and committed to the database before its offsets are committed to Kafka. So each
+order is written at least once and, because of its primary key, stored once. Several processes can share a topic as one
+group. There is no dead-letter topic: an order that can't be stored ends the process.
 """
 
 import argparse
@@ -24,18 +24,18 @@ PRODUCTS = "SELECT product_id, category FROM products WHERE product_id = ANY(%s)
 
 
 class Enricher:
-    """Remembers what it has looked up; one statement a batch for what it hasn't."""
+    """Adds the columns of user and product, from an unbounded cache or by one query a batch for each table."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self.connection = connection
         self.users: dict[str, tuple[str, str, str]] = {}
         self.products: dict[str, str] = {}
 
-    def learn(self, orders: list[tuple[str, dict[str, Any]]]) -> None:
+    def lookup(self, orders: list[tuple[str, dict[str, Any]]]) -> None:
         users = {order["user_id"] for _, order in orders} - self.users.keys()
         if users:
-            for user_id, *facts in self.connection.execute(USERS, [list(users)]):
-                self.users[user_id] = tuple(facts)
+            for user_id, *attributes in self.connection.execute(USERS, [list(users)]):
+                self.users[user_id] = tuple(attributes)
         products = {order["product_id"] for _, order in orders} - self.products.keys()
         if products:
             self.products.update(self.connection.execute(PRODUCTS, [list(products)]).fetchall())
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
                 if not messages:
                     continue
                 orders = [decode(message) for message in messages]
-                enricher.learn(orders)
+                enricher.lookup(orders)
                 cursor.executemany(INSERT, [enricher.row(*order) for order in orders])
                 connection.commit()
                 consumer.commit(asynchronous=False)
@@ -103,8 +103,8 @@ def main() -> None:
     parser.add_argument("--topic", required=True)
     parser.add_argument("--group", required=True)
     parser.add_argument("--dsn", required=True, help="postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
-    parser.add_argument("--batch", type=int, default=2000, help="orders a batch, at most")
-    parser.add_argument("--wait", type=float, default=0.1, help="seconds that a batch waits to be full")
+    parser.add_argument("--batch", type=int, default=2000, help="maximum number of orders a batch")
+    parser.add_argument("--wait", type=float, default=0.1, help="maximum time to fill a batch, in seconds")
     run(parser.parse_args())
 
 

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# Where the peers' parts are. They are kept beside the stack's jars, in folders named for what is asked of them.
-# shellcheck disable=SC2034 # they are for those who source this
+# Paths of the installed sinks, and helpers of the scripts here. The folders are in the stack's cache; the name of each
+# ends with a checksum of its requirements, so that changed requirements lead to a new installation.
+# shellcheck disable=SC2034 # used by the scripts that source this file
 
 PEERS=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 DEPLOY=$PEERS/../../deploy
@@ -10,7 +11,7 @@ PYTHON_FOLDER=$CACHE/peers/python-$(sha256sum < "$PEERS/requirements.txt" | cut 
 PYTHON=$PYTHON_FOLDER/bin/python
 readonly PEERS DEPLOY CACHE PLUGINS PYTHON_FOLDER PYTHON
 
-# find_java, find_jars and install_packages, as the stack has them
+# find_java, find_jars and install_packages of the stack
 # shellcheck source=../../deploy/stack.d/install.sh
 source "$DEPLOY/stack.d/install.sh"
 
