@@ -1,5 +1,5 @@
-//! What it takes to make one order and its record: nanoseconds, and allocations (those of the client library, which copies
-//! the record, are not among them).
+//! The cost of generating and encoding one order: nanoseconds, and allocations. librdkafka's own allocations for its
+//! copy of the record are not counted.
 //!
 //! `cargo bench --package benches`
 
@@ -17,39 +17,39 @@ use shared::order_id::RunTag;
 const START_NANOS: u64 = 1_769_850_000_000_000_000;
 
 fn encoder(popularity: Popularity) -> Encoder {
-    let mut file = tempfile::NamedTempFile::new().expect("there is room for a file");
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file can be created");
     for n in 0..1_000 {
         writeln!(file, "{{\"user_id\":\"U{n:08}\"}}\n{{\"product_id\":\"P{n:06}\",\"price\":{}}}", n * 100)
-            .expect("there is room for a catalog");
+            .expect("the catalog can be written");
     }
-    let catalog = Catalog::read(file.path(), popularity).expect("the catalog is a whole one");
+    let catalog = Catalog::read(file.path(), popularity).expect("the catalog is complete");
     Encoder::new(RunTag::random(), Samples::Fixed(catalog), 7, Share::default())
 }
 
-/// Makes orders, each a microsecond after the one before.
-fn maker(popularity: Popularity) -> impl FnMut() {
+/// Returns a closure that encodes the next order. The due times are a microsecond apart.
+fn encode_next(popularity: Popularity) -> impl FnMut() {
     let (mut encoder, now, mut number) = (encoder(popularity), Instant::now(), 0);
     move || {
-        encoder.encode(number, START_NANOS + number * 1_000, now).expect("the run has few orders");
+        encoder.encode(number, START_NANOS + number * 1_000, now).expect("the order number is below the maximum");
         number += 1;
         black_box(encoder.value());
     }
 }
 
-fn making_an_order(criterion: &mut Criterion) {
+fn encode_orders(criterion: &mut Criterion) {
     const ORDERS: u32 = 10_000;
-    let mut make = maker(Popularity::Even);
-    let allocations = allocation_counter::measure(|| (0..ORDERS).for_each(|_| make()));
+    let mut encode = encode_next(Popularity::Even);
+    let allocations = allocation_counter::measure(|| (0..ORDERS).for_each(|_| encode()));
     println!("allocations per order: {}", allocations.count_total as f64 / f64::from(ORDERS));
 
     let mut group = criterion.benchmark_group("order");
     group.throughput(Throughput::Elements(1));
     for (name, popularity) in [("even", Popularity::Even), ("zipf 1.1", Popularity::Zipf(1.1))] {
-        let mut make = maker(popularity);
-        group.bench_function(name, |bencher| bencher.iter(&mut make));
+        let mut encode = encode_next(popularity);
+        group.bench_function(name, |bencher| bencher.iter(&mut encode));
     }
     group.finish();
 }
 
-criterion_group!(benches, making_an_order);
+criterion_group!(benches, encode_orders);
 criterion_main!(benches);

@@ -1,10 +1,11 @@
-//! Runs the programs of orderflow as their users would, breaks them on purpose, and proves what came of it.
+//! Runs the programs of orderflow as users run them, injects faults, and measures.
 //!
-//! [`programs`] starts and ends them, [`metrics`] reads what they tell; [`pipeline`] runs the whole line once;
-//! [`bench`] measures our programs beside others.
+//! `loadtest` parses its [`settings`], starts each program as a [`process`] and reads its [`metrics`] over HTTP.
+//! [`pipeline`] runs all programs once and audits the result; [`bench`](mod@bench) compares programs of orderflow with
+//! other software.
 
 pub mod bench;
 pub mod metrics;
 pub mod pipeline;
-pub mod programs;
+pub mod process;
 pub mod settings;

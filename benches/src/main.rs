@@ -1,11 +1,11 @@
-//! Starts, breaks and measures the programs of orderflow.
+//! `loadtest`: runs the pipeline, and compares its programs with other software.
 
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::Context;
 use benches::{
     bench::{cache::bench_cache, producer::bench_producer, sink::bench_sink},
-    pipeline::pipeline,
+    pipeline::run_pipeline,
     settings::{Action, BenchAction, Command},
 };
 use shared::{
@@ -13,7 +13,7 @@ use shared::{
     shutdown,
 };
 
-/// The bare loop has what the producer has.
+/// The allocator of the producer, so that the bare loop has no other.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -25,12 +25,9 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     let stop = shutdown::on_signal()?;
     match command.action {
         Action::Pipeline(settings) if settings.check_only => Ok(Outcome::Valid),
-        Action::Pipeline(settings) => pipeline(*settings, stop).await,
+        Action::Pipeline(settings) => run_pipeline(*settings, stop).await,
         Action::Bench(BenchAction::Producer(settings)) => {
-            match stop.run_until_cancelled(bench_producer(*settings)).await {
-                Some(outcome) => outcome,
-                None => bail!("interrupted"),
-            }
+            stop.run_until_cancelled(bench_producer(*settings)).await.context("interrupted")?
         }
         Action::Bench(BenchAction::Cache(settings)) => bench_cache(*settings, &stop).await,
         Action::Bench(BenchAction::Sink(settings)) => bench_sink(*settings, &stop).await,

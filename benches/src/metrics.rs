@@ -1,20 +1,20 @@
-//! What a running program tells over HTTP.
+//! Reads the metrics and the readiness of a running program over HTTP.
 
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 
-const CALL: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Whether the program says that it is ready.
+/// Whether `/readyz` returns 200.
 pub async fn is_ready(address: SocketAddr) -> bool {
     get(address, "readyz").await.is_ok()
 }
 
-/// The sum over all labels of a metric; 0 when it has not been counted yet.
+/// The sum of a metric over all its labels; 0 while it has no sample.
 ///
 /// # Errors
-/// When the program doesn't answer.
+/// When the program does not answer.
 pub async fn value(address: SocketAddr, metric: &str) -> anyhow::Result<f64> {
     Ok(sum(&get(address, "metrics").await?, metric))
 }
@@ -22,13 +22,13 @@ pub async fn value(address: SocketAddr, metric: &str) -> anyhow::Result<f64> {
 async fn get(address: SocketAddr, page: &str) -> anyhow::Result<String> {
     let url = format!("http://{address}/{page}");
     tokio::task::spawn_blocking(move || {
-        let mut answer = ureq::get(&url)
+        let mut response = ureq::get(&url)
             .config()
-            .timeout_global(Some(CALL))
+            .timeout_global(Some(REQUEST_TIMEOUT))
             .build()
             .call()
             .with_context(|| format!("{url} does not answer"))?;
-        Ok(answer.body_mut().read_to_string()?)
+        Ok(response.body_mut().read_to_string()?)
     })
     .await?
 }

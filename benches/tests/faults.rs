@@ -1,7 +1,7 @@
-//! A server dies or hangs in the middle of a run, and comes back: nothing is lost, and nothing needs a restart of ours.
+//! A server is killed or paused during a run, and comes back: no order is lost, and no program needs a restart.
 //!
-//! These run one at a time on a stack of their own, whose name is in `ORDERFLOW_TEST_STACK`: `deploy/test` runs those in
-//! `short`, with `--faults` those in `more`, with `--long` those in `long`.
+//! The tests run one after the other on a stack of their own; `ORDERFLOW_TEST_STACK` has its name. `deploy/test` runs
+//! the tests in `short`, with `--faults` those in `more`, with `--long` those in `long`.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod scenario;
@@ -11,9 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use benches::programs::{Program, command};
+use benches::process::{Program, command};
 use orderdb::audit::topic::read_sequences;
-use scenario::Scenario;
+use scenario::{Scenario, TIMEOUT};
 use shared::{
     cache,
     ledger::{RunSummary, RunsDirectory, Verdict},
@@ -28,8 +28,8 @@ async fn stack(arguments: &[&str]) {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A run of `duration` at 500 orders a second, with `fault` done to the stack for `lasting`, then undone.
-async fn survives(test: &str, duration: &str, fault: &[&str], lasting: Duration, undo: &[&str]) -> RunSummary {
+/// A run of `duration` at 500 orders a second. During the run, `fault` is injected for `lasting`, then `undo` ends it.
+async fn run_with_fault(test: &str, duration: &str, fault: &[&str], lasting: Duration, undo: &[&str]) -> RunSummary {
     let mut scenario = Scenario::start(test, 500, duration, 2).await;
     let run = scenario
         .produce_and(1_000, async |_| {
@@ -44,8 +44,8 @@ async fn survives(test: &str, duration: &str, fault: &[&str], lasting: Duration,
     run
 }
 
-/// Orders were sent in time, and what the stall cost them is in the latency from when they were due.
-fn assert_stall_is_seen(run: &RunSummary, stall: Duration) {
+/// The orders were sent in time, and the stall is in the latency from due to acknowledged.
+fn assert_stall_is_measured(run: &RunSummary, stall: Duration) {
     assert!(run.acknowledgement_ms.max >= stall.as_secs_f64() * 1_000.0, "{run:?}");
     assert!(run.lateness_ms.p99 < 250.0 && run.counts.skipped == 0, "{run:?}");
 }
@@ -58,18 +58,18 @@ mod short {
 
     #[tokio::test]
     async fn a_killed_broker_loses_nothing() {
-        let run = survives("broker_killed", "10s", &["kill", "kafka-2"], SHORT, &["start", "kafka-2"]).await;
-        assert_stall_is_seen(&run, Duration::from_secs(2));
+        let run = run_with_fault("broker_killed", "10s", &["kill", "kafka-2"], SHORT, &["start", "kafka-2"]).await;
+        assert_stall_is_measured(&run, Duration::from_secs(2));
     }
 
     #[tokio::test]
     async fn a_killed_database_loses_nothing() {
-        survives("postgres_killed", "10s", &["kill", "postgres"], SHORT, &["start", "postgres"]).await;
+        run_with_fault("postgres_killed", "10s", &["kill", "postgres"], SHORT, &["start", "postgres"]).await;
     }
 
     #[tokio::test]
-    async fn a_paused_redis_holds_nothing_up() {
-        let run = survives("redis_paused", "10s", &["pause", "redis"], SHORT, &["resume", "redis"]).await;
+    async fn a_paused_redis_delays_no_order() {
+        let run = run_with_fault("redis_paused", "10s", &["pause", "redis"], SHORT, &["resume", "redis"]).await;
         assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
     }
 
@@ -88,7 +88,7 @@ mod short {
         let marked = async || bed.sql().await.query_one(marks, &[]).await.unwrap().get::<_, String>(0);
         let before = marked().await;
         stack(&["kill", "redis"]).await;
-        // It gives up trying for a while, and must notice all the same.
+        // Longer than the client retries to connect: the cache-worker must notice the new server nevertheless.
         tokio::time::sleep(SHORT).await;
         stack(&["start", "redis"]).await;
         let started = Instant::now();
@@ -98,29 +98,28 @@ mod short {
         worker.stop().unwrap();
     }
 
-    /// As before Kafka 4.0.
+    /// Brokers before Kafka 4.0 do not have the protocol.
     #[tokio::test]
-    async fn brokers_without_the_consumer_group_protocol_are_served_by_default_and_a_consumer_that_asks_for_it_says_so()
-    {
+    async fn brokers_without_the_consumer_group_protocol_work_by_default_and_end_a_consumer_that_requires_it() {
         let features = ["kafka-tool", "kafka-features"];
         stack(&[&features[..], &["downgrade", "--feature", "group.version=0"]].concat()).await;
         let mut scenario = Scenario::start("classic", 500, "4s", 2).await;
-        let run = scenario.produce_and(500, async |line| drop(line.take_consumer())).await;
+        let run = scenario.produce_and(500, async |programs| drop(programs.take_consumer())).await;
         scenario.assert_whole(&run).await;
         let arguments = ["--group-protocol", "consumer", "--group", "another"];
         let mut asking =
             Program::start("asking", "consumer", arguments, &scenario.bed.environment(), scenario.bed.folder())
                 .unwrap();
-        let (status, log) = tokio::task::spawn_blocking(move || (asking.wait(PATIENCE), asking.log())).await.unwrap();
+        let (status, log) = tokio::task::spawn_blocking(move || (asking.wait(TIMEOUT), asking.log())).await.unwrap();
         assert_eq!(status.unwrap().code(), Some(1), "{log}");
         assert!(log.contains("use --group-protocol classic or auto"), "{log}");
         scenario.end().await;
         stack(&[&features[..], &["upgrade", "--feature", "group.version=1"]].concat()).await;
     }
 
-    /// All brokers hang while orders are under way, and the flush does not wait for them.
+    /// All brokers are paused while orders are in flight, for longer than the flush timeout.
     #[tokio::test]
-    async fn what_a_flush_gives_up_has_failed_or_is_unknown_and_the_topic_agrees() {
+    async fn orders_in_flight_at_the_flush_timeout_are_failed_or_unknown_and_the_topic_agrees() {
         let bed = Testbed::new("gives_up").await;
         testbed::fill_cache(&bed).await;
         let mut producer = command("producer").unwrap();
@@ -139,8 +138,8 @@ mod short {
         producer.args(["--kafka-config", "queue.buffering.max.messages=600", "--output", "json"]);
         let child = producer.envs(bed.environment()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let journal = bed.runs().join("r/acknowledged.journal");
-        let is_begun = async || journal.metadata().is_ok_and(|journal| journal.len() > 0);
-        testbed::eventually("orders are acknowledged", Duration::from_secs(30), is_begun).await;
+        let has_begun = async || journal.metadata().is_ok_and(|journal| journal.len() > 0);
+        testbed::eventually("orders are acknowledged", Duration::from_secs(30), has_begun).await;
         let brokers = ["kafka-1", "kafka-2", "kafka-3"];
         stack(&[&["pause"][..], &brokers].concat()).await;
         let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
@@ -159,7 +158,7 @@ mod short {
         let in_topic = tokio::task::spawn_blocking(move || read_sequences(&kafka, &topic, &[tag], from).unwrap());
         let in_topic = in_topic.await.unwrap().sequences;
         assert!(ledger.journal.acknowledged.is_subset(&in_topic), "{run:?}");
-        assert!(ledger.journal.failed.is_disjoint(&in_topic), "an order in the topic was said to be surely not there");
+        assert!(ledger.journal.failed.is_disjoint(&in_topic), "an order in the topic is counted as failed");
         assert!((in_topic - ledger.journal.acknowledged).len() <= counts.unknown, "{run:?}");
     }
 }
@@ -168,45 +167,45 @@ mod more {
     use super::*;
 
     #[tokio::test]
-    async fn a_broker_away_for_20_s_loses_nothing_and_the_stall_is_seen() {
+    async fn a_broker_down_for_20_s_loses_nothing_and_the_stall_is_measured() {
         let away = Duration::from_secs(20);
-        let run = survives("broker_20s", "30s", &["kill", "kafka-2"], away, &["start", "kafka-2"]).await;
-        assert_stall_is_seen(&run, Duration::from_secs(3));
+        let run = run_with_fault("broker_20s", "30s", &["kill", "kafka-2"], away, &["start", "kafka-2"]).await;
+        assert_stall_is_measured(&run, Duration::from_secs(3));
     }
 
     #[tokio::test]
     async fn a_paused_broker_loses_nothing() {
-        survives("broker_paused", "15s", &["pause", "kafka-1"], SHORT, &["resume", "kafka-1"]).await;
+        run_with_fault("broker_paused", "15s", &["pause", "kafka-1"], SHORT, &["resume", "kafka-1"]).await;
     }
 
     #[tokio::test]
     async fn a_stopped_broker_loses_nothing() {
-        survives("broker_stopped", "12s", &["stop", "kafka-3"], SHORT, &["start", "kafka-3"]).await;
+        run_with_fault("broker_stopped", "12s", &["stop", "kafka-3"], SHORT, &["start", "kafka-3"]).await;
     }
 
     #[tokio::test]
     async fn a_paused_database_loses_nothing() {
-        survives("postgres_paused", "10s", &["pause", "postgres"], SHORT, &["resume", "postgres"]).await;
+        run_with_fault("postgres_paused", "10s", &["pause", "postgres"], SHORT, &["resume", "postgres"]).await;
     }
 
     #[tokio::test]
     async fn brokers_that_all_hang_make_a_consumer_not_ready_until_they_are_back() {
         let mut scenario = Scenario::start("brokers_hang", 500, "4s", 1).await;
-        let (_, address) = scenario.line.consumer(0);
+        let (_, address) = scenario.programs.consumer(0);
         let brokers = ["kafka-1", "kafka-2", "kafka-3"];
         stack(&[&["pause"][..], &brokers].concat()).await;
         let is_ready = async || benches::metrics::is_ready(address).await;
-        testbed::eventually("it is not ready", scenario::PATIENCE, async || !is_ready().await).await;
-        assert!(scenario.line.consumer(0).0.log().contains("no broker answers"));
+        testbed::eventually("it is not ready", TIMEOUT, async || !is_ready().await).await;
+        assert!(scenario.programs.consumer(0).0.log().contains("no broker answers"));
         stack(&[&["resume"][..], &brokers].concat()).await;
-        testbed::eventually("it is ready again", scenario::PATIENCE, is_ready).await;
+        testbed::eventually("it is ready again", TIMEOUT, is_ready).await;
         let run = scenario.produce_and(500, async |_| {}).await;
         scenario.assert_whole(&run).await;
         scenario.end().await;
     }
 
     #[tokio::test]
-    async fn a_database_paused_for_longer_than_a_poll_may_take_costs_no_membership() {
+    async fn a_database_paused_for_longer_than_the_maximum_poll_interval_costs_no_membership() {
         let interval = ["--kafka-config", "max.poll.interval.ms=6000"];
         let mut scenario = Scenario::start_with("postgres_poll", 500, "16s", 1, &interval).await;
         let run = scenario
@@ -217,19 +216,19 @@ mod more {
             })
             .await;
         scenario.assert_whole(&run).await;
-        let log = scenario.line.consumer(0).0.log();
+        let log = scenario.programs.consumer(0).0.log();
         assert!(!log.contains("partitions lost") && log.matches("partitions assigned").count() == 1, "{log}");
         scenario.end().await;
     }
 
     #[tokio::test]
     async fn a_killed_backend_loses_nothing() {
-        survives("backend_killed", "10s", &["kill", "postgres", "--backend"], SHORT, &["status"]).await;
+        run_with_fault("backend_killed", "10s", &["kill", "postgres", "--backend"], SHORT, &["status"]).await;
     }
 
     #[tokio::test]
-    async fn a_killed_redis_holds_nothing_up() {
-        let run = survives("redis_killed", "10s", &["kill", "redis"], SHORT, &["start", "redis"]).await;
+    async fn a_killed_redis_delays_no_order() {
+        let run = run_with_fault("redis_killed", "10s", &["kill", "redis"], SHORT, &["start", "redis"]).await;
         assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
     }
 }
@@ -238,17 +237,17 @@ mod long {
     use super::*;
 
     #[tokio::test]
-    async fn a_broker_away_for_a_minute_loses_nothing() {
-        survives("broker_long", "75s", &["kill", "kafka-2"], LONG, &["start", "kafka-2"]).await;
+    async fn a_broker_down_for_a_minute_loses_nothing() {
+        run_with_fault("broker_long", "75s", &["kill", "kafka-2"], LONG, &["start", "kafka-2"]).await;
     }
 
     #[tokio::test]
-    async fn a_database_away_for_a_minute_loses_nothing() {
-        survives("postgres_long", "75s", &["stop", "postgres"], LONG, &["start", "postgres"]).await;
+    async fn a_database_down_for_a_minute_loses_nothing() {
+        run_with_fault("postgres_long", "75s", &["stop", "postgres"], LONG, &["start", "postgres"]).await;
     }
 
     #[tokio::test]
     async fn a_database_that_hangs_for_a_minute_loses_nothing() {
-        survives("postgres_hangs", "75s", &["pause", "postgres"], LONG, &["resume", "postgres"]).await;
+        run_with_fault("postgres_hangs", "75s", &["pause", "postgres"], LONG, &["resume", "postgres"]).await;
     }
 }

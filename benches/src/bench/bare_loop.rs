@@ -1,4 +1,4 @@
-//! The least that can be done with librdkafka: records made beforehand, sent and counted.
+//! The minimal producer on librdkafka: it sends records that are encoded already, and counts acknowledgements.
 
 use std::{
     sync::{
@@ -9,9 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use chrono::Utc;
-use producer::{client::client_config, generate::Generator, partition::ORDERS_A_TURN, sample::SampledProduct};
-use rand::RngExt;
+use producer::{client::client_config, partition::ORDERS_A_TURN};
 use rdkafka::{
     ClientConfig, ClientContext,
     error::{KafkaError, RDKafkaErrorCode},
@@ -20,57 +18,22 @@ use rdkafka::{
 };
 use shared::{
     kafka::KafkaSettings,
-    order_id::{OrderId, RunTag, Sequence},
-    wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1, encode_value},
+    wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1},
 };
 
-use super::producer::PATIENCE;
+use super::{encoded_order::EncodedOrder, timeouts::SEND_TIMEOUT};
 
-/// An order as it goes out.
-#[derive(Clone)]
-pub struct Record {
-    /// The order's id.
-    pub key: String,
-    /// The event.
-    pub value: Vec<u8>,
-}
-
-impl Record {
-    /// Key, header and value together.
-    pub fn bytes(&self) -> usize {
-        self.key.len() + EVENT_TYPE_HEADER.len() + ORDER_PLACED_V1.len() + self.value.len()
-    }
-}
-
-/// Orders as the producer makes them, of a thousand users and products.
-pub fn records(count: usize) -> Arc<Vec<Record>> {
-    let generator = Generator::new(1);
-    let tag = RunTag::random();
-    let record = |n: usize| {
-        let now = Utc::now();
-        let mut random = generator.random_of(n as u64);
-        let product_id = format!("P{:06}", random.random_range(0..1_000)).into();
-        let product = SampledProduct { product_id, price: 12_340 };
-        let user = format!("U{:08}", random.random_range(0..1_000)).into();
-        let mut value = Vec::new();
-        encode_value(&generator.order(&mut random, &user, &product, now), &mut value);
-        let nanos = now.timestamp_nanos_opt().unwrap_or_default() as u64;
-        let sequence = Sequence::new(n as u64).expect("far fewer than a run can name");
-        Record { key: OrderId::new(nanos, tag, sequence).to_string(), value }
-    };
-    Arc::new((0..count).map(record).collect())
-}
-
-/// The client's settings, the producer's own.
+/// The client settings of the producer.
 pub fn config(kafka: &KafkaSettings) -> ClientConfig {
     client_config(kafka, false)
 }
 
-struct Counting(Arc<AtomicU64>);
+/// Counts the acknowledged records.
+struct AcknowledgementCounter(Arc<AtomicU64>);
 
-impl ClientContext for Counting {}
+impl ClientContext for AcknowledgementCounter {}
 
-impl ProducerContext for Counting {
+impl ProducerContext for AcknowledgementCounter {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
@@ -80,25 +43,24 @@ impl ProducerContext for Counting {
     }
 }
 
-/// Sends `count` records, going through `records` again and again and giving each of the topic's `partitions` its turn, as the
-/// producer does, and gives records a second until the last
-/// acknowledgement. Blocks.
+/// Sends `count` records and returns records a second, until the last acknowledgement. Repeats `records` as often as
+/// needed and changes the partition as often as the producer does. Blocks.
 ///
 /// # Errors
-/// When one is refused, or not all are acknowledged.
+/// When a record is refused, or not all are acknowledged.
 pub fn run(
     config: &ClientConfig,
     topic: &str,
     partitions: usize,
-    records: &[Record],
+    records: &[EncodedOrder],
     count: u64,
 ) -> anyhow::Result<f64> {
     let acknowledged = Arc::new(AtomicU64::new(0));
-    let producer: BaseProducer<Counting> =
-        config.create_with_context(Counting(acknowledged.clone())).context("the Kafka settings are not usable")?;
+    let counter = AcknowledgementCounter(acknowledged.clone());
+    let producer: BaseProducer<_> = config.create_with_context(counter).context("the Kafka settings are not usable")?;
     let headers = OwnedHeaders::new().insert(Header { key: EVENT_TYPE_HEADER, value: Some(ORDER_PLACED_V1) });
-    // The producer's clock begins once it has met the brokers, too.
-    producer.client().fetch_metadata(Some(topic), PATIENCE).context("the brokers don't answer")?;
+    // The producer starts its clock after it has fetched the metadata, too.
+    producer.client().fetch_metadata(Some(topic), SEND_TIMEOUT).context("the brokers don't answer")?;
     std::thread::sleep(Duration::from_millis(200));
     let started = Instant::now();
     for (n, record) in records.iter().cycle().take(count as usize).enumerate() {
@@ -111,19 +73,19 @@ pub fn run(
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                     producer.poll(Duration::from_millis(1));
                 }
-                Err((error, _)) => bail!("the bare loop's record was refused: {error}"),
+                Err((error, _)) => bail!("bare loop: a record is refused: {error}"),
             }
         }
         if n % 500 == 0 {
             producer.poll(Duration::ZERO);
         }
     }
-    while producer.in_flight_count() > 0 && started.elapsed() < PATIENCE {
+    while producer.in_flight_count() > 0 && started.elapsed() < SEND_TIMEOUT {
         producer.poll(Duration::from_millis(1));
     }
     let all = acknowledged.load(Ordering::Relaxed);
     if all < count {
-        bail!("only {all} of the bare loop's {count} records were acknowledged");
+        bail!("bare loop: only {all} of {count} records are acknowledged");
     }
     Ok(count as f64 / started.elapsed().as_secs_f64())
 }

@@ -1,38 +1,17 @@
-//! Side by side in one run, on the same machine and the same services: what our programs reach, and what others do. Only
-//! ratios are worth telling; the machine's own speed comes and goes.
+//! Benches: a program of orderflow and other software in one run, on the same machine and the same services. Only the
+//! ratios are meaningful, because the speed of the machine varies from run to run.
+//!
+//! Each bench works in a [`environment::BenchEnvironment`] or a topic of its own: [`producer`] compares [`bare_loop`]
+//! and [`perf_test`] with the producer, [`sink`] compares sinks that read a [`filled_topic`], [`cache`] compares
+//! lookups. All of them print with [`report`].
 
 pub mod bare_loop;
 pub mod cache;
-mod corner;
+pub mod encoded_order;
+pub mod environment;
+pub mod filled_topic;
 pub mod perf_test;
 pub mod producer;
+pub mod report;
 pub mod sink;
-
-use serde::Serialize;
-use shared::{program::OutputFormat, report::Report};
-
-/// Prints what a bench found.
-fn print<Found: Serialize>(found: &Found, output: OutputFormat, report: fn(&Found) -> Report) -> anyhow::Result<()> {
-    match output {
-        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(found)?),
-        OutputFormat::Text => println!("{}", report(found)),
-    }
-    Ok(())
-}
-
-/// The middle one, or the middle between the two in the middle.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_the_middle() {
-        assert_eq!((median(vec![3.0, 1.0, 2.0]), median(vec![4.0, 1.0, 2.0, 3.0])), (2.0, 2.5));
-    }
-}
+mod timeouts;

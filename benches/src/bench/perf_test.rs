@@ -1,4 +1,4 @@
-//! Kafka's own generator, run out of the same jars as the brokers.
+//! `kafka-producer-perf-test`, Kafka's own load generator, from the same jars as the brokers.
 
 use std::{
     io::{BufWriter, Write},
@@ -9,14 +9,15 @@ use std::{
 use anyhow::{Context, ensure};
 use shared::wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1};
 
-use super::{bare_loop::Record, producer::PATIENCE};
+use super::{encoded_order::EncodedOrder, timeouts::SEND_TIMEOUT};
 use crate::settings::ProducerBenchSettings;
 
-/// Writes one line a record: it can send neither keys nor headers, so their bytes are part of its payload.
+/// Writes the payload file, a line a record. perf-test sends neither keys nor headers, so the payload contains their
+/// bytes.
 ///
 /// # Errors
-/// When the disk takes no more.
-pub fn write_payloads(folder: &Path, records: &[Record]) -> anyhow::Result<PathBuf> {
+/// When the file can't be written.
+pub fn write_payloads(folder: &Path, records: &[EncodedOrder]) -> anyhow::Result<PathBuf> {
     let path = folder.join("payloads");
     let mut file = BufWriter::new(std::fs::File::create(&path)?);
     for record in records {
@@ -28,10 +29,10 @@ pub fn write_payloads(folder: &Path, records: &[Record]) -> anyhow::Result<PathB
     Ok(path)
 }
 
-/// Sends as many records as the others and gives its own figure, records a second.
+/// Sends the orders of one round and returns records a second, as perf-test reports them.
 ///
 /// # Errors
-/// When it fails or its figure can't be found.
+/// When perf-test fails, takes longer than five minutes, or prints no summary.
 pub async fn run(settings: &ProducerBenchSettings, topic: &str, payloads: &Path) -> anyhow::Result<f64> {
     let mut tool = tokio::process::Command::new(&settings.stack_script);
     tool.args(["--name", &settings.stack, "kafka-tool", "kafka-producer-perf-test", "--topic", topic]);
@@ -39,17 +40,18 @@ pub async fn run(settings: &ProducerBenchSettings, topic: &str, payloads: &Path)
     tool.arg("--producer-props").args(["acks=all", "enable.idempotence=true", "compression.type=lz4"]);
     tool.args(&settings.perf_test_props);
     let running = tool.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).output();
-    let output = tokio::time::timeout(PATIENCE, running).await.context("kafka-producer-perf-test takes too long")??;
+    let output = tokio::time::timeout(SEND_TIMEOUT, running).await;
+    let output = output.with_context(|| format!("kafka-producer-perf-test takes longer than {SEND_TIMEOUT:?}"))??;
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "kafka-producer-perf-test failed ({}): {text}{errors}", output.status);
+    ensure!(output.status.success(), "kafka-producer-perf-test failed, {}: {text}{errors}", output.status);
     let line =
-        text.lines().rfind(|line| line.contains("99.9th")).context("kafka-producer-perf-test gave no summary")?;
-    figure(line).with_context(|| format!("no records a second in: {line}"))
+        text.lines().rfind(|line| line.contains("99.9th")).context("kafka-producer-perf-test printed no summary")?;
+    records_a_second(line).with_context(|| format!("kafka-producer-perf-test: no records/sec in {line:?}"))
 }
 
 /// `1000000 records sent, 187406.296852 records/sec (45.93 MB/sec), …`
-fn figure(line: &str) -> Option<f64> {
+fn records_a_second(line: &str) -> Option<f64> {
     line.split_once(" records/sec")?.0.rsplit(' ').next()?.parse().ok()
 }
 
@@ -59,8 +61,9 @@ mod tests {
 
     #[test]
     fn the_figure_is_found() {
-        let line = "1000000 records sent, 187406.296852 records/sec (45.93 MB/sec), 91.93 ms avg latency, 381.00 ms max latency, 364 ms 99.9th.";
-        assert_eq!(figure(line), Some(187_406.296852));
-        assert_eq!(figure("nothing"), None);
+        let line = "1000000 records sent, 187406.296852 records/sec (45.93 MB/sec), 91.93 ms avg latency, \
+                    381.00 ms max latency, 364 ms 99.9th.";
+        assert_eq!(records_a_second(line), Some(187_406.296852));
+        assert_eq!(records_a_second("nothing"), None);
     }
 }

@@ -1,21 +1,31 @@
-//! The producer against Kafka's own `kafka-producer-perf-test` and against a bare loop around librdkafka, with the same
-//! bytes a record (key, header and value together), `acks=all`, idempotence, replication 3 and lz4 for each.
+//! The producer, `kafka-producer-perf-test` and a bare librdkafka loop, with the same number of bytes a record (key,
+//! header and value together), `acks=all`, idempotence, replication 3 and lz4 for each.
 
-use std::{process::Stdio, time::Duration};
+use std::{path::PathBuf, process::Stdio, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
 use rdkafka::admin::{AdminClient, AdminOptions};
-use secrecy::ExposeSecret;
 use serde::Serialize;
-use shared::{kafka::ensure_topic, ledger::RunSummary, order_id::RunTag, program::Outcome, report::Report};
+use shared::{
+    kafka::ensure_topic, ledger::RunSummary, order_id::RunTag, program::Outcome, report::Report,
+    services::ServiceSettings,
+};
 
-use super::{bare_loop, median, perf_test, print};
-use crate::{programs::command, settings::ProducerBenchSettings};
+use super::{
+    bare_loop,
+    encoded_order::{EncodedOrder, encode_orders},
+    perf_test,
+    report::{median, print},
+};
+use crate::{
+    process::{command, kafka_config_arguments},
+    settings::ProducerBenchSettings,
+};
 
-/// Records made beforehand; the loops go through them again and again.
-const RECORDS: usize = 200_000;
+/// Orders that are encoded in advance; perf-test and the bare loop repeat them.
+const ENCODED_ORDERS: usize = 200_000;
 
-/// Records a second of each, in one round.
+/// Records a second of each program in one round.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Round {
     producer: f64,
@@ -23,7 +33,7 @@ struct Round {
     perf_test: f64,
 }
 
-/// Our speed over the others': medians of the rounds' ratios.
+/// The producer's throughput divided by that of the other program: medians of the rounds' ratios.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Ratios {
     perf_test: f64,
@@ -31,95 +41,118 @@ struct Ratios {
 }
 
 #[derive(Debug, Serialize)]
-struct Result {
+struct ProducerBenchResult {
     orders: u64,
     bytes_a_record: f64,
     rounds: Vec<Round>,
     ratios: Ratios,
 }
 
+/// What all rounds share.
+struct Bench<'settings> {
+    settings: &'settings ProducerBenchSettings,
+    /// The services, with the bench's own topic.
+    services: ServiceSettings,
+    partitions: usize,
+    records: Arc<Vec<EncodedOrder>>,
+    payloads: PathBuf,
+    runs_dir: PathBuf,
+}
+
 /// Runs the rounds and prints the ratios.
 ///
 /// # Errors
-/// When a contestant fails, or does not get all of its records acknowledged.
+/// When a program fails, or not all of its records are acknowledged.
 pub async fn bench_producer(settings: ProducerBenchSettings) -> anyhow::Result<Outcome> {
-    let tag = RunTag::random();
-    let mut topic = settings.topic.clone();
-    topic.topic = format!("bench.{tag}");
-    let partitions = ensure_topic(&settings.kafka, &topic.orders()).await?;
-    let measured = measure(&settings, &topic.topic, partitions).await;
-    let admin: AdminClient<_> = settings.kafka.client(&[]).create()?;
-    admin.delete_topics(&[&topic.topic], &AdminOptions::new()).await.context("the bench's topic can't be deleted")?;
-    let result = measured?;
-    print(&result, settings.output, report)?;
+    let mut services = settings.services.clone();
+    services.topic.topic = format!("bench.{}", RunTag::random());
+    let (kafka, topic) = (services.kafka.clone(), services.topic.topic.clone());
+    let partitions = ensure_topic(&kafka, &services.topic.orders()).await?;
+    let measured = measure(&settings, services, partitions).await;
+    let admin: AdminClient<_> = kafka.client(&[]).create()?;
+    let deleted = admin.delete_topics(&[&topic], &AdminOptions::new()).await;
+    deleted.with_context(|| format!("the bench's topic {topic} can't be deleted"))?;
+    print(&measured?, settings.output, report)?;
     Ok(Outcome::Valid)
 }
 
-async fn measure(settings: &ProducerBenchSettings, topic: &str, partitions: usize) -> anyhow::Result<Result> {
+async fn measure(
+    settings: &ProducerBenchSettings,
+    services: ServiceSettings,
+    partitions: usize,
+) -> anyhow::Result<ProducerBenchResult> {
     let folder = tempfile::tempdir()?;
-    let records = bare_loop::records(RECORDS);
-    let bytes_a_record = records.iter().map(bare_loop::Record::bytes).sum::<usize>() as f64 / records.len() as f64;
+    let records = encode_orders(ENCODED_ORDERS);
+    let bytes_a_record = records.iter().map(EncodedOrder::bytes).sum::<usize>() as f64 / records.len() as f64;
     let payloads = perf_test::write_payloads(folder.path(), &records)?;
+    let runs_dir = folder.path().to_owned();
+    let bench = Bench { settings, services, partitions, records, payloads, runs_dir };
     let mut rounds = Vec::new();
-    // The first round warms the brokers up: they compile their own code as they go.
+    // Round 0 is not measured: it warms up the brokers, whose JVM compiles its code while they work.
     for number in 0..=settings.rounds {
-        let mut round = Round::default();
-        // The brokers are warmer for whoever comes later: each has each place in turn.
-        for place in 0..3 {
-            match (place + number) % 3 {
-                0 => round.producer = ours(settings, topic, folder.path()).await?,
-                1 => {
-                    let (client, looped, orders) =
-                        (bare_loop::config(&settings.kafka), records.clone(), settings.orders);
-                    let name = topic.to_owned();
-                    let looping = move || bare_loop::run(&client, &name, partitions, &looped, orders);
-                    round.bare_librdkafka = tokio::task::spawn_blocking(looping).await??;
-                }
-                _ => round.perf_test = perf_test::run(settings, topic, &payloads).await?,
-            }
-        }
+        let round = bench.round(number).await?;
         let Round { producer, bare_librdkafka, perf_test } = round;
         tracing::info!(
             "round {number}: producer {producer:.0}/s, bare loop {bare_librdkafka:.0}/s, perf-test {perf_test:.0}/s"
         );
-        if number > 0 {
-            rounds.push(round);
-        }
+        rounds.extend((number > 0).then_some(round));
     }
     let ratio = |other: fn(&Round) -> f64| median(rounds.iter().map(|round| round.producer / other(round)).collect());
     let ratios =
         Ratios { perf_test: ratio(|round| round.perf_test), bare_librdkafka: ratio(|round| round.bare_librdkafka) };
-    Ok(Result { orders: settings.orders, bytes_a_record, rounds, ratios })
+    Ok(ProducerBenchResult { orders: settings.orders, bytes_a_record, rounds, ratios })
 }
 
-async fn ours(settings: &ProducerBenchSettings, topic: &str, runs: &std::path::Path) -> anyhow::Result<f64> {
-    let mut producer = tokio::process::Command::from(command("producer")?);
-    producer.args(["--rate", "max", "--count", &settings.orders.to_string(), "--output", "json", "--topic", topic]);
-    for (key, value) in &settings.kafka.extra {
-        producer.args(["--kafka-config", &format!("{key}={value}")]);
+impl Bench<'_> {
+    /// Runs each program once. The order rotates with the number of the round, because the brokers are warmer for the
+    /// last one.
+    async fn round(&self, number: u32) -> anyhow::Result<Round> {
+        let mut round = Round::default();
+        for position in 0..3 {
+            match (position + number) % 3 {
+                0 => round.producer = self.run_producer().await?,
+                1 => round.bare_librdkafka = self.run_bare_loop().await?,
+                _ => {
+                    round.perf_test = perf_test::run(self.settings, &self.services.topic.topic, &self.payloads).await?;
+                }
+            }
+        }
+        Ok(round)
     }
-    producer.envs(settings.kafka.environment()).env("REDIS_URL", settings.cache.redis_url.expose_secret());
-    producer.args(["--redis-prefix", &settings.cache.redis_prefix, "--runs-dir"]).arg(runs);
-    let output = producer.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped()).output().await?;
-    if !output.status.success() {
-        bail!("the producer failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr));
+
+    async fn run_producer(&self) -> anyhow::Result<f64> {
+        let orders = self.settings.orders;
+        let mut producer = tokio::process::Command::from(command("producer")?);
+        producer.args(["--rate", "max", "--count", &orders.to_string(), "--output", "json", "--runs-dir"]);
+        producer.arg(&self.runs_dir).args(kafka_config_arguments(&self.services.kafka));
+        producer.envs(self.services.environment());
+        let output = producer.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped()).output().await?;
+        if !output.status.success() {
+            bail!("the producer failed, {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        }
+        let summary: RunSummary =
+            serde_json::from_slice(&output.stdout).context("the producer's summary can't be parsed")?;
+        let acknowledged = summary.counts.acknowledged;
+        ensure!(acknowledged == orders, "producer: only {acknowledged} of {orders} orders are acknowledged");
+        Ok(summary.rate_achieved)
     }
-    let summary: RunSummary = serde_json::from_slice(&output.stdout).context("the producer's summary can't be read")?;
-    ensure!(summary.counts.acknowledged == settings.orders, "not every order was acknowledged");
-    Ok(summary.rate_achieved)
+
+    async fn run_bare_loop(&self) -> anyhow::Result<f64> {
+        let (config, topic) = (bare_loop::config(&self.services.kafka), self.services.topic.topic.clone());
+        let (records, partitions, orders) = (self.records.clone(), self.partitions, self.settings.orders);
+        let sending = move || bare_loop::run(&config, &topic, partitions, &records, orders);
+        tokio::task::spawn_blocking(sending).await?
+    }
 }
 
-fn report(result: &Result) -> Report {
+fn report(result: &ProducerBenchResult) -> Report {
     let mut report = Report::about("producer", &format!("{} orders a round", result.orders));
     let speed = |of: fn(&Round) -> f64| format!("{:.0}/s", median(result.rounds.iter().map(of).collect()));
-    report.line("producer --rate max", speed(|round| round.producer), "makes its orders as it goes");
     let ratios = result.ratios;
-    let times = |ratio: f64| format!("producer is {ratio:.2} ×");
-    report.line("kafka-producer-perf-test", speed(|round| round.perf_test), times(ratios.perf_test));
-    report.line("bare librdkafka loop", speed(|round| round.bare_librdkafka), times(ratios.bare_librdkafka));
-    report.line("bytes a record", format!("{:.1}", result.bytes_a_record), "key, header and value, the same for each");
+    let ratio = |ratio: f64| format!("the producer is {ratio:.2} × as fast");
+    report.line("producer --rate max", speed(|round| round.producer), "generates its orders while it sends");
+    report.line("kafka-producer-perf-test", speed(|round| round.perf_test), ratio(ratios.perf_test));
+    report.line("bare librdkafka loop", speed(|round| round.bare_librdkafka), ratio(ratios.bare_librdkafka));
+    report.line("bytes a record", format!("{:.1}", result.bytes_a_record), "key, header and value");
     report
 }
-
-/// Longest time that a contestant may take for one round.
-pub const PATIENCE: Duration = Duration::from_secs(300);

@@ -1,81 +1,32 @@
-//! What is told at the end of a run of the whole line.
+//! The summary of a pipeline run, as JSON and as tables.
 
 use std::fmt;
 
-use anyhow::Context;
-use chrono::{DateTime, Utc};
 use comfy_table::{Table, presets};
-use orderdb::audit::report::{AuditReport, StageSummary, add_stages};
+use orderdb::audit::report::add_stages;
+use orderdb::audit::report::{AuditReport, StageSummary};
 use serde::Serialize;
 use shared::{
-    database::{DatabaseSettings, connect},
     latency::LatencySummary,
-    ledger::{RunId, RunSummary, RunsDirectory, Verdict},
-    order_id::OrderId,
+    ledger::{RunId, RunSummary, Verdict},
     report::Report,
 };
 
-/// A stored order, as it is shown.
-#[derive(Clone, Debug, Serialize)]
-pub struct StoredRow {
-    order_id: String,
-    user_id: String,
-    product_id: String,
-    quantity: i32,
-    total_amount: i32,
-    category: String,
-    user_region: String,
-    user_gender: String,
-    user_age_group: String,
-    created_at: DateTime<Utc>,
-}
+use super::stored_rows::StoredRow;
 
-/// The first `count` rows of the run that are stored.
-///
-/// # Errors
-/// When the ledger or the table can't be read.
-pub async fn stored_rows(
-    database: &DatabaseSettings,
-    runs: &RunsDirectory,
-    run_id: &RunId,
-    count: i64,
-) -> anyhow::Result<Vec<StoredRow>> {
-    let ledgers = runs.read(run_id)?;
-    let from = ledgers.iter().map(|ledger| ledger.run.started_at).min().unwrap_or_default();
-    let range = OrderId::text_range(from, Utc::now());
-    let query = "SELECT order_id, user_id, product_id, quantity, total_amount, category, user_region, user_gender, user_age_group, created_at \
-                 FROM orders WHERE order_id BETWEEN $1 AND $2 ORDER BY order_id LIMIT $3";
-    let client = connect(database).await?;
-    let rows = client.query(query, &[range.start(), range.end(), &count]).await.context("the orders can't be read")?;
-    let stored = rows.iter().map(|row| StoredRow {
-        order_id: row.get(0),
-        user_id: row.get(1),
-        product_id: row.get(2),
-        quantity: row.get(3),
-        total_amount: row.get(4),
-        category: row.get(5),
-        user_region: row.get(6),
-        user_gender: row.get(7),
-        user_age_group: row.get(8),
-        created_at: row.get(9),
-    });
-    Ok(stored.collect())
-}
-
-/// How a run of the whole line went.
+/// Producer, consumers and audit of one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct PipelineSummary {
-    /// The run.
     pub run_id: RunId,
-    /// Orders a second that were asked for.
+    /// Orders a second that the run asked for; `None` for a run without a rate.
     pub rate_asked: Option<f64>,
-    /// Orders a second that were sent.
+    /// Orders a second that were acknowledged.
     pub rate_achieved: f64,
     /// Orders that the brokers acknowledged.
     pub acknowledged: u64,
     /// Orders in the table.
     pub stored: u64,
-    /// Records that the consumers found stored already, and dropped.
+    /// Records that the consumers dropped because their order was in the table already.
     pub duplicates: u64,
     /// Orders in the dead-letter topic.
     pub dead_lettered: u64,
@@ -83,47 +34,35 @@ pub struct PipelineSummary {
     pub missing: u64,
     /// Orders stored that were not acknowledged.
     pub unexpected: u64,
-    /// What all of this is worth.
     pub verdict: PipelineVerdict,
     /// From due to stored, in milliseconds.
     pub latency_ms: LatencySummary,
-    /// The parts of it, in order.
+    /// The stages of `latency_ms`, in order.
     pub stages_ms: Vec<StageSummary>,
-    /// From due to handed over, in milliseconds.
+    /// From due to sent, in milliseconds.
     pub lateness_ms: LatencySummary,
     /// From due to acknowledged, in milliseconds.
     pub acknowledgement_ms: LatencySummary,
-    /// Consumers that shared the work.
+    /// Consumers in the group.
     pub consumers: u16,
-    /// The first few rows that were stored.
+    /// The first rows that were stored.
     pub sample: Vec<StoredRow>,
-    /// Process ids of what was left running.
-    #[serde(skip)]
-    pub kept: Vec<String>,
 }
 
-/// What a run of the whole line is worth.
+/// Whether a run is valid, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PipelineVerdict {
-    /// The rate was held, and every order is where it must be.
+    /// The rate was reached, and the audit is balanced.
     Valid,
-    /// The producer missed its rate, or did not get every order acknowledged.
+    /// The producer missed its rate, or not every order was acknowledged.
     ProducerInvalid,
-    /// An order is missing, or one is there that nothing explains.
+    /// An order is missing, or a stored order is unexplained.
     Unbalanced,
 }
 
 impl PipelineSummary {
-    /// Puts together what the producer, the consumers and the audit say.
-    pub fn new(
-        run: RunSummary,
-        audit: &AuditReport,
-        duplicates: u64,
-        sample: Vec<StoredRow>,
-        consumers: u16,
-        kept: Vec<String>,
-    ) -> Self {
+    pub fn new(run: RunSummary, audit: &AuditReport, duplicates: u64, sample: Vec<StoredRow>, consumers: u16) -> Self {
         let verdict = match (audit.is_balanced(), run.verdict) {
             (false, _) => PipelineVerdict::Unbalanced,
             (true, Verdict::Valid) => PipelineVerdict::Valid,
@@ -146,11 +85,9 @@ impl PipelineSummary {
             acknowledgement_ms: run.acknowledgement_ms,
             consumers,
             sample,
-            kept,
         }
     }
 
-    /// Whether the rate was held and every order is where it must be.
     pub fn is_valid(&self) -> bool {
         self.verdict == PipelineVerdict::Valid
     }

@@ -1,10 +1,10 @@
-//! What can't become a row: where it goes, when there is too much of it, and how it comes back.
+//! Orders that can't be stored: the dead-letter topic, the limit of dead letters, and the replay.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use benches::{
     metrics,
-    programs::{Program, command, free_address},
+    process::{Program, command, free_address},
 };
 use rdkafka::{
     Message,
@@ -16,10 +16,10 @@ use rustix::process::Signal;
 use shared::{kafka::ensure_topic, wire::EVENT_TYPE_HEADER};
 use testbed::Testbed;
 
-use super::scenario::{self, PATIENCE, stored};
+use super::scenario::{self, TIMEOUT, stored};
 
 #[tokio::test]
-async fn what_cannot_become_a_row_is_dead_lettered_whole_and_costs_no_other_order() {
+async fn orders_that_cannot_be_stored_are_dead_lettered_unchanged_and_all_others_are_stored() {
     let bed = Testbed::new("dead_letters").await;
     ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
     let order = |user: &str, quantity: i64| {
@@ -41,31 +41,31 @@ async fn what_cannot_become_a_row_is_dead_lettered_whole_and_costs_no_other_orde
         let headers = OwnedHeaders::new()
             .insert(Header { key: EVENT_TYPE_HEADER, value: Some(event_type) })
             .insert(Header { key: "trace", value: Some("kept") });
-        // All in one partition, so that good and bad ones share a batch.
+        // All in one partition, so that valid and invalid orders share a batch.
         let record = FutureRecord::to(&bed.topic.topic).partition(0).key(&key).payload(&value).headers(headers);
         producer.send(record, Duration::from_secs(10)).await.unwrap();
     }
     let consumer =
         Program::start("consumer", "consumer", ["--instance", "dlq-test"], &bed.environment(), bed.folder()).unwrap();
     scenario::wait_until_stored(&bed, 400).await;
-    let letters = dead_letters(&bed, bad.len()).await;
+    let dead_letters = read_dead_letters(&bed, bad.len()).await;
     for (key, value, _) in &bad {
-        let (payload, headers) = &letters[key];
+        let (payload, headers) = &dead_letters[key];
         assert_eq!(payload, value);
         assert_eq!((headers["trace"].as_str(), headers["dlq-instance"].as_str()), ("kept", "dlq-test"));
         assert_eq!((headers["dlq-topic"].as_str(), headers["dlq-partition"].as_str()), (bed.topic.topic.as_str(), "0"));
     }
-    let kind = |key: &str| letters[key].1["dlq-kind"].as_str();
+    let kind = |key: &str| dead_letters[key].1["dlq-kind"].as_str();
     assert_eq!([kind("stranger"), kind("broken"), kind("newer")], ["unknown_user", "malformed", "unknown_type"]);
-    assert_eq!((kind("negative"), letters["negative"].1["dlq-sqlstate"].as_str()), ("refused_by_table", "23514"));
+    assert_eq!((kind("negative"), dead_letters["negative"].1["dlq-sqlstate"].as_str()), ("refused_by_table", "23514"));
     assert_eq!(kind(&"x".repeat(51)), "invalid_id");
-    assert_eq!(letters["stranger"].1["dlq-offset"], "200");
+    assert_eq!(dead_letters["stranger"].1["dlq-offset"], "200");
     assert_eq!(stored(&bed).await, 400);
     tokio::task::spawn_blocking(move || consumer.stop()).await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn a_flood_of_dead_letters_waits_for_a_person_and_is_put_back_once_its_cause_is_gone() {
+async fn a_flood_of_dead_letters_pauses_the_consumer_until_a_signal_and_is_replayed_once_its_cause_is_gone() {
     let bed = Testbed::new("flood").await;
     ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
     let producer: FutureProducer = bed.kafka.client(&[("acks", "all")]).create().unwrap();
@@ -80,10 +80,10 @@ async fn a_flood_of_dead_letters_waits_for_a_person_and_is_put_back_once_its_cau
     let address = free_address().unwrap();
     let arguments = ["--listen".to_owned(), address.to_string()];
     let consumer = Program::start("consumer", "consumer", arguments, &bed.environment(), bed.folder()).unwrap();
-    testbed::eventually("the flood is noticed", PATIENCE, async || consumer.log().contains("are a flood")).await;
+    testbed::eventually("the flood is noticed", TIMEOUT, async || consumer.log().contains("are a flood")).await;
     assert!(!metrics::is_ready(address).await);
     let dead_lettered = async || metrics::value(address, consumer::metrics::DEAD_LETTERED).await.unwrap_or(0.0);
-    // Whole batches are counted once all of them went, so that fewer than the hundred that went may be counted.
+    // A batch is counted after its last dead letter is sent, so that the count may be behind the 100 that are sent.
     assert!(dead_lettered().await <= 100.0);
     let list = async |bed: &Testbed| {
         let mut dlq = command("consumer").unwrap();
@@ -96,7 +96,7 @@ async fn a_flood_of_dead_letters_waits_for_a_person_and_is_put_back_once_its_cau
     assert_eq!(list(&bed).await["orders"], 100);
 
     consumer.signal(Signal::USR1).unwrap();
-    testbed::eventually("the rest follows", PATIENCE, async || dead_lettered().await == 300.0).await;
+    testbed::eventually("the rest follows", TIMEOUT, async || dead_lettered().await == 300.0).await;
     assert!(metrics::is_ready(address).await);
     let listed = list(&bed).await;
     assert_eq!((&listed["orders"], &listed["settled"]), (&300.into(), &0.into()), "{listed}");
@@ -111,15 +111,16 @@ async fn a_flood_of_dead_letters_waits_for_a_person_and_is_put_back_once_its_cau
     };
     assert_eq!(replay(&bed, &["--kind", "malformed"]).await, (0, 0));
     assert_eq!(replay(&bed, &["--dry-run"]).await, (300, 0));
-    // Too early: they come back.
+    // The user is still missing, so that these orders are dead-lettered again.
     assert_eq!(replay(&bed, &["--limit", "10"]).await, (10, 0));
-    testbed::eventually("they come back", PATIENCE, async || list(&bed).await["came_back"] == 10).await;
+    testbed::eventually("the orders are dead-lettered again", TIMEOUT, async || list(&bed).await["came_back"] == 10)
+        .await;
     assert_eq!(list(&bed).await["orders"], 300);
     let newcomer = "INSERT INTO users (user_id, name, gender, age, age_group, region, join_date) \
                     VALUES ('newcomer', 'x', 'U', 30, '30대', '서울', now())";
     bed.sql().await.batch_execute(newcomer).await.unwrap();
-    // That nobody has this name is remembered for a moment.
-    testbed::eventually("all are stored", PATIENCE, async || {
+    // The consumer caches for a moment that the user is unknown.
+    testbed::eventually("all are stored", TIMEOUT, async || {
         replay(&bed, &["--max-replays", "1000"]).await;
         stored(&bed).await == 300
     })
@@ -130,32 +131,32 @@ async fn a_flood_of_dead_letters_waits_for_a_person_and_is_put_back_once_its_cau
     tokio::task::spawn_blocking(move || consumer.stop()).await.unwrap().unwrap();
 }
 
-type Letter = (String, BTreeMap<String, String>);
+type DeadLetter = (String, BTreeMap<String, String>);
 
-async fn dead_letters(bed: &Testbed, count: usize) -> BTreeMap<String, Letter> {
-    let role = [("group.id", "reads-dead-letters"), ("auto.offset.reset", "earliest"), ("enable.auto.commit", "false")];
+async fn read_dead_letters(bed: &Testbed, count: usize) -> BTreeMap<String, DeadLetter> {
+    let role = [("auto.offset.reset", "earliest"), ("enable.auto.commit", "false")];
     let reader: BaseConsumer = bed.kafka.client(&role).set("group.id", format!("{}-dlq", bed.name)).create().unwrap();
     reader.subscribe(&[&bed.topic.dead_letter_topic()]).unwrap();
     let reading = tokio::task::spawn_blocking(move || {
-        let (mut letters, until) = (BTreeMap::new(), std::time::Instant::now() + PATIENCE);
-        while letters.len() < count && std::time::Instant::now() < until {
+        let (mut dead_letters, until) = (BTreeMap::new(), std::time::Instant::now() + TIMEOUT);
+        while dead_letters.len() < count && std::time::Instant::now() < until {
             let Some(Ok(record)) = reader.poll(Duration::from_millis(200)) else { continue };
             let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
             let headers = record.headers().unwrap().iter().map(|header| (header.key.to_owned(), text(header.value)));
-            letters.insert(text(record.key()), (text(record.payload()), headers.collect()));
+            dead_letters.insert(text(record.key()), (text(record.payload()), headers.collect()));
         }
-        letters
+        dead_letters
     });
-    let letters = reading.await.unwrap();
-    assert_eq!(letters.len(), count, "{letters:?}");
-    letters
+    let dead_letters = reading.await.unwrap();
+    assert_eq!(dead_letters.len(), count, "{dead_letters:?}");
+    dead_letters
 }
 
 #[tokio::test]
-async fn a_dead_letter_that_is_too_large_goes_without_what_makes_it_so_and_holds_nothing_up() {
+async fn a_dead_letter_that_is_too_large_is_sent_without_its_large_part_and_blocks_no_other_order() {
     let bed = Testbed::new("large_letter").await;
     ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
-    // As large as the topic of the orders takes; the dead letter's own headers come on top.
+    // Almost the maximum message size of the orders topic; a dead letter has further headers.
     let producer: FutureProducer = bed.kafka.client(&[("message.max.bytes", "2000000")]).create().unwrap();
     let mut random = String::new();
     while random.len() < 900_000 {
@@ -171,7 +172,7 @@ async fn a_dead_letter_that_is_too_large_goes_without_what_makes_it_so_and_holds
     send("good", testbed::ORDER, "").await;
     let consumer = Program::start("consumer", "consumer", [""; 0], &bed.environment(), bed.folder()).unwrap();
     scenario::wait_until_stored(&bed, 1).await;
-    let letters = dead_letters(&bed, 2).await;
-    assert!(letters.values().all(|(_, headers)| headers["dlq-message"].len() <= 4_000));
+    let dead_letters = read_dead_letters(&bed, 2).await;
+    assert!(dead_letters.values().all(|(_, headers)| headers["dlq-message"].len() <= 4_000));
     tokio::task::spawn_blocking(move || consumer.stop()).await.unwrap().unwrap();
 }

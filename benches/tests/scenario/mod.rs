@@ -1,9 +1,9 @@
-//! A run of the whole line in a test's own corner of the stack.
+//! One pipeline per test: the resources of the testbed, the programs beside the producer, and the checks after a run.
 
 use std::{path::Path, time::Duration};
 
 use benches::{
-    pipeline::{line::Line, produce, wait_for_lag},
+    pipeline::{lag::wait_for_lag_zero, producer::run_producer, programs::PipelinePrograms},
     settings::{Action, Command, PipelineSettings},
 };
 use clap::Parser;
@@ -15,17 +15,17 @@ use shared::{
 };
 use testbed::Testbed;
 
-/// Longest wait for anything that a test waits for.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for a condition.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The line, running.
+/// A running pipeline without a producer.
 pub struct Scenario {
     pub bed: Testbed,
     pub settings: PipelineSettings,
-    pub line: Line,
+    pub programs: PipelinePrograms,
 }
 
-/// The arguments by which `loadtest pipeline` finds the test's corner.
+/// The command line of `loadtest pipeline` with the test's resources.
 pub fn arguments(bed: &Testbed, rate: u32, duration: &str, consumers: u16) -> Vec<String> {
     let path = |path: &Path| path.display().to_string();
     let arguments = [
@@ -44,7 +44,7 @@ pub fn arguments(bed: &Testbed, rate: u32, duration: &str, consumers: u16) -> Ve
 }
 
 impl Scenario {
-    /// Starts cache-worker and consumers, and waits until every partition has its consumer.
+    /// Starts cache-worker and consumers, and waits until all partitions are assigned.
     pub async fn start(test: &str, rate: u32, duration: &str, consumers: u16) -> Self {
         Self::start_with(test, rate, duration, consumers, &[]).await
     }
@@ -56,42 +56,43 @@ impl Scenario {
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         let command = Command::parse_from(arguments);
         let Action::Pipeline(settings) = command.action else { panic!("the arguments are of another action") };
-        let partitions = ensure_topic(&settings.kafka, &settings.topic.orders()).await.unwrap();
-        ensure_topic(&settings.kafka, &settings.topic.dead_letters()).await.unwrap();
-        let mut line = Line::start(&settings).await.unwrap();
-        line.wait_for_assignment(partitions).await.unwrap();
-        Self { bed, settings: *settings, line }
+        let (kafka, topic) = (&settings.services.kafka, &settings.services.topic);
+        let partitions = ensure_topic(kafka, &topic.orders()).await.unwrap();
+        ensure_topic(kafka, &topic.dead_letters()).await.unwrap();
+        let mut programs = PipelinePrograms::start(&settings).await.unwrap();
+        programs.wait_for_assignment(partitions).await.unwrap();
+        Self { bed, settings: *settings, programs }
     }
 
-    /// One producer run, with `meanwhile` happening beside it once `orders` orders are stored.
-    pub async fn produce_and(&mut self, orders: i64, meanwhile: impl AsyncFnOnce(&mut Line)) -> RunSummary {
-        let producing = produce(&self.settings, self.settings.duration);
+    /// One producer run. `meanwhile` starts once `orders` orders are stored.
+    pub async fn produce_and(&mut self, orders: i64, meanwhile: impl AsyncFnOnce(&mut PipelinePrograms)) -> RunSummary {
+        let producing = run_producer(&self.settings, self.settings.duration);
         let disturbing = async {
             wait_until_stored(&self.bed, orders).await;
-            meanwhile(&mut self.line).await;
+            meanwhile(&mut self.programs).await;
         };
         let (run, ()) = tokio::join!(producing, disturbing);
         run.unwrap()
     }
 
-    /// Waits until the group has committed everything.
+    /// Waits until the group has no lag.
     pub async fn drain(&mut self) {
-        wait_for_lag(&self.settings, &mut self.line).await.unwrap();
+        wait_for_lag_zero(&self.settings, &mut self.programs).await.unwrap();
     }
 
-    /// Ledger, topic and table compared.
+    /// Compares ledger, topic and table.
     pub async fn audit(&self, run_id: RunId) -> AuditReport {
         let inputs = AuditInputs {
             run_id,
             runs: RunsDirectory { runs_dir: self.bed.runs() },
-            stats_dir: Some(self.line.stats()),
-            kafka: self.settings.kafka.clone(),
-            dead_letter_topic: self.settings.topic.dead_letter_topic(),
+            stats_dir: Some(self.programs.stats_dir()),
+            kafka: self.settings.services.kafka.clone(),
+            dead_letter_topic: self.settings.services.topic.dead_letter_topic(),
         };
         gather(inputs, &self.bed.database).await.unwrap()
     }
 
-    /// The run is whole: acknowledged, stored, nothing missing, nothing there that was not to be.
+    /// Every order of the run is stored exactly once, and the table has no other orders.
     pub async fn assert_whole(&mut self, run: &RunSummary) {
         self.drain().await;
         let report = self.audit(run.run_id.clone()).await;
@@ -101,9 +102,9 @@ impl Scenario {
         assert_eq!(stored(&self.bed).await, report.stored as i64, "{report:?}");
     }
 
-    /// Ends all programs and expects that they end well: a consumer whose account does not balance does not.
+    /// Stops all programs and expects exit code 0: a consumer whose counts do not balance has another.
     pub async fn end(self) {
-        self.line.end(false).await.unwrap();
+        self.programs.stop().await.unwrap();
     }
 }
 
@@ -112,14 +113,13 @@ pub async fn stored(bed: &Testbed) -> i64 {
     stored_in(&bed.database).await
 }
 
-/// Rows in this database's table.
+/// Rows in the table of `database`; 0 while the server can't be reached, as in the tests that stop it.
 pub async fn stored_in(database: &DatabaseSettings) -> i64 {
-    // The server may be away for a moment, in a test that sees to it.
     let Ok(client) = shared::database::connect(database).await else { return 0 };
     client.query_one("SELECT count(*) FROM orders", &[]).await.map_or(0, |row| row.get(0))
 }
 
 /// Waits until the table has at least `orders` rows.
 pub async fn wait_until_stored(bed: &Testbed, orders: i64) {
-    testbed::eventually("orders are stored", PATIENCE, async || stored(bed).await >= orders).await;
+    testbed::eventually("orders are stored", TIMEOUT, async || stored(bed).await >= orders).await;
 }

@@ -1,8 +1,8 @@
-//! Clusters that ask who is there: SASL over TLS, and client certificates, on the listeners that a stack has for it.
+//! Clusters that authenticate clients: SASL over TLS, and client certificates, on listeners that every stack has.
 
 use std::{collections::BTreeMap, process::Output};
 
-use benches::programs::command;
+use benches::process::command;
 use shared::ledger::RunSummary;
 use testbed::Testbed;
 
@@ -10,7 +10,7 @@ use super::scenario::{arguments, stored};
 
 type Environment = BTreeMap<String, String>;
 
-/// What `deploy/stack env OPTION` adds to or changes in the environment.
+/// The Kafka variables of `deploy/stack env OPTION`.
 fn stack_environment(option: &str) -> Environment {
     let name = std::env::var("ORDERFLOW_TEST_STACK").expect("ORDERFLOW_TEST_STACK names the stack of the tests");
     let stack = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/stack");
@@ -22,7 +22,7 @@ fn stack_environment(option: &str) -> Environment {
     variables.filter(|(name, _)| name.starts_with("KAFKA_")).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
 }
 
-/// A run of the producer in the test's corner, with these settings over the others.
+/// Runs the producer on the test's resources, with the variables `kafka` over those of the testbed.
 fn producer(bed: &Testbed, kafka: &Environment, arguments: &[&str]) -> Output {
     let mut producer = command("producer").unwrap();
     producer.args(["--rate", "200", "--count", "200", "--output", "json"]).args(arguments);
@@ -35,16 +35,16 @@ fn assert_sent(output: &Output) {
     assert_eq!(summary.counts.acknowledged, 200);
 }
 
-fn assert_refused(output: &Output, says: &[&str]) {
+fn assert_refused(output: &Output, expected: &[&str]) {
     let log = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{log}");
-    for words in says {
+    for words in expected {
         assert!(log.contains(words), "{words:?} is not in: {log}");
     }
 }
 
 #[tokio::test]
-async fn the_whole_line_works_over_sasl_and_tls() {
+async fn the_pipeline_works_over_sasl_and_tls() {
     let bed = Testbed::new("sasl_ssl").await;
     let mut loadtest = command("loadtest").unwrap();
     loadtest.args(&arguments(&bed, 200, "3s", 1)[1..]).args(["--output", "json"]);
@@ -56,7 +56,7 @@ async fn the_whole_line_works_over_sasl_and_tls() {
 }
 
 #[tokio::test]
-async fn every_mechanism_works_and_a_wrong_password_is_named_but_not_shown() {
+async fn every_mechanism_works_and_a_wrong_password_is_reported_but_not_shown() {
     let bed = Testbed::new("mechanisms").await;
     testbed::fill_cache(&bed).await;
     let mut secure = stack_environment("--secure");
@@ -83,7 +83,7 @@ async fn every_mechanism_works_and_a_wrong_password_is_named_but_not_shown() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_opens_a_cluster_that_asks_for_one() {
+async fn a_client_certificate_authenticates_to_a_cluster_that_requires_one() {
     let bed = Testbed::new("certificates").await;
     testbed::fill_cache(&bed).await;
     let mut tls = stack_environment("--tls");

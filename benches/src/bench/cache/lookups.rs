@@ -1,4 +1,4 @@
-//! How long it takes to find a random user: in the cache, and straight in the table, in the ways that people do it.
+//! How long it takes to get a random user from the cache, and from the table by the usual queries.
 
 use std::time::{Duration, Instant};
 
@@ -12,106 +12,123 @@ use shared::{
 };
 use tokio_postgres::Client;
 
-use super::statements::Statements;
-use crate::bench::corner::Corner;
+use super::statement_counter::StatementCounter;
+use crate::bench::{environment::BenchEnvironment, timeouts::REQUEST_TIMEOUT};
 
-/// Rows that a sample of the table is to have, so that it is almost never empty.
-const SAMPLED: f64 = 100.0;
-/// As many as the producer draws at once.
+/// Expected rows of a sample of the table, so that the sample is almost never empty.
+const SAMPLE_ROWS: f64 = 100.0;
+/// Expected pages of a sample by pages, for the same reason: `SYSTEM` takes whole pages or nothing.
+const SAMPLE_PAGES: f64 = 10.0;
+/// Users that the producer samples with one command.
 const BULK: usize = 500;
-/// Of each way.
-const TURNS: u32 = 10;
-const CALL: Duration = Duration::from_secs(10);
+/// Slices into which the measurement of each method is cut.
+const SLICES: u32 = 10;
+/// Lookup methods: one field of [`Lookups`] each.
+const METHODS: usize = 5;
 
-/// Looked up one at a time over one connection, each as soon as the one before was there.
+/// Latencies of each lookup method. Each method sends one lookup at a time over one connection, without pauses.
 #[derive(Clone, Debug, Serialize)]
 pub struct Lookups {
-    /// `HRANDFIELD key 1 WITHVALUES`, the row with it.
+    /// `HRANDFIELD key 1 WITHVALUES`, which returns the row.
     pub cache: LatencySummary,
-    /// The same 500 at a time, as the producer does: of a call, not of a user.
+    /// `HRANDFIELD key 500 WITHVALUES`, as the producer does: latency of the command, for 500 users.
     pub cache_bulk: LatencySummary,
-    /// `ORDER BY random() LIMIT 1`: every user as likely as any other.
+    /// `ORDER BY random() LIMIT 1`: every user is equally likely.
     pub order_by_random: LatencySummary,
-    /// One of a sample by rows: the same, nearly.
+    /// `TABLESAMPLE BERNOULLI`, a sample by rows: every user is almost equally likely.
     pub sample_of_rows: LatencySummary,
-    /// One of a sample by pages: users that were stored together come together.
+    /// `TABLESAMPLE SYSTEM`, a sample by pages: users of one page are sampled together.
     pub sample_of_pages: LatencySummary,
-    /// Lookups in the table, of all ways together.
+    /// Lookups in the table, all methods together.
     pub straight: u64,
-    /// Statements that the database counted meanwhile.
+    /// Statements that the database counted during them.
     pub statements: i64,
 }
 
-/// Ways to look up, in the order in which they take turns.
-const WAYS: usize = 5;
-
-/// Measures each way for so long, a little at a time in turns, so that what disturbs the machine disturbs them alike.
+/// Measures each method for `length`. The methods alternate in short slices, so that a disturbance of the machine
+/// affects all of them.
 ///
 /// # Errors
 /// When Redis or the database fails, or has no users.
-pub async fn look_up(corner: &Corner, statements: &Statements, length: Duration) -> anyhow::Result<Lookups> {
-    let sql = connect(&corner.database).await?;
-    let (share_of_rows, share_of_pages) = shares(&sql).await?;
+pub async fn measure_lookups(
+    bench: &BenchEnvironment,
+    statements: &StatementCounter,
+    length: Duration,
+) -> anyhow::Result<Lookups> {
+    let sql = connect(&bench.database).await?;
+    let (percent_of_rows, percent_of_pages) = sample_percentages(&sql).await?;
     let queries = [
         "SELECT user_id FROM users ORDER BY random() LIMIT 1".to_owned(),
-        format!("SELECT user_id FROM users TABLESAMPLE BERNOULLI ({share_of_rows}) ORDER BY random() LIMIT 1"),
-        format!("SELECT user_id FROM users TABLESAMPLE SYSTEM ({share_of_pages}) ORDER BY random() LIMIT 1"),
+        format!("SELECT user_id FROM users TABLESAMPLE BERNOULLI ({percent_of_rows}) ORDER BY random() LIMIT 1"),
+        format!("SELECT user_id FROM users TABLESAMPLE SYSTEM ({percent_of_pages}) ORDER BY random() LIMIT 1"),
     ];
-    let mut ways: [Latencies; WAYS] = Default::default();
-    let mut asked = 0;
-    for _ in 0..TURNS {
-        let [cache, cache_bulk, straight @ ..] = &mut ways;
-        in_cache(corner, 1, length / TURNS, cache).await?;
-        in_cache(corner, BULK, length / TURNS, cache_bulk).await?;
+    let mut methods: [Latencies; METHODS] = Default::default();
+    let (slice, mut counted) = (length / SLICES, 0);
+    for _ in 0..SLICES {
+        let [cache, cache_bulk, in_table @ ..] = &mut methods;
+        look_up_in_cache(bench, 1, slice, cache).await?;
+        look_up_in_cache(bench, BULK, slice, cache_bulk).await?;
         let before = statements.count().await?;
-        for (query, latencies) in queries.iter().zip(straight) {
-            in_table(&sql, query, length / TURNS, latencies).await?;
+        for (query, latencies) in queries.iter().zip(in_table) {
+            look_up_in_table(&sql, query, slice, latencies).await?;
         }
-        asked += statements.count().await? - before;
+        counted += statements.count().await? - before;
     }
-    let [cache, cache_bulk, order_by_random, sample_of_rows, sample_of_pages] = ways.map(|way| way.summary());
+    let [cache, cache_bulk, order_by_random, sample_of_rows, sample_of_pages] =
+        methods.map(|latencies| latencies.summary());
     let straight = order_by_random.count + sample_of_rows.count + sample_of_pages.count;
-    Ok(Lookups { cache, cache_bulk, order_by_random, sample_of_rows, sample_of_pages, straight, statements: asked })
+    Ok(Lookups { cache, cache_bulk, order_by_random, sample_of_rows, sample_of_pages, straight, statements: counted })
 }
 
-/// The shares of the table, in percent, that a sample by rows and one by pages take.
-async fn shares(sql: &Client) -> anyhow::Result<(f64, f64)> {
+/// Percentages of the table for a sample by rows and for one by pages.
+async fn sample_percentages(sql: &Client) -> anyhow::Result<(f64, f64)> {
     let row = sql.query_one("SELECT count(*), pg_relation_size('users') / 8192 FROM users", &[]).await?;
     let (users, pages): (i64, i64) = (row.get(0), row.get(1));
-    ensure!(users > 0 && pages > 0, "there are no users");
-    let of_rows = (100.0 * SAMPLED / users as f64).min(100.0);
-    // It takes whole pages, so several are to be expected for one to be there.
-    let of_pages = (100.0 * 10.0 / pages as f64).max(of_rows).min(100.0);
+    ensure!(users > 0 && pages > 0, "the table users is empty");
+    let of_rows = (100.0 * SAMPLE_ROWS / users as f64).min(100.0);
+    let of_pages = (100.0 * SAMPLE_PAGES / pages as f64).max(of_rows).min(100.0);
     Ok((of_rows, of_pages))
 }
 
-async fn in_table(sql: &Client, query: &str, length: Duration, latencies: &mut Latencies) -> anyhow::Result<()> {
+async fn look_up_in_table(
+    sql: &Client,
+    query: &str,
+    length: Duration,
+    latencies: &mut Latencies,
+) -> anyhow::Result<()> {
     let query = sql.prepare(query).await?;
     let lookup = async || {
-        let found = tokio::time::timeout(CALL, sql.query_opt(&query, &[])).await;
-        found.with_context(|| format!("a lookup took longer than {CALL:?}"))??;
+        let found = tokio::time::timeout(REQUEST_TIMEOUT, sql.query_opt(&query, &[])).await;
+        found.with_context(|| format!("a lookup in the table users takes longer than {REQUEST_TIMEOUT:?}"))??;
         Ok(())
     };
-    timed(length, latencies, lookup).await
+    record(length, latencies, lookup).await
 }
 
-async fn in_cache(corner: &Corner, at_once: usize, length: Duration, latencies: &mut Latencies) -> anyhow::Result<()> {
-    let (mut redis, key) = (corner.cache.connect(CALL).await?, corner.cache.keys().users);
+async fn look_up_in_cache(
+    bench: &BenchEnvironment,
+    users: usize,
+    length: Duration,
+    latencies: &mut Latencies,
+) -> anyhow::Result<()> {
+    let cache = &bench.services.cache;
+    let (mut redis, key) = (cache.connect(REQUEST_TIMEOUT).await?, cache.keys().users);
     let lookup = async || {
-        let found: Vec<User> = cache::sample(&mut redis, &key, at_once).await?;
-        ensure!(found.len() == at_once, "the cache is empty");
+        let found: Vec<User> = cache::sample(&mut redis, &key, users).await?;
+        ensure!(found.len() == users, "the cache has only {} of {users} users", found.len());
         Ok(())
     };
-    timed(length, latencies, lookup).await
+    record(length, latencies, lookup).await
 }
 
-async fn timed(
+/// Repeats `lookup` for `length` and records each latency.
+async fn record(
     length: Duration,
     latencies: &mut Latencies,
     mut lookup: impl AsyncFnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let until = Instant::now() + length;
-    while Instant::now() < until {
+    let end = Instant::now() + length;
+    while Instant::now() < end {
         let started = Instant::now();
         lookup().await?;
         latencies.record_nanos(started.elapsed().as_nanos() as i64);

@@ -1,5 +1,5 @@
-//! Debezium's JDBC sink in a Kafka Connect worker of its own. It gets its own copy of the orders, with the enriched columns
-//! already in them, since it enriches nothing.
+//! Debezium's JDBC sink in a Kafka Connect worker. It does not enrich, so it reads topics whose orders have the
+//! enriched columns already.
 
 use std::{
     net::SocketAddr,
@@ -8,63 +8,53 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use shared::order_id::RunTag;
 
 use super::{
-    copy::StoredOrder,
-    drain::{empty_table, watch},
+    connector::{Setup, connector, schema},
+    fill_rate::{empty_table, measure_fill_rate},
+    stored_order::StoredOrder,
 };
 use crate::{
-    bench::{
-        bare_loop::{self, Record},
-        corner::{Corner, Source, last_ids},
-    },
-    programs::{Program, free_address},
+    bench::{bare_loop, encoded_order::EncodedOrder, environment::BenchEnvironment, filled_topic::FilledTopic},
+    process::{Program, free_address},
     settings::SinkBenchSettings,
 };
 
-/// Longest time that Connect may take to start.
-const START: Duration = Duration::from_secs(60);
-const CALL: Duration = Duration::from_secs(30);
-/// More than a kilobyte each, with their schema; a multiple of the orders that a partition gets in its turn.
+/// Start and stop of the Connect worker.
+const WORKER_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bounds the memory: with its schema, a record has more than a kilobyte. A multiple of the orders that a partition
+/// gets before the next one is used.
 const ORDERS_IN_MEMORY: usize = 27 * 3_000;
 
-/// How Debezium is set up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Setup {
-    /// JSON with its schema in every record, upserts as JDBC batches: what its documentation shows.
-    Usual,
-    /// The best that was found: the schema in the connector's settings, and upserts by `UNNEST` (Debezium 3.6).
-    Tuned,
-}
-
-/// A Connect worker and the orders in the form that it takes.
+/// A running Connect worker, and its topics.
 pub struct Connect {
     worker: Program,
     address: SocketAddr,
-    usual: Source,
-    tuned: Source,
+    /// Records with their schema.
+    default: FilledTopic,
+    /// Records without.
+    tuned: FilledTopic,
 }
 
 impl Connect {
-    /// Starts a worker and puts `orders` on topics for it.
+    /// Sends `orders` to a topic for each setup and starts the worker.
     ///
     /// # Errors
-    /// When it does not start, or the brokers don't take the orders.
+    /// When the brokers do not acknowledge an order, or the worker does not start.
     pub async fn start(
-        corner: &mut Corner,
+        bench: &mut BenchEnvironment,
         settings: &SinkBenchSettings,
         orders: &[StoredOrder],
     ) -> anyhow::Result<Self> {
-        let usual =
-            publish(corner, "with-schema", orders, |order| json!({ "schema": schema(), "payload": order }).to_string());
-        let usual = usual.await?;
-        let tuned = publish(corner, "without-schema", orders, |order| json!(order).to_string()).await?;
+        let with_schema = |order: &StoredOrder| json!({ "schema": schema(), "payload": order }).to_string();
+        let default = fill_topic(bench, "with-schema", orders, with_schema).await?;
+        let tuned = fill_topic(bench, "without-schema", orders, |order| json!(order).to_string()).await?;
         let address = free_address()?;
-        let properties = corner.folder.path().join("worker.properties");
-        let offsets = corner.folder.path().join("connect.offsets");
+        let properties = bench.folder.path().join("worker.properties");
+        let offsets = bench.folder.path().join("connect.offsets");
         std::fs::write(
             &properties,
             format!(
@@ -72,130 +62,90 @@ impl Connect {
                  key.converter=org.apache.kafka.connect.storage.StringConverter\n\
                  value.converter=org.apache.kafka.connect.json.JsonConverter\nvalue.converter.schemas.enable=true\n\
                  offset.flush.interval.ms=1000\nconnector.client.config.override.policy=All\n",
-                corner.kafka.brokers,
+                bench.services.kafka.brokers,
                 offsets.display()
             ),
         )?;
         let mut command = Command::new(settings.peers.join("connect"));
         command.arg(&properties);
-        let mut worker = Program::spawn("connect", command, &corner.logs())?;
+        let mut worker = Program::spawn("connect", command, &bench.logs())?;
         let started = Instant::now();
-        while call("GET", format!("http://{address}/connectors"), None).await.is_err() {
-            worker.check()?;
-            ensure!(started.elapsed() < START, "Kafka Connect does not start:\n{}", worker.log_tail());
+        while request("GET", format!("http://{address}/connectors"), None).await.is_err() {
+            worker.ensure_running()?;
+            ensure!(
+                started.elapsed() < WORKER_TIMEOUT,
+                "Kafka Connect has not started after {WORKER_TIMEOUT:?}:\n{}",
+                worker.log_tail()
+            );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        Ok(Self { worker, address, usual, tuned })
+        Ok(Self { worker, address, default, tuned })
     }
 
-    /// Drains its topic by a connector, and so a group, of its own in the worker that is there already.
+    /// Drains the setup's topic with a new connector, which has a new group, and returns rows a second.
     ///
     /// # Errors
-    /// When it fails, or does not store everything once.
-    pub async fn drain(&mut self, corner: &Corner, orders: u64, setup: Setup) -> anyhow::Result<f64> {
-        empty_table(corner).await?;
-        let source = if setup == Setup::Usual { &self.usual } else { &self.tuned };
-        let name = format!("{}.{}", corner.name, RunTag::random());
-        let connector = json!({ "name": name, "config": connector(corner, &source.topic, setup) });
-        call("POST", format!("http://{}/connectors", self.address), Some(connector)).await?;
+    /// When the connector fails, or not every order is stored exactly once.
+    pub async fn drain(&mut self, bench: &BenchEnvironment, orders: u64, setup: Setup) -> anyhow::Result<f64> {
+        empty_table(bench).await?;
+        let topic = if setup == Setup::Default { &self.default } else { &self.tuned };
+        let name = format!("{}.{}", bench.name, RunTag::random());
+        let connector = json!({ "name": name, "config": connector(&bench.database, &topic.name, setup) });
+        request("POST", format!("http://{}/connectors", self.address), Some(connector)).await?;
         let worker = &mut self.worker;
-        let failed = worker.log().len();
-        let drained = watch(corner, source, orders, || {
-            worker.check()?;
-            // A task that failed stays so, without ending the worker.
-            let log = worker.log();
-            match log.get(failed..).is_some_and(|new| new.contains("Task is being killed")) {
+        let logged_before = worker.log().len();
+        let ensure_running = || {
+            worker.ensure_running()?;
+            // A failed task does not end the worker.
+            match worker.log().get(logged_before..).is_some_and(|new| new.contains("Task is being killed")) {
                 true => bail!("Debezium's task failed:\n{}", worker.log_tail()),
                 false => Ok(()),
             }
-        });
-        let rows_a_second = drained.await?;
-        call("DELETE", format!("http://{}/connectors/{name}", self.address), None).await?;
+        };
+        let rows_a_second = measure_fill_rate(bench, topic, orders, ensure_running).await?;
+        request("DELETE", format!("http://{}/connectors/{name}", self.address), None).await?;
         Ok(rows_a_second)
     }
 
-    /// Ends the worker.
+    /// Stops the worker. Its exit code is not checked: after SIGTERM, Java exits with 143.
     ///
     /// # Errors
-    /// When it does not end.
-    pub async fn end(self) -> anyhow::Result<()> {
-        self.worker.ask_to_stop()?;
+    /// When it does not stop in time.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.worker.request_stop()?;
         let mut worker = self.worker;
-        // Java's own exit status after a SIGTERM is 143.
-        tokio::task::spawn_blocking(move || worker.wait(START)).await??;
+        tokio::task::spawn_blocking(move || worker.wait(WORKER_TIMEOUT)).await??;
         Ok(())
     }
 }
 
-async fn publish(
-    corner: &mut Corner,
+async fn fill_topic(
+    bench: &mut BenchEnvironment,
     name: &str,
     orders: &[StoredOrder],
     value: impl Fn(&StoredOrder) -> String,
-) -> anyhow::Result<Source> {
-    let (topic, partitions) = corner.another_topic(name).await?;
-    let record = |order: &StoredOrder| Record { key: order.order_id.clone(), value: value(order).into_bytes() };
+) -> anyhow::Result<FilledTopic> {
+    let (topic, partitions) = bench.create_topic(name).await?;
+    let kafka = &bench.services.kafka;
+    let encode = |order: &StoredOrder| EncodedOrder { key: order.order_id.clone(), value: value(order).into_bytes() };
     for chunk in orders.chunks(ORDERS_IN_MEMORY) {
-        let records: Vec<Record> = chunk.iter().map(record).collect();
-        let (client, to) = (bare_loop::config(&corner.kafka), topic.clone());
-        let publishing = move || bare_loop::run(&client, &to, partitions, &records, records.len() as u64);
-        tokio::task::spawn_blocking(publishing).await??;
+        let records: Vec<EncodedOrder> = chunk.iter().map(encode).collect();
+        let (config, to) = (bare_loop::config(kafka), topic.clone());
+        let sending = move || bare_loop::run(&config, &to, partitions, &records, records.len() as u64);
+        tokio::task::spawn_blocking(sending).await??;
     }
-    let last = last_ids(&corner.kafka, &topic).await?;
-    Ok(Source { topic, last })
+    FilledTopic::read(kafka, &topic).await
 }
 
-fn schema() -> Value {
-    let field = |name: &str, kind: &str| json!({ "field": name, "type": kind, "optional": false });
-    let mut fields: Vec<Value> = ["order_id", "user_id", "product_id"].map(|name| field(name, "string")).to_vec();
-    let numbers = ["quantity", "total_amount", "shipping_cost", "discount_amount"];
-    fields.extend(numbers.map(|name| field(name, "int32")));
-    let texts = ["payment_method", "status", "category", "user_region", "user_gender", "user_age_group"];
-    fields.extend(texts.map(|name| field(name, "string")));
-    fields.push(json!({
-        "field": "created_at", "type": "string", "optional": false, "name": "io.debezium.time.ZonedTimestamp", "version": 1
-    }));
-    json!({ "type": "struct", "name": "orderflow.orders.Value", "optional": false, "fields": fields })
-}
-
-fn connector(corner: &Corner, topic: &str, setup: Setup) -> Value {
-    let (user, password) = corner.database.credentials();
-    let mut config = json!({
-        "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
-        "tasks.max": "3",
-        "topics": topic,
-        "connection.url": format!("jdbc:postgresql://{}?reWriteBatchedInserts=true", corner.database.place()),
-        "connection.username": user,
-        "connection.password": password.expose_secret(),
-        "insert.mode": "upsert",
-        "primary.key.mode": "record_value",
-        "primary.key.fields": "order_id",
-        "schema.evolution": "none",
-        "collection.name.format": "orders",
-        "batch.size": "2000",
-        "consumer.override.auto.offset.reset": "earliest",
-        "consumer.override.max.poll.records": "2000",
-        // The tasks share the partitions at once rather than with the first one's next heartbeat, and parse no headers.
-        "consumer.override.heartbeat.interval.ms": "500",
-        "header.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
-    });
-    if setup == Setup::Tuned {
-        config["dialect.postgres.unnest.insert.enabled"] = json!("true");
-        config["value.converter"] = json!("org.apache.kafka.connect.json.JsonConverter");
-        config["value.converter.schemas.enable"] = json!("true");
-        config["value.converter.schema.content"] = json!(schema().to_string());
-    }
-    config
-}
-
-async fn call(method: &'static str, url: String, body: Option<Value>) -> anyhow::Result<()> {
+/// Sends a request to the worker's REST interface.
+async fn request(method: &'static str, url: String, body: Option<Value>) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(move || {
         let request =
             ureq::http::Request::builder().method(method).uri(&url).header("Content-Type", "application/json");
-        let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().timeout_global(Some(CALL)).build());
-        agent
+        let config = ureq::Agent::config_builder().timeout_global(Some(REQUEST_TIMEOUT)).build();
+        ureq::Agent::new_with_config(config)
             .run(request.body(body.map(|body| body.to_string()).unwrap_or_default())?)
-            .with_context(|| format!("Kafka Connect refuses {method} {url}"))?;
+            .with_context(|| format!("Kafka Connect: {method} {url} failed"))?;
         Ok(())
     })
     .await?

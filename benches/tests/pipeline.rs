@@ -1,9 +1,10 @@
-//! The whole line on the real services, as its users run it, with consumers and producers that come, go and die.
+//! The whole pipeline on real services, as users run it: consumers and producers start, stop and are killed during a
+//! run.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod aging;
+mod bench_cache;
 mod dead_letters;
-mod figures;
 mod members;
 mod outages;
 mod scenario;
@@ -11,14 +12,14 @@ mod secure;
 
 use std::{process::Stdio, time::Duration};
 
-use benches::programs::{Program, command};
+use benches::process::{Program, command};
 use rdkafka::{
     Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions},
     producer::{FutureProducer, FutureRecord},
 };
 use rustix::process::Signal;
-use scenario::{PATIENCE, Scenario, arguments, stored};
+use scenario::{Scenario, TIMEOUT, arguments, stored};
 use shared::{
     kafka::ensure_topic,
     ledger::{Ledger, RunId, RunSummary, RunsDirectory},
@@ -26,8 +27,8 @@ use shared::{
 use testbed::Testbed;
 
 #[tokio::test]
-async fn the_whole_line_stores_every_order_once_and_enriched_and_says_so() {
-    let bed = Testbed::new("whole_line").await;
+async fn the_pipeline_stores_every_order_once_and_enriched_and_reports_it() {
+    let bed = Testbed::new("pipeline").await;
     let arguments = arguments(&bed, 500, "4s", 2);
     let mut loadtest = command("loadtest").unwrap();
     let output = loadtest.args(&arguments[1..]).args(["--output", "json"]).output().unwrap();
@@ -43,7 +44,7 @@ async fn the_whole_line_stores_every_order_once_and_enriched_and_says_so() {
     ] {
         assert_eq!(summary[figure], expected, "{figure}: {summary}");
     }
-    // Whether a machine that runs tests side by side holds the rate is not for a test to say.
+    // A machine that runs tests in parallel may miss the rate: both verdicts are right.
     let code = if summary["verdict"] == "valid" { 0 } else { 3 };
     assert_eq!(output.status.code(), Some(code), "{log}");
     assert!(summary["verdict"] == "valid" || summary["verdict"] == "producer-invalid", "{summary}");
@@ -57,17 +58,17 @@ async fn the_whole_line_stores_every_order_once_and_enriched_and_says_so() {
 
     let lacking = "SELECT count(*) FROM orders WHERE '' IN (category, user_region, user_gender, user_age_group)";
     assert_eq!(bed.sql().await.query_one(lacking, &[]).await.unwrap().get::<_, i64>(0), 0);
-    let wrong = "SELECT count(*) FROM orders o JOIN users u USING (user_id) JOIN products p USING (product_id) \
-                 WHERE (user_region, user_gender, user_age_group, o.category) <> (region, gender, age_group, p.category) \
+    let wrong = "SELECT count(*) FROM orders o JOIN users u USING (user_id) JOIN products p USING (product_id) WHERE \
+                 (user_region, user_gender, user_age_group, o.category) <> (region, gender, age_group, p.category) \
                  OR total_amount <> price * quantity - discount_amount + shipping_cost";
     assert_eq!(bed.sql().await.query_one(wrong, &[]).await.unwrap().get::<_, i64>(0), 0);
     assert_eq!(stored(&bed).await, 2_000);
 }
 
 #[tokio::test]
-async fn another_consumer_takes_over_from_one_that_was_killed_and_nothing_is_missing_or_there_twice() {
+async fn another_consumer_takes_over_from_one_that_was_killed_and_every_order_is_stored_once() {
     let mut scenario = Scenario::start("takeover", 500, "8s", 2).await;
-    let run = scenario.produce_and(1_000, async |line| line.take_consumer().kill().unwrap()).await;
+    let run = scenario.produce_and(1_000, async |programs| programs.take_consumer().kill().unwrap()).await;
     assert_eq!(run.counts.acknowledged, 4_000);
     scenario.assert_whole(&run).await;
     scenario.end().await;
@@ -77,55 +78,58 @@ async fn another_consumer_takes_over_from_one_that_was_killed_and_nothing_is_mis
 async fn a_group_that_grows_and_shrinks_stores_everything_and_reads_nothing_twice() {
     let mut scenario = Scenario::start("grow_and_shrink", 500, "12s", 1).await;
     let run = scenario
-        .produce_and(500, async |line| {
-            line.add_consumer().unwrap();
-            line.add_consumer().unwrap();
-            line.wait_for_share(2).await.unwrap();
+        .produce_and(500, async |programs| {
+            programs.add_consumer().unwrap();
+            programs.add_consumer().unwrap();
+            programs.wait_for_partitions_each(2).await.unwrap();
             for _ in 0..2 {
-                let leaving = line.take_consumer();
+                let leaving = programs.take_consumer();
                 tokio::task::spawn_blocking(move || leaving.stop()).await.unwrap().unwrap();
             }
         })
         .await;
     scenario.assert_whole(&run).await;
-    // Those that left balanced their accounts, or stopping them had failed; none of them stored anything again.
-    let last = scenario.line.counts().await.unwrap();
+    // The consumers that left had balanced counts, otherwise their stop had failed. No order was read twice.
+    let last = scenario.programs.counts().await.unwrap();
     assert_eq!(last.duplicates, 0, "{last:?}");
     assert_eq!(last.consumed, last.stored);
     scenario.end().await;
 }
 
 #[tokio::test]
-async fn a_static_member_that_was_killed_comes_back_under_its_name_and_one_that_leaves_for_good_is_gone() {
+async fn a_killed_static_member_rejoins_under_its_name_and_one_that_leaves_for_good_is_removed() {
     let bed = Testbed::new("static_member").await;
     ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
     let start = |arguments: &[&str]| {
         let arguments = [&["--instance-id", "first"], arguments].concat();
         Program::start("consumer", "consumer", arguments, &bed.environment(), bed.folder()).unwrap()
     };
-    let is_in = async |program: &Program| {
-        testbed::eventually("it is in", PATIENCE, async || program.log().contains("partitions assigned")).await;
+    let joined = async |program: &Program| {
+        testbed::eventually("the consumer has partitions", TIMEOUT, async || {
+            program.log().contains("partitions assigned")
+        })
+        .await;
     };
-    // The brokers' protocol keeps the name of a killed member until its session ends; the classic one gives it away at once.
+    // The brokers' protocol reserves the name of a killed member until its session ends; the classic protocol does not.
     let first = start(&["--group-protocol", "consumer"]);
-    is_in(&first).await;
+    joined(&first).await;
     first.kill().unwrap();
     let second = start(&["--group-protocol", "consumer"]);
-    is_in(&second).await;
+    joined(&second).await;
     assert!(second.log().contains("waiting until it is gone"), "{}", second.log());
     tokio::task::spawn_blocking(move || second.stop()).await.unwrap().unwrap();
 
     let third = start(&["--group", "classic"]);
-    is_in(&third).await;
+    joined(&third).await;
     third.kill().unwrap();
     let fourth = start(&["--group", "classic"]);
-    is_in(&fourth).await;
+    joined(&fourth).await;
     tokio::task::spawn_blocking(move || fourth.stop()).await.unwrap().unwrap();
 
     let mut leaving = start(&["--leave", "--group", "another"]);
-    is_in(&leaving).await;
-    leaving.ask_to_stop().unwrap();
-    let (status, log) = tokio::task::spawn_blocking(move || (leaving.wait(PATIENCE), leaving.log())).await.unwrap();
+    joined(&leaving).await;
+    leaving.request_stop().unwrap();
+    let (status, log) = tokio::task::spawn_blocking(move || (leaving.wait(TIMEOUT), leaving.log())).await.unwrap();
     assert!(status.unwrap().success() && log.contains("left the group for good"), "{log}");
 }
 
@@ -189,7 +193,7 @@ async fn a_run_of_two_producers_with_orders_wrong_on_purpose_is_audited_as_one()
 }
 
 #[tokio::test]
-async fn records_deleted_before_they_were_read_are_named_and_end_the_consumer_unless_told_otherwise() {
+async fn records_deleted_before_they_were_read_are_reported_and_end_the_consumer_unless_on_gap_is_continue() {
     let bed = Testbed::new("gap").await;
     ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
     let producer: FutureProducer = bed.kafka.client(&[("acks", "all")]).create().unwrap();
@@ -213,10 +217,10 @@ async fn records_deleted_before_they_were_read_are_named_and_end_the_consumer_un
     deleted.add_partition_offset(&bed.topic.topic, 0, Offset::Offset(12)).unwrap();
     admin.delete_records(&deleted, &AdminOptions::new()).await.unwrap();
 
-    // To start it again does not make it forget.
+    // The second start reports the same gap: the offset is not reset by the first one.
     for _ in 0..2 {
         let mut second = start(&[]).unwrap();
-        let (status, log) = tokio::task::spawn_blocking(move || (second.wait(PATIENCE), second.log())).await.unwrap();
+        let (status, log) = tokio::task::spawn_blocking(move || (second.wait(TIMEOUT), second.log())).await.unwrap();
         assert_eq!(status.unwrap().code(), Some(1), "{log}");
         for words in ["partition 0 begins at offset 12", "up to 5 only: 7 records were deleted", "--on-gap continue"] {
             assert!(log.contains(words), "{words:?} is not in: {log}");
@@ -225,13 +229,13 @@ async fn records_deleted_before_they_were_read_are_named_and_end_the_consumer_un
     assert_eq!(stored(&bed).await, 5);
     let third = start(&["--on-gap", "continue"]).unwrap();
     scenario::wait_until_stored(&bed, 13).await;
-    testbed::eventually("the gap is named", PATIENCE, async || third.log().contains("7 records were deleted")).await;
+    testbed::eventually("the gap is named", TIMEOUT, async || third.log().contains("7 records were deleted")).await;
     tokio::task::spawn_blocking(move || third.stop()).await.unwrap().unwrap();
     assert_eq!(stored(&bed).await, 5 + 8);
 }
 
 #[tokio::test]
-async fn a_database_without_the_tables_is_named_by_every_program_that_needs_them() {
+async fn every_program_that_needs_the_tables_reports_a_database_without_them() {
     let bed = Testbed::new("no_tables").await;
     bed.sql().await.batch_execute("DROP TABLE orders, users, products").await.unwrap();
     for (program, arguments) in [("consumer", &[][..]), ("cache-worker", &["--once"]), ("orderdb", &["seed"])] {
@@ -243,17 +247,17 @@ async fn a_database_without_the_tables_is_named_by_every_program_that_needs_them
 }
 
 #[tokio::test]
-async fn a_stop_in_the_middle_of_a_run_loses_nothing_and_exits_well() {
+async fn a_stop_in_the_middle_of_a_run_loses_nothing_and_exits_with_0() {
     let mut scenario = Scenario::start("graceful_stop", 500, "5s", 1).await;
     let run = scenario
-        .produce_and(500, async |line| {
-            let consumer = line.take_consumer();
+        .produce_and(500, async |programs| {
+            let consumer = programs.take_consumer();
             consumer.signal(Signal::INT).unwrap();
-            tokio::task::spawn_blocking(move || consumer.finish()).await.unwrap().unwrap();
-            line.add_consumer().unwrap();
+            tokio::task::spawn_blocking(move || consumer.wait_for_success()).await.unwrap().unwrap();
+            programs.add_consumer().unwrap();
         })
         .await;
     scenario.assert_whole(&run).await;
-    assert_eq!(scenario.line.counts().await.unwrap().duplicates, 0);
+    assert_eq!(scenario.programs.counts().await.unwrap().duplicates, 0);
     scenario.end().await;
 }

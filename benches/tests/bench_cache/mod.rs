@@ -1,10 +1,10 @@
-//! What measures says what it measured.
+//! `loadtest bench cache`: its counts agree with each other.
 
-use benches::programs::command;
+use benches::process::command;
 use testbed::Testbed;
 
 #[tokio::test]
-async fn the_bench_of_the_cache_counts_what_the_database_is_asked() {
+async fn the_bench_of_the_cache_counts_the_statements_that_the_database_receives() {
     let bed = Testbed::new("bench_cache").await;
     let mut loadtest = command("loadtest").unwrap();
     loadtest.args(["bench", "cache", "--users", "1000", "--lookups-for", "300ms", "--interval", "3s", "--rate", "200"]);
@@ -14,7 +14,7 @@ async fn the_bench_of_the_cache_counts_what_the_database_is_asked() {
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
     let figure =
         |path: &str| result.pointer(path).and_then(serde_json::Value::as_f64).unwrap_or_else(|| panic!("{result}"));
-    // Two intervals of 3 s are a tenth of a minute; a round has some dozen statements.
+    // Two intervals of 3 s are a tenth of a minute; a round has about a dozen statements.
     let (rounds, cached) = (figure("/statements_a_minute/rounds_a_minute"), figure("/statements_a_minute/cached"));
     assert!((rounds - 20.0).abs() <= 10.0 && cached >= rounds * 8.0 && cached <= rounds * 40.0, "{result}");
     let (asked, lookups) = (figure("/tables/0/lookups/statements"), figure("/tables/0/lookups/straight"));

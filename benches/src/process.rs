@@ -1,4 +1,5 @@
-//! Starts the programs of orderflow and ends them again; whatever this process starts, it ends.
+//! Child processes: starts the programs of orderflow, watches them and stops them. A [`Program`] is stopped when it is
+//! dropped.
 
 use std::{
     ffi::OsStr,
@@ -12,12 +13,13 @@ use std::{
 use anyhow::{Context, bail};
 use rand::RngExt;
 use rustix::process::{Pid, Signal, kill_process};
+use shared::kafka::KafkaSettings;
 
 /// Longer than a consumer's own stop deadline.
-const STOP: Duration = Duration::from_secs(30);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const LOG_TAIL_LINES: usize = 15;
 
-/// A running program, ended with SIGTERM when it is dropped.
+/// A running program. Dropping it sends SIGTERM and waits for the end.
 pub struct Program {
     name: String,
     child: Option<Child>,
@@ -25,11 +27,12 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `binary` (a name: one of ours, beside this very binary) in the background, with its output in
-    /// `logs/NAME.log`. It is in a process group of its own, so that a Ctrl-C on the terminal reaches it through us alone.
+    /// Starts `binary` (the name of a program of this workspace) in the background, with its output in `logs/NAME.log`.
+    /// The program gets its own process group: Ctrl-C on the terminal reaches this process only, which stops the
+    /// program.
     ///
     /// # Errors
-    /// When it can't be started.
+    /// When the program can't be started.
     pub fn start<A: AsRef<OsStr>>(
         name: &str,
         binary: &str,
@@ -42,13 +45,13 @@ impl Program {
         Self::spawn(name, command, logs)
     }
 
-    /// Starts any program the same way.
+    /// Starts any command in the same way.
     ///
     /// # Errors
-    /// When it can't be started.
+    /// When the command can't be started.
     pub fn spawn(name: &str, mut command: Command, logs: &Path) -> anyhow::Result<Self> {
         use std::os::unix::process::CommandExt;
-        std::fs::create_dir_all(logs).with_context(|| format!("no logs can be kept in {}", logs.display()))?;
+        std::fs::create_dir_all(logs).with_context(|| format!("the folder {} can't be created", logs.display()))?;
         let log = logs.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
         command.stdin(Stdio::null()).process_group(0).stdout(output.try_clone()?).stderr(output);
@@ -56,46 +59,44 @@ impl Program {
         Ok(Self { name: name.to_owned(), child: Some(child), log })
     }
 
-    /// The name that it was started under.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
     }
 
-    /// The most memory that it has had resident so far, in bytes.
+    /// The peak of the program's resident memory, in bytes.
     ///
     /// # Errors
-    /// When it has ended, or the system does not tell.
+    /// When the program has ended, or the system does not report the peak.
     pub fn peak_memory(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(Path::new("/proc").join(self.pid().to_string()).join("status"))?;
         let peak =
             status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-        peak.map(|kib: u64| kib * 1024).context("the system does not tell a process' peak memory")
+        peak.map(|kib: u64| kib * 1024).context("the system does not report the peak memory of a process")
     }
 
-    /// An error with the end of its log, when it has ended.
+    /// Whether the program still runs.
     ///
     /// # Errors
-    /// When it has ended.
-    pub fn check(&mut self) -> anyhow::Result<()> {
+    /// When it has ended; the error has the last lines of its log.
+    pub fn ensure_running(&mut self) -> anyhow::Result<()> {
         match self.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
             None => Ok(()),
-            Some(status) => bail!("{} ended early, {status}:\n{}", self.name, self.log_tail()),
+            Some(status) => bail!("{} ended unexpectedly, {status}:\n{}", self.name, self.log_tail()),
         }
     }
 
-    /// The last lines that it printed.
+    /// The last lines of the log.
     pub fn log_tail(&self) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
     }
 
-    /// All that it printed.
+    /// The whole log: stdout and stderr.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -103,73 +104,73 @@ impl Program {
     /// Sends a signal.
     ///
     /// # Errors
-    /// When there is no such process any more.
+    /// When the program has ended.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let child = self.child.as_ref().context("it has ended")?;
+        let child = self.child.as_ref().with_context(|| format!("{} has ended", self.name))?;
         let pid = Pid::from_raw(child.id() as i32).context("no process id")?;
         kill_process(pid, signal).with_context(|| format!("{} can't be signalled", self.name))
     }
 
-    /// Asks it to stop; [`Self::wait`] says how that went.
+    /// Sends SIGTERM and does not wait; [`Self::wait`] and [`Self::wait_for_success`] do.
     ///
     /// # Errors
-    /// When there is no such process any more.
-    pub fn ask_to_stop(&self) -> anyhow::Result<()> {
+    /// When the program has ended.
+    pub fn request_stop(&self) -> anyhow::Result<()> {
         self.signal(Signal::TERM)
     }
 
-    /// Waits for its end; after `deadline` it is killed.
+    /// Waits for the end. After `timeout` the program is killed.
     ///
     /// # Errors
-    /// When it had to be killed.
-    pub fn wait(&mut self, deadline: Duration) -> anyhow::Result<ExitStatus> {
-        let child = self.child.as_mut().context("it has ended")?;
-        let until = Instant::now() + deadline;
+    /// When the program had to be killed.
+    pub fn wait(&mut self, timeout: Duration) -> anyhow::Result<ExitStatus> {
+        let child = self.child.as_mut().with_context(|| format!("{} has ended", self.name))?;
+        let deadline = Instant::now() + timeout;
         loop {
             if let Some(status) = child.try_wait()? {
                 self.child = None;
                 return Ok(status);
             }
-            if Instant::now() >= until {
+            if Instant::now() >= deadline {
                 child.kill()?;
                 child.wait()?;
                 self.child = None;
-                bail!("{} did not stop within {deadline:?} and was killed:\n{}", self.name, self.log_tail());
+                bail!("{} did not stop within {timeout:?} and was killed:\n{}", self.name, self.log_tail());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Ends it with SIGTERM and expects success.
+    /// Sends SIGTERM and waits for exit code 0.
     ///
     /// # Errors
-    /// When it does not end in time, or not well.
+    /// When the program does not stop in time, or exits with another code.
     pub fn stop(self) -> anyhow::Result<()> {
-        self.ask_to_stop()?;
-        self.finish()
+        self.request_stop()?;
+        self.wait_for_success()
     }
 
-    /// Waits for the end that it was asked for, and expects success.
+    /// Waits for exit code 0, after [`Self::request_stop`] or for a program that ends by itself.
     ///
     /// # Errors
-    /// When it does not end in time, or not well.
-    pub fn finish(mut self) -> anyhow::Result<()> {
-        let status = self.wait(STOP)?;
-        if status.success() { Ok(()) } else { bail!("{} ended badly, {status}:\n{}", self.name, self.log_tail()) }
+    /// When the program does not stop in time, or exits with another code.
+    pub fn wait_for_success(mut self) -> anyhow::Result<()> {
+        let status = self.wait(STOP_TIMEOUT)?;
+        if status.success() { Ok(()) } else { bail!("{} failed, {status}:\n{}", self.name, self.log_tail()) }
     }
 
-    /// Kills it on the spot.
+    /// Sends SIGKILL.
     ///
     /// # Errors
-    /// When it has ended before.
+    /// When the program has ended.
     pub fn kill(mut self) -> anyhow::Result<()> {
-        let mut child = self.child.take().context("it has ended")?;
+        let mut child = self.child.take().with_context(|| format!("{} has ended", self.name))?;
         child.kill()?;
         child.wait()?;
         Ok(())
     }
 
-    /// Leaves it running when this process ends.
+    /// Gives up control of the program: it continues after this process has ended.
     pub fn leave_running(mut self) {
         self.child = None;
     }
@@ -177,29 +178,35 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if self.child.is_some() && self.ask_to_stop().is_ok() {
-            let _ = self.wait(STOP);
+        if self.child.is_some() && self.request_stop().is_ok() {
+            let _ = self.wait(STOP_TIMEOUT);
         }
     }
 }
 
-/// A command for one of our programs, which stands beside this very binary (or one folder up, for a test's).
+/// A command for a program of this workspace. Its binary is in the folder of this process's own binary, or (for a test)
+/// in the parent folder.
 ///
 /// # Errors
-/// When it isn't there.
+/// When there is no such binary.
 pub fn command(binary: &str) -> anyhow::Result<Command> {
-    let this = std::env::current_exe().context("this program does not know where it is")?;
+    let this = std::env::current_exe().context("the path of this program is not known")?;
     let found = this.ancestors().skip(1).take(2).map(|folder| folder.join(binary)).find(|path| path.is_file());
     let path =
-        found.with_context(|| format!("{binary} is not beside {}: build the whole workspace", this.display()))?;
+        found.with_context(|| format!("{binary} is not in the folder of {}: build the workspace", this.display()))?;
     Ok(Command::new(path))
 }
 
-/// An address on this machine that nothing listens at, outside the range from which the system takes ports for outgoing
-/// connections, so that it stays free until it is used.
+/// `--kafka-config` as it was given, for a program that is started. These settings have no environment variable.
+pub fn kafka_config_arguments(kafka: &KafkaSettings) -> Vec<String> {
+    kafka.extra.iter().flat_map(|(key, value)| ["--kafka-config".to_owned(), format!("{key}={value}")]).collect()
+}
+
+/// A free port of this machine. It is outside the range of the system's ephemeral ports, so that no outgoing connection
+/// takes it before the program that is started binds it.
 ///
 /// # Errors
-/// When there is none.
+/// When no port is free.
 pub fn free_address() -> anyhow::Result<SocketAddr> {
     let mut random = rand::rng();
     (0..1_000)

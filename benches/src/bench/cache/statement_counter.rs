@@ -1,30 +1,29 @@
-//! What the database was asked, by its own count.
+//! Counts statements with pg_stat_statements.
 
 use anyhow::{Context, ensure};
 use shared::database::{DatabaseSettings, connect};
 use tokio_postgres::Client;
 
-/// Counts the statements that a database is sent, whoever sends them; not those of its own.
-pub struct Statements(Client);
+/// Counts the statements that one database receives from all clients, without the counter's own.
+pub struct StatementCounter(Client);
 
-impl Statements {
-    /// Begins to count.
-    ///
+impl StatementCounter {
     /// # Errors
     /// When the server does not have pg_stat_statements loaded.
-    pub async fn of(database: &DatabaseSettings) -> anyhow::Result<Self> {
+    pub async fn connect(database: &DatabaseSettings) -> anyhow::Result<Self> {
         let client = connect(database).await?;
         let loaded: String = client.query_one("SHOW shared_preload_libraries", &[]).await?.get(0);
         ensure!(
             loaded.contains("pg_stat_statements"),
-            "the server does not count statements: start it with shared_preload_libraries=pg_stat_statements, as deploy/stack does"
+            "the database server does not count statements: start it with \
+             shared_preload_libraries=pg_stat_statements, as deploy/stack does"
         );
         let extension = "CREATE EXTENSION IF NOT EXISTS pg_stat_statements";
-        client.batch_execute(extension).await.context("pg_stat_statements can't be used")?;
+        client.batch_execute(extension).await.context("the extension pg_stat_statements can't be created")?;
         Ok(Self(client))
     }
 
-    /// How many there were so far, in all the time.
+    /// The number of statements since the database was created.
     ///
     /// # Errors
     /// When the database does not answer.

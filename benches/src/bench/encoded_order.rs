@@ -1,0 +1,45 @@
+//! Orders encoded before they are sent, so that a bench measures the sending alone.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use producer::{generate::Generator, sample::SampledProduct};
+use rand::RngExt;
+use shared::{
+    order_id::{OrderId, RunTag, Sequence},
+    wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1, encode_value},
+};
+
+/// Key and value of a record.
+#[derive(Clone)]
+pub struct EncodedOrder {
+    /// The order id.
+    pub key: String,
+    pub value: Vec<u8>,
+}
+
+impl EncodedOrder {
+    /// Bytes of key, header and value together.
+    pub fn bytes(&self) -> usize {
+        self.key.len() + EVENT_TYPE_HEADER.len() + ORDER_PLACED_V1.len() + self.value.len()
+    }
+}
+
+/// `count` orders as the producer encodes them, of a thousand users and products.
+pub fn encode_orders(count: usize) -> Arc<Vec<EncodedOrder>> {
+    let generator = Generator::new(1);
+    let tag = RunTag::random();
+    let encode = |n: usize| {
+        let now = Utc::now();
+        let mut random = generator.random_of(n as u64);
+        let product_id = format!("P{:06}", random.random_range(0..1_000)).into();
+        let product = SampledProduct { product_id, price: 12_340 };
+        let user = format!("U{:08}", random.random_range(0..1_000)).into();
+        let mut value = Vec::new();
+        encode_value(&generator.order(&mut random, &user, &product, now), &mut value);
+        let nanos = now.timestamp_nanos_opt().unwrap_or_default() as u64;
+        let sequence = Sequence::new(n as u64).expect("`count` is far below the largest sequence");
+        EncodedOrder { key: OrderId::new(nanos, tag, sequence).to_string(), value }
+    };
+    Arc::new((0..count).map(encode).collect())
+}

@@ -1,0 +1,150 @@
+//! What a bench owns: a database with users and products, topics with orders, keys in Redis and a folder. All of it has
+//! a name of its own and is deleted at the end.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context, bail};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+};
+use shared::{
+    database::{DatabaseSettings, connect},
+    kafka::ensure_topic,
+    order_id::RunTag,
+    services::ServiceSettings,
+};
+
+use super::{filled_topic::FilledTopic, timeouts::REQUEST_TIMEOUT};
+use crate::process::command;
+
+/// The bench's own part of the services.
+pub struct BenchEnvironment {
+    /// Name of the database and of the orders topic, prefix of everything else.
+    pub name: String,
+    /// The services, with the bench's topic, database and key prefix.
+    pub services: ServiceSettings,
+    /// The bench's database.
+    pub database: DatabaseSettings,
+    /// `services` as environment variables, for the programs that are started.
+    pub variables: Vec<(String, String)>,
+    /// Deleted at the end.
+    pub folder: tempfile::TempDir,
+    /// The database that was given, from which the bench's own one is created and dropped.
+    server: DatabaseSettings,
+    topics: Vec<String>,
+}
+
+impl BenchEnvironment {
+    /// Creates an empty database. Topics and keys come later.
+    ///
+    /// # Errors
+    /// When the server can't be reached, or does not allow to create a database.
+    pub async fn create(services: &ServiceSettings) -> anyhow::Result<Self> {
+        let name = format!("bench_{}", RunTag::random());
+        let server = services.database.settings()?;
+        let client = connect(&server).await?;
+        let create = format!("CREATE DATABASE \"{name}\"");
+        client.batch_execute(&create).await.context("the bench's database can't be created")?;
+        let mut services = services.clone();
+        services.database = services.database.with_database(&name)?;
+        services.topic.topic.clone_from(&name);
+        services.cache.redis_prefix = format!("{name}:");
+        Ok(Self {
+            database: services.database.settings()?,
+            variables: services.environment(),
+            folder: tempfile::TempDir::with_prefix("orderflow-bench-")?,
+            server,
+            topics: vec![services.topic.topic.clone(), services.topic.dead_letter_topic()],
+            services,
+            name,
+        })
+    }
+
+    /// Creates and seeds the tables, fills the cache, and sends `orders` orders to the topic.
+    ///
+    /// # Errors
+    /// When a service or a program fails.
+    pub async fn fill(&self, orders: u64) -> anyhow::Result<FilledTopic> {
+        let (kafka, topic) = (&self.services.kafka, &self.services.topic);
+        self.run("orderdb", &["migrate", "up"]).await?;
+        self.run("orderdb", &["seed"]).await?;
+        ensure_topic(kafka, &topic.orders()).await?;
+        self.run("cache-worker", &["--once"]).await?;
+        self.run("producer", &["--rate", "max", "--count", &orders.to_string()]).await?;
+        FilledTopic::read(kafka, &topic.topic).await
+    }
+
+    /// Runs a program of orderflow until it ends.
+    ///
+    /// # Errors
+    /// When the program fails; the error has its log.
+    pub async fn run(&self, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+        let mut command = tokio::process::Command::from(command(program)?);
+        command.args(arguments).envs(self.variables.iter().cloned()).env("RUNS_DIR", self.folder.path());
+        let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
+        if !output.status.success() {
+            bail!("{program} failed, {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    /// Creates another topic with the same settings as the orders topic. Returns its full name and the number of
+    /// partitions.
+    ///
+    /// # Errors
+    /// When the topic can't be created.
+    pub async fn create_topic(&mut self, name: &str) -> anyhow::Result<(String, usize)> {
+        let mut topic = self.services.topic.clone();
+        topic.topic = format!("{}.{name}", topic.topic);
+        self.topics.push(topic.topic.clone());
+        let partitions = ensure_topic(&self.services.kafka, &topic.orders()).await?;
+        Ok((topic.topic, partitions))
+    }
+
+    /// Folder of the programs' logs.
+    pub fn logs(&self) -> PathBuf {
+        Path::new(self.folder.path()).join("logs")
+    }
+
+    /// Deletes everything that the bench created.
+    ///
+    /// # Errors
+    /// When something can't be deleted.
+    pub async fn delete(self) -> anyhow::Result<()> {
+        let client = connect(&self.server).await?;
+        let drop = format!("DROP DATABASE \"{}\" WITH (FORCE)", self.name);
+        client.batch_execute(&drop).await.context("the bench's database can't be dropped")?;
+        let admin: AdminClient<DefaultClientContext> = self.services.kafka.client(&[]).create()?;
+        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        admin.delete_topics(&topics, &AdminOptions::new()).await.context("the bench's topics can't be deleted")?;
+        let groups = self.groups().await?;
+        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+        if !groups.is_empty() {
+            admin.delete_groups(&groups, &AdminOptions::new()).await.context("the bench's groups can't be deleted")?;
+        }
+        let cache = &self.services.cache;
+        let (mut redis, keys) = (cache.connect(REQUEST_TIMEOUT).await?, cache.keys());
+        let keys = [keys.users, keys.products, keys.refreshed_at, keys.epoch];
+        let deleted = redis::AsyncCommands::del(&mut redis, &keys[..]).await;
+        let () = deleted.context("the bench's keys in Redis can't be deleted")?;
+        Ok(())
+    }
+
+    /// The consumer groups of the bench. The group of a Connect sink is the connector's name with the prefix
+    /// `connect-`.
+    async fn groups(&self) -> anyhow::Result<Vec<String>> {
+        let (kafka, name) = (self.services.kafka.clone(), self.name.clone());
+        tokio::task::spawn_blocking(move || {
+            let client: BaseConsumer = kafka.client(&[]).create()?;
+            let all = client.fetch_group_list(None, REQUEST_TIMEOUT).context("the groups can't be listed")?;
+            let names = all.groups().iter().map(|group| group.name().to_owned());
+            Ok(names.filter(|group| group.trim_start_matches("connect-").starts_with(&name)).collect())
+        })
+        .await?
+    }
+}
