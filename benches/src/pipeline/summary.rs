@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use comfy_table::{Table, presets};
-use orderdb::audit::report::add_stages;
 use orderdb::audit::report::{AuditReport, StageSummary};
 use serde::Serialize;
 use shared::{
     latency::LatencySummary,
     ledger::{RunId, RunSummary, Verdict},
-    report::Report,
+    report::{Report, table},
 };
 
 use super::stored_rows::StoredRow;
@@ -91,52 +89,98 @@ impl PipelineSummary {
     pub fn is_valid(&self) -> bool {
         self.verdict == PipelineVerdict::Valid
     }
+
+    /// The columns that the consumers fill in. With the order id they take exactly 80 columns.
+    fn sample_table(&self) -> comfy_table::Table {
+        let mut rows = table(["order", "category", "region", "gender", "age"]);
+        for row in &self.sample {
+            rows.add_row([&row.order_id, &row.category, &row.user_region, &row.user_gender, &row.user_age_group]);
+        }
+        rows
+    }
+
+    fn report(&self) -> Report {
+        let mut report = Report::about("run", &self.run_id.to_string());
+        let deviation = |asked: f64| format!("{asked}/s asked, {:+.3} %", (self.rate_achieved / asked - 1.0) * 100.0);
+        let rate = format!("{:.2}/s", self.rate_achieved);
+        report.line("rate achieved", rate, self.rate_asked.map_or_else(String::new, deviation));
+        report.line("acknowledged", self.acknowledged, "by the brokers");
+        report.line("stored", self.stored, format!("in the table, by {} consumers", self.consumers));
+        report.line("duplicates", self.duplicates, "in the table already, dropped");
+        report.line("dead-lettered", self.dead_lettered, "in the dead-letter topic");
+        report.line("missing", self.missing, "neither stored nor dead-lettered");
+        report.line("unexpected", self.unexpected, "stored, but not acknowledged");
+        let (verdict, reason) = match self.verdict {
+            PipelineVerdict::Valid => ("valid", ""),
+            PipelineVerdict::ProducerInvalid => ("NOT VALID", "the producer missed its rate or lost orders"),
+            PipelineVerdict::Unbalanced => ("NOT VALID", "the counts do not balance"),
+        };
+        report.line("verdict", verdict, reason);
+        report.latency("due to sent", &self.lateness_ms);
+        report.latency("due to acknowledged", &self.acknowledgement_ms);
+        report.latency("due to stored", &self.latency_ms);
+        for StageSummary { stage, latency } in &self.stages_ms {
+            report.latency(&format!("  {stage}"), latency);
+        }
+        report
+    }
 }
 
 impl fmt::Display for PipelineSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rows = Table::new();
-        rows.load_style(presets::UTF8_FULL_CONDENSED);
-        rows.set_header([
-            "order", "user", "product", "pieces", "won", "category", "region", "gender", "age", "created",
-        ]);
-        for row in &self.sample {
-            rows.add_row([
-                row.order_id.clone(),
-                row.user_id.clone(),
-                row.product_id.clone(),
-                row.quantity.to_string(),
-                row.total_amount.to_string(),
-                row.category.clone(),
-                row.user_region.clone(),
-                row.user_gender.clone(),
-                row.user_age_group.clone(),
-                row.created_at.format("%H:%M:%S%.3f").to_string(),
-            ]);
-        }
-        let mut report = Report::about("run", &self.run_id.to_string());
-        let off = |asked: f64| format!("{asked}/s asked, {:+.3} %", (self.rate_achieved / asked - 1.0) * 100.0);
-        let asked = self.rate_asked.map_or_else(String::new, off);
-        report.line("rate", format!("{:.2}/s", self.rate_achieved), asked);
-        report.line("acknowledged", self.acknowledged, "by the brokers");
-        report.line("stored", self.stored, format!("in the table, by {} consumers", self.consumers));
-        report.line("duplicates", self.duplicates, "in the table already when they came, and dropped");
-        report.line("dead-lettered", self.dead_lettered, "in the dead-letter topic");
-        report.line("missing", self.missing, "neither stored nor dead-lettered");
-        report.line("unexpected", self.unexpected, "stored, but not acknowledged");
-        let latency = &self.latency_ms;
-        report.line(
-            "schedule to table",
-            format!("p50 {} ms", latency.p50),
-            format!("p99 {} · max {} ms", latency.p99, latency.max),
-        );
-        add_stages(&mut report, &self.stages_ms);
-        let verdict = match self.verdict {
-            PipelineVerdict::Valid => "valid",
-            PipelineVerdict::ProducerInvalid => "NOT VALID: the producer missed its rate or lost orders",
-            PipelineVerdict::Unbalanced => "NOT VALID: the counts do not balance",
+        write!(f, "{}\n{}", self.sample_table(), self.report())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hangul takes two columns of a terminal.
+    fn width(line: &str) -> usize {
+        line.chars().map(|character| if ('가'..='힣').contains(&character) { 2 } else { 1 }).sum()
+    }
+
+    #[test]
+    fn a_summary_fits_a_terminal_of_80_columns_with_a_row_an_order_and_its_latencies_in_columns() {
+        let row = |n: u32| StoredRow {
+            order_id: format!("01a1fe98-1769-7bb7-a168-eb40{n:08x}"),
+            user_id: "U00000614".to_owned(),
+            product_id: "P000262".to_owned(),
+            quantity: 1,
+            total_amount: 318_400,
+            category: "가구인테리어".to_owned(),
+            user_region: "강원".to_owned(),
+            user_gender: "M".to_owned(),
+            user_age_group: "30대".to_owned(),
+            created_at: chrono::DateTime::UNIX_EPOCH,
         };
-        report.line("verdict", verdict, "");
-        write!(f, "{rows}\n{report}")
+        let latency = LatencySummary { p50: 3.647, p99: 123_456.789, max: 123_456.789, ..LatencySummary::default() };
+        let summary = PipelineSummary {
+            run_id: "20261121-145222-85a3ad".parse().unwrap(),
+            rate_asked: Some(1_000.0),
+            rate_achieved: 999.99,
+            acknowledged: 30_000,
+            stored: 30_000,
+            duplicates: 0,
+            dead_lettered: 0,
+            missing: 0,
+            unexpected: 0,
+            verdict: PipelineVerdict::ProducerInvalid,
+            latency_ms: latency,
+            stages_ms: vec![StageSummary { stage: "broker", latency }],
+            lateness_ms: latency,
+            acknowledgement_ms: latency,
+            consumers: 3,
+            sample: (0..5).map(row).collect(),
+        };
+        let text = summary.to_string();
+        assert!(text.lines().all(|line| width(line) <= 80), "{text}");
+        for n in 0..5 {
+            let order = text.lines().find(|line| line.contains(&row(n).order_id)).unwrap();
+            assert!(order.contains("가구인테리어") && order.contains("30대"), "{text}");
+        }
+        let stage = text.lines().find(|line| line.contains("  broker")).unwrap();
+        assert!(stage.contains("3.647") && stage.contains("123456.789"), "{text}");
     }
 }

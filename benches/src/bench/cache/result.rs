@@ -48,43 +48,70 @@ pub struct CacheBenchResult {
 }
 
 pub fn report(result: &CacheBenchResult) -> Report {
-    let mut report = Report::about("a random user", "p50 / p99 ms");
-    for TableResult { users, round_ms, slowest_round_ms, lookups } in &result.tables {
-        let cache = lookups.cache.p50;
-        let mut line = |what: &str, of: &LatencySummary, meaning: String| {
-            report.line(what, format!("{:.3} / {:.3}", of.p50, of.p99), meaning);
-        };
-        let slower = |of: &LatencySummary| format!("{:.1} × as long as the cache", of.p50 / cache);
-        line(
-            &format!("{users} users: cache"),
-            &lookups.cache,
-            format!("{} lookups, one at a time", lookups.cache.count),
-        );
-        line("  500 at a time", &lookups.cache_bulk, "a call; what the producer does".to_owned());
-        line("  ORDER BY random()", &lookups.order_by_random, slower(&lookups.order_by_random));
-        let of_rows = format!("{}, nearly even", slower(&lookups.sample_of_rows));
-        line("  TABLESAMPLE BERNOULLI", &lookups.sample_of_rows, of_rows);
-        let of_pages = format!("{}, neighbours come together", slower(&lookups.sample_of_pages));
-        line("  TABLESAMPLE SYSTEM", &lookups.sample_of_pages, of_pages);
-        report.line("  a round", format!("{round_ms:.0} ms"), format!("the slowest of 10: {slowest_round_ms:.0} ms"));
-    }
+    let mut report = Report::about("bench", "cache");
+    let rate = result.orders_a_second;
+    report.line("producer", format!("{:.1}/s", result.orders_a_second_achieved), format!("{rate}/s asked"));
     let StatementsPerMinute { cached, straight, straight_at_one_a_second, rounds_a_minute } =
         result.statements_a_minute;
-    let rate = result.orders_a_second;
-    report.line(
-        "statements a minute",
-        format!("{cached:.1}"),
-        format!("{rounds_a_minute:.1} rounds a minute, at any rate"),
-    );
-    let spared = format!("{:.3} % saved at {rate} orders a second", result.ratios.queries_saved * 100.0);
-    report.line("  straight", format!("{straight:.0}"), spared);
-    let spared = format!("{:.1} % saved at one lookup a second", (1.0 - cached / straight_at_one_a_second) * 100.0);
-    report.line("  straight, slowly", format!("{straight_at_one_a_second:.0}"), spared);
-    report.line("producer", format!("{:.1}/s", result.orders_a_second_achieved), format!("of {rate} asked"));
-    report.line(
-        "cache-worker",
-        format!("{:.1} MiB", result.cache_worker_bytes as f64 / 1_048_576.0),
-        "the most that it had",
-    );
+    let rounds = format!("with a cache, {rounds_a_minute:.1} rounds a minute");
+    report.line("statements a minute", format!("{cached:.1}"), rounds);
+    let saved = result.ratios.queries_saved * 100.0;
+    report.line("  without a cache", format!("{straight:.0}"), format!("at {rate} orders/s; {saved:.3} % saved"));
+    let saved = (1.0 - cached / straight_at_one_a_second) * 100.0;
+    let slow = format!("at 1 lookup/s; {saved:.1} % saved");
+    report.line("  without a cache", format!("{straight_at_one_a_second:.0}"), slow);
+    let memory = format!("{:.1} MiB", result.cache_worker_bytes as f64 / 1_048_576.0);
+    report.line("cache-worker", memory, "peak memory");
+    for TableResult { users, round_ms, slowest_round_ms, lookups } in &result.tables {
+        let round = format!("median; slowest {slowest_round_ms:.0} ms");
+        report.line(&format!("{users} users: round"), format!("{round_ms:.0} ms"), round);
+        let Lookups { cache, cache_bulk, order_by_random, sample_of_rows, sample_of_pages, .. } = lookups;
+        let times = |latency: &LatencySummary| format!("{:.1} ×", latency.p50 / cache.p50);
+        report.line("  ORDER BY random()", times(order_by_random), "the cache's p50; uniform");
+        report.line("  BERNOULLI", times(sample_of_rows), "the cache's p50; almost uniform");
+        report.line("  SYSTEM", times(sample_of_pages), "the cache's p50; whole pages");
+        report.latency(&format!("{users} users: cache"), cache);
+        report.latency("  cache, 500 users", cache_bulk);
+        report.latency("  ORDER BY random()", order_by_random);
+        report.latency("  TABLESAMPLE BERNOULLI", sample_of_rows);
+        report.latency("  TABLESAMPLE SYSTEM", sample_of_pages);
+    }
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_fits_a_terminal_of_80_columns_with_a_row_a_lookup_method() {
+        let slow = LatencySummary { p50: 123.456, p999: 1_234.567, max: 12_345.678, ..LatencySummary::default() };
+        let fast = LatencySummary { p50: 0.1, ..LatencySummary::default() };
+        let lookups = Lookups {
+            cache: fast,
+            cache_bulk: fast,
+            order_by_random: slow,
+            sample_of_rows: slow,
+            sample_of_pages: slow,
+            straight: 1_000,
+            statements: 1_000,
+        };
+        let result = CacheBenchResult {
+            orders_a_second: 1_000,
+            orders_a_second_achieved: 999.9,
+            tables: vec![TableResult { users: 1_000_000, round_ms: 80.0, slowest_round_ms: 120.0, lookups }],
+            statements_a_minute: StatementsPerMinute {
+                cached: 14.4,
+                straight: 120_000.0,
+                straight_at_one_a_second: 60.0,
+                rounds_a_minute: 1.2,
+            },
+            cache_worker_bytes: 20 << 20,
+            ratios: Ratios { lookup: 1_234.56, queries_saved: 0.99988 },
+        };
+        let text = report(&result).to_string();
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let row = text.lines().find(|line| line.contains("TABLESAMPLE SYSTEM")).unwrap();
+        assert!(row.contains("123.456") && row.contains("12345.678"), "{text}");
+    }
 }

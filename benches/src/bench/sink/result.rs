@@ -54,18 +54,14 @@ pub fn report(result: &SinkBenchResult) -> Report {
     let mut report = Report::about("sink", &format!("{} orders a round", result.orders));
     let speed = |of: fn(&Round) -> f64| format!("{:.0}/s", median(result.rounds.iter().map(of).collect()));
     let ratios = result.ratios;
-    let times = |ratio: f64, what: &str| format!("one consumer is {ratio:.2} ×: {what}");
-    report.line("one consumer", speed(|round| round.one_consumer), "three connections; enriches");
-    report.line("three consumers", speed(|round| round.three_consumers), "nine connections; enriches");
-    let usual = "schema in each record, upserts, three tasks; enriched beforehand";
-    report.line("Debezium JDBC sink", speed(|round| round.debezium), times(ratios.debezium, usual));
-    let tuned = "the same with UNNEST and a schema in its settings";
-    report.line("Debezium, tuned", speed(|round| round.debezium_tuned), times(ratios.debezium_tuned, tuned));
-    let python = "one process, confluent-kafka and psycopg; enriches";
-    report.line("Python batch consumer", speed(|round| round.python_batch), times(ratios.python_batch, python));
-    let copied = "the rows alone, three connections";
-    report.line("COPY", speed(|round| round.copy), times(ratios.copy, copied));
+    let ratio = |ratio: f64| format!("one consumer is {ratio:.2} × as fast");
+    report.line("one consumer", speed(|round| round.one_consumer), "3 connections, enriches");
+    report.line("three consumers", speed(|round| round.three_consumers), "9 connections, enriches");
+    report.line("Debezium JDBC sink", speed(|round| round.debezium), ratio(ratios.debezium));
+    report.line("Debezium, tuned", speed(|round| round.debezium_tuned), ratio(ratios.debezium_tuned));
+    report.line("Python batch consumer", speed(|round| round.python_batch), ratio(ratios.python_batch));
+    report.line("COPY", speed(|round| round.copy), ratio(ratios.copy));
     let peak = result.rounds.iter().map(|round| round.peak_memory).max().unwrap_or_default();
-    report.line("a consumer's memory", format!("{:.1} MiB", peak as f64 / 1_048_576.0), "the most that one had");
+    report.line("memory of a consumer", format!("{:.1} MiB", peak as f64 / 1_048_576.0), "peak");
     report
 }
