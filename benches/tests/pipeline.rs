@@ -222,12 +222,16 @@ async fn records_deleted_before_they_were_read_are_reported_and_end_the_consumer
         let mut second = start(&[]).unwrap();
         let (status, log) = tokio::task::spawn_blocking(move || (second.wait(TIMEOUT), second.log())).await.unwrap();
         assert_eq!(status.unwrap().code(), Some(1), "{log}");
-        for words in ["partition 0 begins at offset 12", "up to 5 only: 7 records were deleted", "--on-gap continue"] {
+        for words in [
+            "partition 0 begins at offset 12",
+            "committed 5: 7 records were deleted",
+            "--on-offset-out-of-range continue",
+        ] {
             assert!(log.contains(words), "{words:?} is not in: {log}");
         }
     }
     assert_eq!(stored(&bed).await, 5);
-    let third = start(&["--on-gap", "continue"]).unwrap();
+    let third = start(&["--on-offset-out-of-range", "continue"]).unwrap();
     scenario::wait_until_stored(&bed, 13).await;
     testbed::eventually("the gap is named", TIMEOUT, async || third.log().contains("7 records were deleted")).await;
     tokio::task::spawn_blocking(move || third.stop()).await.unwrap().unwrap();

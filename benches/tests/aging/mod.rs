@@ -165,8 +165,8 @@ async fn orders_have_the_new_region_and_age_of_a_user_after_the_next_round() {
     // An interval longer than the test: only `--once` runs a round.
     let rounds = ["--interval", "1h"];
     let worker = Program::start("cache-worker", "cache-worker", rounds, &environment, bed.folder()).unwrap();
-    let remember = ["--remember", "1s"];
-    let consumer = Program::start("consumer", "consumer", remember, &environment, bed.folder()).unwrap();
+    let cache_ttl = ["--cache-ttl", "1s"];
+    let consumer = Program::start("consumer", "consumer", cache_ttl, &environment, bed.folder()).unwrap();
     let user = || async {
         let json: Option<String> = bed.redis().await.hget(bed.keys().users, "U00000001").await.unwrap();
         json
@@ -198,8 +198,8 @@ async fn orders_have_the_new_region_and_age_of_a_user_after_the_next_round() {
         number += 1;
         order(number).await == after
     };
-    let remembered = Duration::from_secs(1);
-    eventually("the change is in the orders", remembered + Duration::from_secs(2), seen).await;
+    let cache_ttl = Duration::from_secs(1);
+    eventually("the change is in the orders", cache_ttl + Duration::from_secs(2), seen).await;
     let next = stored(&bed).await + 1;
     assert_eq!(order(next).await, after, "and stays");
     consumer.stop().unwrap();

@@ -65,8 +65,8 @@ async fn orders_that_cannot_be_stored_are_dead_lettered_unchanged_and_all_others
 }
 
 #[tokio::test]
-async fn a_flood_of_dead_letters_pauses_the_consumer_until_a_signal_and_is_replayed_once_its_cause_is_gone() {
-    let bed = Testbed::new("flood").await;
+async fn too_many_dead_letters_pause_the_consumer_until_a_signal_and_are_replayed_once_their_cause_is_gone() {
+    let bed = Testbed::new("dead_letter_limit").await;
     ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
     let producer: FutureProducer = bed.kafka.client(&[("acks", "all")]).create().unwrap();
     let order = r#"{"user_id":"newcomer","product_id":"P000001","quantity":1,"total_amount":1000,"shipping_cost":0,
@@ -80,7 +80,8 @@ async fn a_flood_of_dead_letters_pauses_the_consumer_until_a_signal_and_is_repla
     let address = free_address().unwrap();
     let arguments = ["--listen".to_owned(), address.to_string()];
     let consumer = Program::start("consumer", "consumer", arguments, &bed.environment(), bed.folder()).unwrap();
-    testbed::eventually("the flood is noticed", TIMEOUT, async || consumer.log().contains("are a flood")).await;
+    testbed::eventually("the limit is reached", TIMEOUT, async || consumer.log().contains("dead-letter limit reached"))
+        .await;
     assert!(!metrics::is_ready(address).await);
     let dead_lettered = async || metrics::value(address, consumer::metrics::DEAD_LETTERED).await.unwrap_or(0.0);
     // A batch is counted after its last dead letter is sent, so that the count may be behind the 100 that are sent.
