@@ -1,5 +1,6 @@
-//! PostgreSQL as all programs reach it: settings, connections, the schema and its migrations.
+//! PostgreSQL: settings, connections, statements, the schema and its migrations.
 
+mod args;
 mod connect;
 pub mod migrations;
 mod reconnect;
@@ -8,8 +9,9 @@ pub mod schema;
 mod settings;
 mod statement;
 
+pub use args::{DatabaseArgs, DatabaseType};
 pub use connect::{connect, connect_diesel};
 pub use reconnect::ReconnectingClient;
 pub use rows::{ProductRow, UserRow};
-pub use settings::{DatabaseArgs, DatabaseSettings, DatabaseType};
+pub use settings::DatabaseSettings;
 pub use statement::{SqlError, StatementClient, StatementMode};

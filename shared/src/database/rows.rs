@@ -1,61 +1,92 @@
 use chrono::NaiveDate;
 use diesel::{Insertable, Queryable, Selectable};
+use tokio_postgres::Row;
 
 use super::schema::{products, users};
 use crate::catalog::{Product, User};
 
-macro_rules! row {
-    ($(#[$doc:meta])* $name:ident of $table:ident as $model:ident by $id:ident { $($column:ident: $kind:ty),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
-        #[diesel(table_name = $table)]
-        pub struct $name {
-            $id: String,
-            $($column: $kind),*
-        }
-
-        impl From<$name> for $model {
-            fn from(row: $name) -> Self {
-                Self { $id: row.$id.into(), $($column: row.$column),* }
-            }
-        }
-
-        impl From<&tokio_postgres::Row> for $model {
-            /// Of a query that selects the columns of the row.
-            fn from(row: &tokio_postgres::Row) -> Self {
-                Self { $id: row.get::<_, &str>(stringify!($id)).into(), $($column: row.get(stringify!($column))),* }
-            }
-        }
-
-        impl From<$model> for $name {
-            fn from(model: $model) -> Self {
-                Self { $id: model.$id.to_string(), $($column: model.$column),* }
-            }
-        }
-    };
+/// A row of table `users`, without the columns that the database sets: `created_at` and `last_cached_at`.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = users)]
+pub struct UserRow {
+    user_id: String,
+    name: String,
+    gender: String,
+    age: i32,
+    age_group: String,
+    region: String,
+    join_date: NaiveDate,
 }
 
-row! {
-    /// A user as the table has one; what the table itself keeps (when it was made, when cached) is not in it.
-    UserRow of users as User by user_id {
-        name: String,
-        gender: String,
-        age: i32,
-        age_group: String,
-        region: String,
-        join_date: NaiveDate,
+impl From<UserRow> for User {
+    fn from(row: UserRow) -> Self {
+        let UserRow { user_id, name, gender, age, age_group, region, join_date } = row;
+        Self { user_id: user_id.into(), name, gender, age, age_group, region, join_date }
     }
 }
 
-row! {
-    /// A product as the table has one; what the table itself keeps is not in it.
-    ProductRow of products as Product by product_id {
-        name: String,
-        category: String,
-        brand: String,
-        price: i32,
-        org_price: i32,
-        discount_rate: f64,
-        stock: i32,
+impl From<User> for UserRow {
+    fn from(user: User) -> Self {
+        let User { user_id, name, gender, age, age_group, region, join_date } = user;
+        Self { user_id: user_id.to_string(), name, gender, age, age_group, region, join_date }
+    }
+}
+
+impl From<&Row> for User {
+    /// Panics when the query did not select all columns of [`UserRow`].
+    fn from(row: &Row) -> Self {
+        Self {
+            user_id: row.get::<_, &str>("user_id").into(),
+            name: row.get("name"),
+            gender: row.get("gender"),
+            age: row.get("age"),
+            age_group: row.get("age_group"),
+            region: row.get("region"),
+            join_date: row.get("join_date"),
+        }
+    }
+}
+
+/// A row of table `products`, without the columns that the database sets: `created_at` and `last_cached_at`.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = products)]
+pub struct ProductRow {
+    product_id: String,
+    name: String,
+    category: String,
+    brand: String,
+    price: i32,
+    org_price: i32,
+    discount_rate: f64,
+    stock: i32,
+}
+
+impl From<ProductRow> for Product {
+    fn from(row: ProductRow) -> Self {
+        let ProductRow { product_id, name, category, brand, price, org_price, discount_rate, stock } = row;
+        Self { product_id: product_id.into(), name, category, brand, price, org_price, discount_rate, stock }
+    }
+}
+
+impl From<Product> for ProductRow {
+    fn from(product: Product) -> Self {
+        let Product { product_id, name, category, brand, price, org_price, discount_rate, stock } = product;
+        Self { product_id: product_id.to_string(), name, category, brand, price, org_price, discount_rate, stock }
+    }
+}
+
+impl From<&Row> for Product {
+    /// Panics when the query did not select all columns of [`ProductRow`].
+    fn from(row: &Row) -> Self {
+        Self {
+            product_id: row.get::<_, &str>("product_id").into(),
+            name: row.get("name"),
+            category: row.get("category"),
+            brand: row.get("brand"),
+            price: row.get("price"),
+            org_price: row.get("org_price"),
+            discount_rate: row.get("discount_rate"),
+            stock: row.get("stock"),
+        }
     }
 }

@@ -1,0 +1,11 @@
+//! Latencies: recorded in histograms, appended to a log each second, merged from the logs of all programs.
+//!
+//! Percentiles come from merged histograms only. The average of two percentiles is not a percentile.
+
+mod histogram;
+mod log;
+mod series;
+
+pub use histogram::{Latencies, LatencySummary, MAX_LATENCY};
+pub use log::{LatencyLog, merge_logs};
+pub use series::{DUE_TO_COMMIT, Stage, due_to_commit, run_series};
