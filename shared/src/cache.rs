@@ -1,6 +1,7 @@
-//! The Redis hashes of users and products: their names, and how to reach and read them.
+//! The cache in Redis: its settings, its keys, and the commands that read it.
 //!
-//! Only the cache-worker writes them; the producer samples and the consumer looks up.
+//! It has two hashes, of users and of products. Only the cache-worker writes them. The producer draws random rows from
+//! them, the consumer looks rows up by id.
 
 use std::{future::Future, time::Duration};
 
@@ -15,13 +16,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-/// How long a command may take.
+/// Timeout of one command, reconnecting included.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How to reach the cache.
+/// The settings of the cache: address and key prefix.
 #[derive(Clone, Debug, Args)]
 pub struct CacheSettings {
-    /// Redis: redis://HOST:PORT, rediss:// for TLS, user and password as in any URL.
+    /// Redis URL: redis://HOST:PORT, or rediss:// for TLS; user and password as USER:PASSWORD@ before the host.
     #[arg(
         long,
         env = "REDIS_URL",
@@ -30,27 +31,27 @@ pub struct CacheSettings {
         help_heading = "Redis"
     )]
     pub redis_url: SecretString,
-    /// Put before every key, so that several pipelines can share one Redis.
+    /// Prefix of every key, so that several pipelines can share one Redis.
     #[arg(long, env = "REDIS_PREFIX", default_value = "", help_heading = "Redis")]
     pub redis_prefix: String,
 }
 
 impl CacheSettings {
-    /// The same settings as environment variables, for a program that is started with them; with the secrets.
+    /// These settings as environment variables for a child process. They include the password.
     pub fn environment(&self) -> Vec<(String, String)> {
         let url = self.redis_url.expose_secret().to_owned();
         vec![("REDIS_URL".to_owned(), url), ("REDIS_PREFIX".to_owned(), self.redis_prefix.clone())]
     }
 
-    /// Host and port, for messages: never the password.
+    /// `HOST:PORT`, for messages. It never includes the password.
     pub fn address(&self) -> String {
         match Url::parse(self.redis_url.expose_secret()) {
             Ok(url) => format!("{}:{}", url.host_str().unwrap_or("?"), url.port().unwrap_or(6379)),
-            Err(_) => "an address that is no URL".to_owned(),
+            Err(_) => "an invalid URL".to_owned(),
         }
     }
 
-    /// The names of the keys.
+    /// The names of all keys, each with the prefix.
     pub fn keys(&self) -> CacheKeys {
         let key = |name: &str| format!("{}cache:{name}", self.redis_prefix);
         CacheKeys {
@@ -63,28 +64,28 @@ impl CacheSettings {
         }
     }
 
-    /// A connection that comes back by itself; each call fails after a second without an answer (invariant 12).
+    /// Connects. The connection reconnects by itself. Each command fails after [`REQUEST_TIMEOUT`] (invariant 12).
     ///
     /// # Errors
-    /// When Redis doesn't answer within `timeout`, or refuses.
+    /// When Redis does not answer within `timeout`, or refuses the connection.
     pub async fn connect(&self, timeout: Duration) -> anyhow::Result<ConnectionManager> {
         let client = self.client()?;
         let connecting = tokio::time::timeout(timeout, client.get_connection_manager_with_config(connection_config()));
         let unreachable = || {
             format!(
-                "Redis at {} can't be reached: is it running (deploy/stack up), is REDIS_URL right?",
+                "Redis at {} can't be reached: check that it runs (deploy/stack up) and that REDIS_URL is right",
                 self.address()
             )
         };
         connecting.await.with_context(unreachable)?.with_context(unreachable)
     }
 
-    /// The same, for a program that can do without: Redis need not be there yet.
+    /// As [`Self::connect`], but connects at the first command, for a program that works without Redis as well.
     ///
     /// # Errors
-    /// When `REDIS_URL` is none.
+    /// When `REDIS_URL` is not a Redis URL.
     pub fn connect_lazily(&self) -> anyhow::Result<ConnectionManager> {
-        self.client()?.get_connection_manager_lazy(connection_config()).context("the Redis client can't be made")
+        self.client()?.get_connection_manager_lazy(connection_config()).context("the Redis client can't be created")
     }
 
     fn client(&self) -> anyhow::Result<Client> {
@@ -104,43 +105,45 @@ fn connection_config() -> ConnectionManagerConfig {
         .set_max_delay(Duration::from_secs(1))
 }
 
-/// The names of the keys, prefix included.
+/// The names of the keys, each with the prefix.
 #[derive(Clone, Debug)]
 pub struct CacheKeys {
-    /// Hash: user id → JSON of the user.
+    /// Hash: user id → the user as JSON.
     pub users: String,
-    /// Hash: product id → JSON of the product.
+    /// Hash: product id → the product as JSON.
     pub products: String,
-    /// When the hashes were last swapped, RFC 3339.
+    /// Time of the last swap of both hashes, RFC 3339.
     pub refreshed_at: String,
-    /// The number of the last round that was swapped in.
+    /// Number of the round that made the last swap. It only grows.
     pub epoch: String,
-    /// Where the next users are written before the swap.
+    /// Hash that the next users are written to before the swap.
     pub staging_users: String,
-    /// Where the next products are written before the swap.
+    /// Hash that the next products are written to before the swap.
     pub staging_products: String,
 }
 
 impl CacheKeys {
-    /// What to tell a person whose cache is empty.
+    /// The error message for an empty cache. It says which commands fill it.
     pub fn empty(&self) -> String {
         format!(
-            "the cache is empty ({} and {} have no rows): seed the database (orderdb seed) and run the cache-worker first",
+            "the cache is empty ({} and {} have no rows): run `orderdb seed`, then run `cache-worker`",
             self.users, self.products
         )
     }
 }
 
-/// The connection's own deadline counts from when it is there; this one counts the reconnecting as well (invariant 12).
+/// The client's own response timeout starts once the connection is open. This one includes reconnecting (invariant 12).
 async fn with_timeout<T>(call: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    let late = || RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within a second"));
-    tokio::time::timeout(REQUEST_TIMEOUT, call).await.unwrap_or_else(|_| Err(late()))
+    let message = format!("no answer from Redis within {REQUEST_TIMEOUT:?}");
+    let timed_out = |_| Err(RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, message)));
+    tokio::time::timeout(REQUEST_TIMEOUT, call).await.unwrap_or_else(timed_out)
 }
 
-/// Draws `count` rows of hash `key` at random, with repetition. Empty when the hash is.
+/// Draws `count` rows of hash `key` at random, with repetition. An empty hash returns no rows. A row that is not valid
+/// JSON of a `Row` is left out.
 ///
 /// # Errors
-/// When Redis fails. A row that is not what the cache-worker writes is left out.
+/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
 pub async fn sample<Row: DeserializeOwned>(
     connection: &mut ConnectionManager,
     key: &str,
@@ -152,50 +155,52 @@ pub async fn sample<Row: DeserializeOwned>(
     Ok(rows.iter().filter_map(|(_, json)| serde_json::from_str(json).ok()).collect())
 }
 
-/// All rows of hash `key`, in no particular order. Empty when the hash is.
+/// Returns all rows of hash `key`, in no particular order. A row that is not valid JSON of a `Row` is left out.
 ///
 /// # Errors
-/// When Redis fails. A row that is not what the cache-worker writes is left out.
+/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
 pub async fn all<Row: DeserializeOwned>(connection: &mut ConnectionManager, key: &str) -> RedisResult<Vec<Row>> {
     let rows: Vec<String> = with_timeout(connection.hvals(key)).await?;
     Ok(rows.iter().filter_map(|json| serde_json::from_str(json).ok()).collect())
 }
 
-/// What is there, without its rows.
+/// The size and the age of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contents {
-    /// Rows of the users' hash, 0 when there is none.
+    /// Number of users, 0 when the hash does not exist.
     pub users: usize,
-    /// Rows of the products' hash.
+    /// Number of products, 0 when the hash does not exist.
     pub products: usize,
-    /// When the hashes were last swapped; nothing when they never were.
+    /// Time of the last swap; `None` before the first one.
     pub refreshed_at: Option<DateTime<Utc>>,
 }
 
-/// What is there now.
+/// Reads the size and the age of the cache, as of one instant.
 ///
 /// # Errors
-/// When Redis fails.
+/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
 pub async fn contents(connection: &mut ConnectionManager, keys: &CacheKeys) -> RedisResult<Contents> {
-    let mut asked = redis::pipe();
-    asked.atomic().hlen(&keys.users).hlen(&keys.products).get(&keys.refreshed_at);
-    let (users, products, time): (usize, usize, Option<String>) = with_timeout(asked.query_async(connection)).await?;
+    let mut transaction = redis::pipe();
+    transaction.atomic().hlen(&keys.users).hlen(&keys.products).get(&keys.refreshed_at);
+    let (users, products, time): (usize, usize, Option<String>) =
+        with_timeout(transaction.query_async(connection)).await?;
     Ok(Contents { users, products, refreshed_at: time.and_then(|time| time.parse().ok()) })
 }
 
-/// When the hashes were last swapped; nothing when they never were.
+/// Reads the time of the last swap; `None` before the first one.
 ///
 /// # Errors
-/// When Redis fails.
+/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
 pub async fn refreshed_at(connection: &mut ConnectionManager, keys: &CacheKeys) -> RedisResult<Option<DateTime<Utc>>> {
     let time: Option<String> = with_timeout(connection.get(&keys.refreshed_at)).await?;
     Ok(time.and_then(|time| time.parse().ok()))
 }
 
-/// Looks up `ids` in hash `key`; the answer has one place an id, empty where the hash doesn't have it.
+/// Looks up `ids` in hash `key`. The result has one element per id, in the same order; `None` where the hash has no
+/// such id, or a row that is not valid JSON of a `Row`.
 ///
 /// # Errors
-/// When Redis fails.
+/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
 pub async fn lookup<Row: DeserializeOwned>(
     connection: &mut ConnectionManager,
     key: &str,

@@ -1,5 +1,4 @@
-//! Asked before anything is destroyed, the same way by every command: a person types a code twice, a script names the
-//! database.
+//! Confirmation before a command deletes rows: a person types two codes, a script passes the name of the database.
 
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -8,49 +7,49 @@ use rand::RngExt;
 
 use crate::database::DatabaseSettings;
 
-/// Without those that are mistaken for another.
-const LETTERS: &[u8] = b"ABCDEFGHJKMNPQRSTUVWXYZ23456789";
+/// Characters of a code. 0, 1, I, L and O are left out because they look alike.
+const CODE_CHARACTERS: &[u8] = b"ABCDEFGHJKMNPQRSTUVWXYZ23456789";
 const CODE_LENGTH: usize = 4;
 
-/// How a script says yes.
+/// The flag by which a script confirms.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct YesDestroy {
-    /// Say yes without being asked, by the name of the database; the only way where there is no terminal.
+    /// Confirm by the name of the database instead of at the prompt; required where there is no terminal.
     #[arg(long, value_name = "DATABASE_NAME")]
     pub yes_destroy: Option<String>,
 }
 
 impl YesDestroy {
-    /// Returns when whoever runs the program agrees that `what` happens to `database`; `what` is a sentence with the
-    /// numbers of rows.
+    /// Returns once the user has confirmed. `what` says what happens, with the number of rows, without a full stop,
+    /// such as `this deletes 1000 users`.
     ///
     /// # Errors
-    /// When they don't, name another database, or there is nobody to ask.
+    /// When the user does not confirm or passes the name of another database, or when there is no flag and no terminal.
     pub fn confirm(&self, database: &DatabaseSettings, what: &str) -> anyhow::Result<()> {
         let name = database.database();
         match self.yes_destroy.as_deref() {
-            Some(named) if named == name => return Ok(()),
-            Some(named) => bail!("this is database {name} and not {named}: nothing was changed"),
+            Some(given) if given == name => return Ok(()),
+            Some(given) => bail!("the database is {name}, not {given}: nothing was changed"),
             None => {}
         }
         let (input, output) = (std::io::stdin(), std::io::stderr());
         ensure!(
             input.is_terminal() && output.is_terminal(),
-            "{what}, in database {database}. Nothing was changed: say yes with --yes-destroy {name}"
+            "{what}, in database {database}. Nothing was changed: confirm with --yes-destroy {name}"
         );
         let mut random = rand::rng();
         let codes = [(); 2].map(|()| {
-            let letter = |_| char::from(LETTERS[random.random_range(0..LETTERS.len())]);
-            (0..CODE_LENGTH).map(letter).collect::<String>()
+            let character = |_| char::from(CODE_CHARACTERS[random.random_range(0..CODE_CHARACTERS.len())]);
+            (0..CODE_LENGTH).map(character).collect::<String>()
         });
-        ask(&mut input.lock(), &mut output.lock(), &format!("{what}, in database {database}."), &codes)
+        prompt(&mut input.lock(), &mut output.lock(), &format!("{what}, in database {database}."), &codes)
     }
 }
 
-/// A code each time anew, so that the second answer takes as much attention as the first.
-fn ask(input: &mut impl BufRead, output: &mut impl Write, what: &str, codes: &[String; 2]) -> anyhow::Result<()> {
+/// The two codes differ, so that the second answer can't be typed without reading.
+fn prompt(input: &mut impl BufRead, output: &mut impl Write, what: &str, codes: &[String; 2]) -> anyhow::Result<()> {
     writeln!(output, "{what}")?;
-    for (code, purpose) in codes.iter().zip(["to go on", "again, to be sure"]) {
+    for (code, purpose) in codes.iter().zip(["to continue", "to confirm"]) {
         write!(output, "Type {code} {purpose}: ")?;
         output.flush()?;
         let mut answer = String::new();
@@ -67,20 +66,20 @@ mod tests {
     #[test]
     fn both_codes_must_be_typed() {
         let codes = ["K7QM".to_owned(), "2XYZ".to_owned()];
-        let asked = |answers: &str| {
+        let answered = |answers: &str| {
             let mut output = Vec::new();
-            let agreed = ask(&mut answers.as_bytes(), &mut output, "All rows go.", &codes).is_ok();
+            let agreed = prompt(&mut answers.as_bytes(), &mut output, "All rows go.", &codes).is_ok();
             (agreed, String::from_utf8(output).unwrap())
         };
-        let (agreed, said) = asked("K7QM\n 2xyz \n");
+        let (agreed, printed) = answered("K7QM\n 2xyz \n");
         assert!(
-            agreed && said.starts_with("All rows go.\n") && said.contains("K7QM") && said.contains("2XYZ"),
-            "{said}"
+            agreed && printed.starts_with("All rows go.\n") && printed.contains("K7QM") && printed.contains("2XYZ"),
+            "{printed}"
         );
         for answers in ["", "yes\nyes\n", "K7QM\n", "K7QM\nK7QM\n", "\nK7QM\n2XYZ\n", "2XYZ\nK7QM\n"] {
-            assert!(!asked(answers).0, "{answers:?}");
+            assert!(!answered(answers).0, "{answers:?}");
         }
-        // The second is not even asked for.
-        assert!(!asked("no\n").1.contains("2XYZ"));
+        // After a wrong first code there is no second prompt.
+        assert!(!answered("no\n").1.contains("2XYZ"));
     }
 }

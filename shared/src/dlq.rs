@@ -1,24 +1,25 @@
-//! The headers that a dead letter has beside those of its record.
+//! The headers of a dead letter. It has them in addition to the headers of the record that was dead-lettered.
 
-/// What the name of each header begins with that describes a dead letter.
+/// Prefix of the headers that describe a dead letter.
 pub const PREFIX: &str = "dlq-";
-/// The topic that the record was read from.
+/// Topic that the record was read from.
 pub const TOPIC: &str = "dlq-topic";
-/// The record's partition.
+/// Partition of the record, decimal.
 pub const PARTITION: &str = "dlq-partition";
-/// The record's offset.
+/// Offset of the record, decimal.
 pub const OFFSET: &str = "dlq-offset";
-/// The record's timestamp in milliseconds after the Unix epoch, empty when it has none.
+/// Timestamp of the record in milliseconds since the Unix epoch; empty when the record has none.
 pub const TIMESTAMP: &str = "dlq-timestamp";
-/// The kind of reason, such as `unknown_user`; dead letters are counted by it.
+/// Kind of the reason, such as `unknown_user`. Dead letters are counted by kind.
 pub const KIND: &str = "dlq-kind";
-/// The reason in words.
+/// The reason as text for a person.
 pub const MESSAGE: &str = "dlq-message";
-/// PostgreSQL's code when the table refused the row, else empty.
+/// SQLSTATE of five characters when PostgreSQL refused the row, else empty.
 pub const SQLSTATE: &str = "dlq-sqlstate";
-/// When the record was dead-lettered, RFC 3339.
+/// Time at which the record was dead-lettered, RFC 3339.
 pub const AT: &str = "dlq-at";
-/// The consumer instance that dead-lettered the record.
+/// Consumer instance that dead-lettered the record.
 pub const INSTANCE: &str = "dlq-instance";
-/// How often the order was put back on its topic; on the replayed record, and on a later dead letter of it.
+/// Number of times that the order was replayed, decimal. It is on the replayed record, and on a later dead letter of
+/// it.
 pub const REPLAY_COUNT: &str = "replay-count";

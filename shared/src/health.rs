@@ -1,4 +1,4 @@
-//! Whether a program can do its work right now: the issues that keep it from its work, for `/readyz` and the log.
+//! The health of a program: the issues that it has at the moment, for `/readyz` and the log.
 
 use std::{
     collections::BTreeMap,
@@ -8,13 +8,14 @@ use std::{
 
 use crate::telemetry::Readiness;
 
-/// A kind of issue that may keep a program from its work.
+/// A kind of issue that makes a program not ready, such as a lost dependency.
 pub trait HealthIssue: Copy + Ord + fmt::Debug + Send + 'static {
-    /// What the log says once the issue is resolved; it names the dependency.
+    /// The log line for a resolved issue. It names the dependency, such as `PostgreSQL: working again`.
     fn resolution(self) -> &'static str;
 }
 
-/// The issues that a program has right now. Each is logged once when it is reported and once when it is resolved.
+/// The issues that a program has at the moment, each with its message. The program is ready when there is none. An
+/// issue is logged once when it is first reported and once when it is resolved.
 #[derive(Debug)]
 pub struct Health<Issue> {
     issues: Mutex<BTreeMap<Issue, String>>,
@@ -27,7 +28,7 @@ impl<Issue: HealthIssue> Default for Health<Issue> {
 }
 
 impl<Issue: HealthIssue> Health<Issue> {
-    /// A program that has `issue` until it resolves it.
+    /// Starts with `issue`, so that the program is not ready until it resolves it. It is not logged.
     pub fn with_issue(issue: Issue, message: &str) -> Self {
         Self { issues: Mutex::new(BTreeMap::from([(issue, message.to_owned())])) }
     }
@@ -36,37 +37,38 @@ impl<Issue: HealthIssue> Health<Issue> {
         self.issues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reports an issue. It is logged as a warning the first time, until [`Self::resolve`].
+    /// Reports an issue. The first report is logged as a warning. Later ones, until the issue is resolved, replace the
+    /// message and are logged at level debug.
     pub fn report(&self, issue: Issue, message: String) {
         if let Some(before) = self.issues().insert(issue, message.clone()) {
-            tracing::debug!("{message}; before: {before}");
+            tracing::debug!("{message}; previously: {before}");
         } else {
             tracing::warn!("{message}");
         }
     }
 
-    /// Resolves an issue, if it was reported.
+    /// Resolves an issue and logs its [`HealthIssue::resolution`]. Does nothing when the issue was not reported.
     pub fn resolve(&self, issue: Issue) {
         if self.issues().remove(&issue).is_some() {
             tracing::info!("{}", issue.resolution());
         }
     }
 
-    /// Drops an issue without a word: whether it is resolved is not known, and nothing waits for it any more.
+    /// Removes an issue without a log line, for one whose state no longer matters (a partition that was revoked).
     pub fn forget(&self, issue: Issue) {
         self.issues().remove(&issue);
     }
 
-    /// Whether there is no issue.
+    /// Returns `Ok` when there is no issue.
     ///
     /// # Errors
-    /// The messages of all issues.
+    /// The messages of all issues, separated by `; `.
     pub fn ready(&self) -> Result<(), String> {
         let issues = self.issues();
         if issues.is_empty() { Ok(()) } else { Err(issues.values().cloned().collect::<Vec<_>>().join("; ")) }
     }
 
-    /// The health as `/readyz` serves it.
+    /// A function that `/readyz` calls, see [`crate::telemetry::serve`].
     pub fn readiness(self: &Arc<Self>) -> Readiness
     where
         Self: Send + Sync,
@@ -88,7 +90,7 @@ mod tests {
 
     impl HealthIssue for Issue {
         fn resolution(self) -> &'static str {
-            "it works again"
+            "the dependency: working again"
         }
     }
 

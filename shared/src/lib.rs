@@ -1,11 +1,25 @@
-//! What every program of orderflow agrees on.
+//! What the programs of orderflow share.
 //!
-//! An order is modelled in [`order`], about a user and a product of the [`catalog`]; it is named by an [`order_id`] that
-//! says when it was due and which run it belongs to, and travels in the [`wire`] form through [`kafka`]; the headers of one
-//! that becomes a dead letter are those of [`dlq`]. The users and products come from the [`cache`], which is filled from the
-//! [`database`]; [`services`] are all three. What a producer run did is kept in its [`ledger`], how long things took in the
-//! [`latency`] logs. All programs retry ([`retry`]), report their health ([`health`], [`telemetry`]), print results
-//! ([`report`]), ask for confirmation ([`confirm`]), stop ([`shutdown`]) and exit ([`program`]) in the same way.
+//! The data, in the order in which it moves:
+//! - [`catalog`]: users and products, and a synthetic catalog of them.
+//! - [`database`]: PostgreSQL, which stores users, products and orders.
+//! - [`cache`]: the Redis hashes with a part of the users and products.
+//! - [`order`], [`order_id`], [`wire`]: an order event, its id, and its form as a Kafka record.
+//! - [`kafka`]: topics, client settings and consumer lag.
+//! - [`dlq`]: the headers of a dead letter.
+//! - [`services`]: the settings of Kafka, Redis and PostgreSQL in one struct.
+//!
+//! The results of a run:
+//! - [`ledger`]: what a producer run leaves on disk for the audit.
+//! - [`latency`]: latency histograms and their logs.
+//! - [`report`]: the tables that a program prints.
+//!
+//! What every program does in the same way:
+//! - [`program`]: start, `.env`, exit codes.
+//! - [`confirm`]: confirmation before rows are deleted.
+//! - [`retry`]: the delays between retries.
+//! - [`health`], [`telemetry`]: readiness, logs and metrics.
+//! - [`shutdown`]: the stop signal.
 
 #![deny(missing_docs)]
 

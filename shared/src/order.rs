@@ -1,4 +1,4 @@
-//! The order as it is placed: ids and the order's own figures, nothing that a consumer can look up.
+//! The order event. It has ids and the order's own figures, and nothing that a consumer can look up by these ids.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::catalog::{ProductId, UserId};
 
-/// How an order was paid.
+/// How an order is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentMethod {
@@ -18,14 +18,14 @@ pub enum PaymentMethod {
     EasyPay,
     /// A transfer from the buyer's bank.
     BankTransfer,
-    /// A virtual account that was made for this order.
+    /// A transfer to a virtual account that exists for this order alone.
     VirtualAccount,
     /// Charged to the mobile phone bill.
     MobilePhone,
 }
 
 impl PaymentMethod {
-    /// The name on the wire and in the table, at most 20 characters.
+    /// The value in the event and in the table, at most 20 characters.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Card => "card",
@@ -37,20 +37,20 @@ impl PaymentMethod {
     }
 }
 
-/// Where an order stands when it is emitted.
+/// Status of an order at the time of the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {
-    /// Paid for.
+    /// The payment is complete.
     Paid,
-    /// Waits for its payment.
+    /// The payment is not complete yet.
     PaymentPending,
-    /// Cancelled by the buyer at once.
+    /// The buyer cancelled the order.
     Cancelled,
 }
 
 impl OrderStatus {
-    /// The name on the wire and in the table, at most 20 characters.
+    /// The value in the event and in the table, at most 20 characters.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Paid => "paid",
@@ -60,37 +60,37 @@ impl OrderStatus {
     }
 }
 
-/// The value of a record of topic `orders`, event type `order.placed.v1`. The order's id is the record's key.
+/// The value of a record of topic `orders`, event type `order.placed.v1`. The key of the record is the order id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderPlaced {
-    /// Who ordered, 1 to 50 characters.
+    /// Id of the user who ordered, 1 to 50 characters.
     pub user_id: UserId,
-    /// What was ordered, 1 to 50 characters.
+    /// Id of the product, 1 to 50 characters.
     pub product_id: ProductId,
-    /// Pieces, at least 1.
+    /// Number of pieces, at least 1.
     #[schemars(range(min = 1))]
     pub quantity: i32,
-    /// Whole won to pay: price × quantity − discount + shipping.
+    /// Amount to pay in whole won: price × quantity − discount + shipping.
     #[schemars(range(min = 0))]
     pub total_amount: i32,
-    /// Whole won of shipping, 0 when it is free.
+    /// Shipping in whole won, 0 when it is free.
     #[schemars(range(min = 0))]
     pub shipping_cost: i32,
-    /// Whole won taken off price × quantity.
+    /// Discount on price × quantity in whole won.
     #[schemars(range(min = 0))]
     pub discount_amount: i32,
-    /// How it was paid.
+    /// How the order is paid.
     pub payment_method: PaymentMethod,
-    /// Where it stands.
+    /// Status of the order at the time of the event.
     pub status: OrderStatus,
-    /// When the order was due by the producer's schedule, to the microsecond.
-    #[serde(serialize_with = "to_the_microsecond")]
+    /// Due time of the order by the producer's schedule, to the microsecond.
+    #[serde(serialize_with = "serialize_micros")]
     pub created_at: DateTime<Utc>,
 }
 
-/// As chrono itself would write it, but several times as fast: each order has one.
-fn to_the_microsecond<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    // What the library can't write (before 1970, after 9999) is the other one's.
+/// Writes the time in RFC 3339, several times as fast as chrono: every order has one.
+fn serialize_micros<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    // humantime can't write times before 1970 or after 9999: chrono writes these.
     let since_1970 = u64::try_from(time.timestamp_micros()).ok().filter(|_| time.year() <= 9999);
     match since_1970 {
         Some(micros) => {
@@ -108,11 +108,13 @@ mod tests {
     use super::*;
 
     #[derive(Serialize)]
-    struct Time(#[serde(serialize_with = "to_the_microsecond")] DateTime<Utc>);
+    struct Time(#[serde(serialize_with = "serialize_micros")] DateTime<Utc>);
 
     proptest! {
         #[test]
-        fn a_time_is_written_to_the_microsecond_and_read_again(micros in -1_000_000_000_000_000..300_000_000_000_000_000i64) {
+        fn a_time_is_written_to_the_microsecond_and_read_again(
+            micros in -1_000_000_000_000_000..300_000_000_000_000_000i64,
+        ) {
             let time = DateTime::UNIX_EPOCH + TimeDelta::microseconds(micros);
             let json = serde_json::to_string(&Time(time)).unwrap();
             prop_assert_eq!(serde_json::from_str::<DateTime<Utc>>(&json).unwrap(), time, "{}", json);

@@ -1,8 +1,8 @@
-//! Order ids that carry when an order was due, which run it belongs to and which of the run's orders it is.
+//! Order ids. An id has the due time of the order, the tag of its run, and its sequence number in the run.
 //!
-//! An id is a version 7 UUID (RFC 9562): 48 bits of milliseconds, 12 bits `rand_a` with the sub-millisecond fraction
-//! (RFC 9562 section 6.2, method 3), and in its last 62 bits `run tag (24) | sequence (38)`. Ids therefore sort by due
-//! time, inserts go to the right edge of the index, and a table can be audited against a run with no extra column.
+//! An id is a version 7 UUID (RFC 9562): 48 bits of milliseconds, 12 bits `rand_a` with the fraction of the millisecond
+//! (RFC 9562 section 6.2, method 3), and 62 bits `run tag (24) | sequence (38)`. Ids therefore sort by due time,
+//! inserts go to the right edge of the index, and the table can be audited against a run without a further column.
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
@@ -14,18 +14,18 @@ const SEQUENCE_BITS: u32 = 38;
 const TAG_BITS: u32 = 24;
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
-/// Marks the orders of one producer instance of one run: 24 bits.
+/// Tag of the orders of one shard of one run: 24 bits, displayed as six hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunTag(u32);
 
 impl RunTag {
-    /// A tag drawn at random.
+    /// A random tag.
     pub fn random() -> Self {
         Self(rand::random::<u32>() >> (32 - TAG_BITS))
     }
 
-    /// The `n`th tag after the one that `seed` stands for.
+    /// The tag `seed + n`, modulo 2^24. The tags of the shards of a run follow one another, so that they all differ.
     pub fn near(seed: u32, n: u64) -> Self {
         Self(((u64::from(seed) + n) & ((1 << TAG_BITS) - 1)) as u32)
     }
@@ -37,34 +37,35 @@ impl fmt::Display for RunTag {
     }
 }
 
-/// Which of its run's orders an order is, counted from 0; below [`Sequence::LIMIT`].
+/// Sequence number of an order in its run, from 0 to [`Sequence::LIMIT`] − 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sequence(u64);
 
 impl Sequence {
-    /// Number of orders that one run tag can name: 2^38, three days at a million a second.
+    /// Number of sequence numbers per run tag: 2^38, enough for three days at a million orders per second.
     pub const LIMIT: u64 = 1 << SEQUENCE_BITS;
 
-    /// The `n`th order of a run; `None` from [`Self::LIMIT`] on.
+    /// Sequence number `n`; `None` when `n` is [`Self::LIMIT`] or more.
     pub fn new(n: u64) -> Option<Self> {
         (n < Self::LIMIT).then_some(Self(n))
     }
 
-    /// Counted from 0.
+    /// The number, from 0 to [`Self::LIMIT`] − 1.
     pub fn get(self) -> u64 {
         self.0
     }
 }
 
-/// The id of an order that a run of ours made.
+/// Id of an order that the producer of this project made. Other producers may use any other string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(Uuid);
 
 impl OrderId {
-    /// Length of the textual form.
+    /// Length of the textual form in bytes.
     pub const TEXT_LEN: usize = 36;
 
-    /// Names order `sequence` of run `tag`, due `due_nanos` nanoseconds after the Unix epoch.
+    /// Id of order `sequence` of run `tag`. `due_nanos` is its due time in nanoseconds since the Unix epoch; the id
+    /// stores it rounded down to 1/4096 ms.
     pub fn new(due_nanos: u64, tag: RunTag, sequence: Sequence) -> Self {
         let millis = due_nanos / NANOS_PER_MILLI;
         let fraction = (due_nanos % NANOS_PER_MILLI) * 4096 / NANOS_PER_MILLI;
@@ -78,26 +79,27 @@ impl OrderId {
         self.0.hyphenated().encode_lower(buffer)
     }
 
-    /// When the order was due, in nanoseconds after the Unix epoch, rounded down to 1/4096 ms.
+    /// Due time of the order in nanoseconds since the Unix epoch, rounded down to 1/4096 ms.
     pub fn due_nanos(self) -> u64 {
         let (high, _) = self.0.as_u64_pair();
-        // Rounded up within the fraction's step, so that encoding the answer again gives the same id.
+        // Rounded up to whole nanoseconds, so that an id made from the result is the same id.
         (high >> 16) * NANOS_PER_MILLI + ((high & 0xfff) * NANOS_PER_MILLI).div_ceil(4096)
     }
 
-    /// The run that made the order.
+    /// Tag of the run of the order.
     pub fn tag(self) -> RunTag {
         let (_, low) = self.0.as_u64_pair();
         RunTag(((low >> SEQUENCE_BITS) & ((1 << TAG_BITS) - 1)) as u32)
     }
 
-    /// Which of its run's orders this is.
+    /// Sequence number of the order in its run.
     pub fn sequence(self) -> Sequence {
         let (_, low) = self.0.as_u64_pair();
         Sequence(low & (Sequence::LIMIT - 1))
     }
 
-    /// Bounds, as text, of every id (of any run) due between the two times; inclusive to the millisecond.
+    /// Range, as text, of the ids of any run whose due time is between `from` and `to`. Both ends are inclusive, to the
+    /// millisecond.
     pub fn text_range(from: DateTime<Utc>, to: DateTime<Utc>) -> RangeInclusive<String> {
         let prefix = |at: DateTime<Utc>| (at.timestamp_millis().max(0) as u64) << 16;
         let low = Uuid::from_u64_pair(prefix(from), 0);
@@ -112,7 +114,7 @@ impl fmt::Display for OrderId {
     }
 }
 
-/// The text is not a version 7 UUID: the order comes from another producer.
+/// The text is not a version 7 UUID, so the order is from another producer.
 #[derive(Debug, thiserror::Error)]
 #[error("not a version 7 UUID")]
 pub struct NotOurs;
@@ -134,7 +136,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_id_gives_back_what_it_was_made_of(due in 0..4_000_000_000_000_000_000u64, tag in 0..1u32 << TAG_BITS, n in 0..Sequence::LIMIT) {
+        fn an_id_gives_back_what_it_was_made_of(
+            due in 0..4_000_000_000_000_000_000u64,
+            tag in 0..1u32 << TAG_BITS,
+            n in 0..Sequence::LIMIT,
+        ) {
             let id = OrderId::new(due, RunTag(tag), Sequence(n));
             let parsed: OrderId = id.to_string().parse().unwrap();
             prop_assert_eq!(parsed, id);
@@ -144,8 +150,12 @@ mod tests {
         }
 
         #[test]
-        fn ids_sort_by_due_time_and_lie_in_their_range(due in 0..4_000_000_000_000_000_000u64, later in 1_000..1_000_000_000_000u64) {
-            let (first, second) = (OrderId::new(due, RunTag(7), Sequence(9)), OrderId::new(due + later, RunTag(7), Sequence(9)));
+        fn ids_sort_by_due_time_and_lie_in_their_range(
+            due in 0..4_000_000_000_000_000_000u64,
+            later in 1_000..1_000_000_000_000u64,
+        ) {
+            let id = |due| OrderId::new(due, RunTag(7), Sequence(9));
+            let (first, second) = (id(due), id(due + later));
             prop_assert!(first.to_string() < second.to_string());
             let at = |nanos: u64| DateTime::from_timestamp_nanos(nanos as i64);
             let range = OrderId::text_range(at(due), at(due + later));
@@ -154,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_a_run_is_named() {
+    fn a_sequence_number_is_below_the_limit() {
         assert!(Sequence::new(Sequence::LIMIT - 1).is_some());
         assert!(Sequence::new(Sequence::LIMIT).is_none());
     }

@@ -1,4 +1,4 @@
-//! How a report for a person looks: figures one a line, latencies in columns, within 80 columns.
+//! The tables that a program prints for a person: one figure per row, latencies in columns, at most 80 columns wide.
 
 use std::fmt;
 
@@ -6,29 +6,29 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::latency::LatencySummary;
 
-/// Columns that a report takes at most.
+/// Maximum width of a table, in columns of the terminal.
 pub const WIDTH: u16 = 80;
 
-/// A report being written.
+/// A report of figures and latencies. Its `Display` renders the tables.
 pub struct Report {
     figures: Table,
     latencies: Option<Table>,
 }
 
 impl Report {
-    /// An empty report about `subject`.
+    /// An empty report. Its header has `kind` (such as `run`) and `subject` (such as the run id).
     pub fn about(kind: &str, subject: &str) -> Self {
         let mut figures = table([kind, subject, ""]);
         align_right(&mut figures, 1..2);
         Self { figures, latencies: None }
     }
 
-    /// Adds a figure.
+    /// Adds a row with a figure. `meaning` explains the value, such as its unit or its bound.
     pub fn line(&mut self, what: &str, value: impl ToString, meaning: impl ToString) {
         self.figures.add_row([what.to_owned(), value.to_string(), meaning.to_string()]);
     }
 
-    /// Adds a row to the table of latencies, which stands below the figures.
+    /// Adds a row to the table of latencies, in milliseconds. That table is below the one of the figures.
     pub fn latency(&mut self, what: &str, latency: &LatencySummary) {
         let LatencySummary { p50, p90, p99, p999, max, .. } = latency;
         let columns = [p50, p90, p99, p999, max].map(|milliseconds| format!("{milliseconds:.3}"));
@@ -49,7 +49,7 @@ fn latency_table() -> Table {
     latencies
 }
 
-/// An empty table with this header, in the style of all reports.
+/// An empty table with this header, in the style of all reports, at most [`WIDTH`] columns wide.
 pub fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);
@@ -57,7 +57,7 @@ pub fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
     table
 }
 
-/// Aligns columns of figures to the right.
+/// Aligns columns to the right, for figures. Columns are counted from 0.
 pub fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
     for column in columns {
         if let Some(column) = table.column_mut(column) {

@@ -1,14 +1,15 @@
-//! The one policy by which a lost dependency is tried again: exponential, capped, with jitter, for as long as it takes.
+//! The retry policy for a lost dependency: exponential backoff with a cap and jitter, without an end.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// The delays before each next try: 100 ms doubling to at most 5 s, jittered so that replicas don't return in step.
+/// The delays between retries: 100 ms, doubled each time up to 5 s. Each has a random part of up to its own length
+/// added, so that replicas do not retry at the same time.
 pub struct Backoff(ExponentialBackoff);
 
 impl Backoff {
-    /// A policy at its first delay; make a new one after each success.
+    /// Starts at the first delay. After a success, start again.
     pub fn start() -> Self {
         let policy = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(100))
@@ -18,7 +19,7 @@ impl Backoff {
         Self(policy.build())
     }
 
-    /// How long to wait before the next try.
+    /// The delay before the next try, 100 ms to 10 s.
     pub fn next_delay(&mut self) -> Duration {
         self.0.next().unwrap_or(Duration::from_secs(5))
     }

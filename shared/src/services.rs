@@ -1,4 +1,4 @@
-//! The services that the pipeline runs on: what a program needs to know to reach all of them.
+//! The settings of all services of the pipeline: Kafka, Redis and PostgreSQL.
 
 use clap::Args;
 
@@ -8,26 +8,26 @@ use crate::{
     kafka::{KafkaSettings, TopicSettings},
 };
 
-/// How to reach Kafka, Redis and PostgreSQL.
+/// The settings of Kafka, Redis and PostgreSQL, for a program that connects to all of them or starts others that do.
 #[derive(Clone, Debug, Args)]
 pub struct ServiceSettings {
-    /// The cluster.
+    /// The Kafka cluster.
     #[command(flatten)]
     pub kafka: KafkaSettings,
-    /// The topic of the orders.
+    /// The orders topic and its dead-letter topic.
     #[command(flatten)]
     pub topic: TopicSettings,
-    /// The cache.
+    /// The cache in Redis.
     #[command(flatten)]
     pub cache: CacheSettings,
-    /// The database.
+    /// The PostgreSQL database.
     #[command(flatten)]
     pub database: DatabaseArgs,
 }
 
 impl ServiceSettings {
-    /// The same settings as environment variables, for a program that is started with them; with the secrets. What has no
-    /// variable is not among them: `--kafka-config`, and how a missing topic is created.
+    /// These settings as environment variables for a child process. They include the passwords. Settings without a
+    /// variable are not included: `--kafka-config`, `--partitions`, `--replication` and `--strict`.
     pub fn environment(&self) -> Vec<(String, String)> {
         let mut environment = self.database.environment();
         environment.extend(self.kafka.environment());

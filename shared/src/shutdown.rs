@@ -1,12 +1,13 @@
-//! Stopping is an argument: whoever works takes a token and ends when it is cancelled.
+//! The stop signal. Each task takes a token as an argument and ends once the token is cancelled.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that the first SIGTERM or Ctrl-C cancels. The second one leaves at once, with exit code 130.
+/// Returns a token that the first SIGTERM or SIGINT (Ctrl-C) cancels. A second signal ends the process at once, with
+/// exit code 130. Needs a tokio runtime.
 ///
 /// # Errors
-/// When the system refuses a signal handler.
+/// When the signal handlers can't be installed.
 pub fn on_signal() -> std::io::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let token = CancellationToken::new();
@@ -18,10 +19,10 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
                 _ = interrupt.recv() => {}
             }
             if already_stopping {
-                eprintln!("second signal: leaving at once");
+                eprintln!("second signal: exiting at once");
                 std::process::exit(130);
             }
-            tracing::info!("stopping; a second signal leaves at once");
+            tracing::info!("signal received: stopping; a second signal exits at once");
             stop.cancel();
         }
     });

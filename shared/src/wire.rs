@@ -1,51 +1,52 @@
-//! How an order looks in Kafka: key, value, header. Everything that arrives is parsed here once and trusted afterwards.
+//! The form of an order as a Kafka record: key, value and header. A record is checked here once; later code relies on
+//! it.
 
 use crate::order::OrderPlaced;
 
-/// The one header of an order's record.
+/// Name of the header with the type and version of the event. It is the only header of every order.
 pub const EVENT_TYPE_HEADER: &str = "event-type";
-/// The header's value on every order that we emit.
+/// Value of [`EVENT_TYPE_HEADER`] on an order.
 pub const ORDER_PLACED_V1: &str = "order.placed.v1";
-/// Longest order id that the table takes, in characters.
+/// Maximum length of an order id in characters, as the table has it.
 pub const MAX_ID_CHARS: usize = 50;
 
-/// An order as it arrived: its id (any producer's) and its event.
+/// An order that was read from a record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReceivedOrder {
-    /// 1 to [`MAX_ID_CHARS`] characters, no NUL.
+    /// Order id of any producer: 1 to [`MAX_ID_CHARS`] characters, without NUL.
     pub order_id: String,
-    /// What was ordered.
+    /// The event. Its ids are without NUL.
     pub event: OrderPlaced,
 }
 
-/// Why a record is not an order.
+/// The reason why a record is not an order.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// The key is absent or empty.
-    #[error("the record has no key: an order's key is its id")]
+    /// The key is missing or empty.
+    #[error("the record has no key: the key of an order is its id")]
     MissingId,
-    /// A header's name is not text.
-    #[error("a header's name is not UTF-8 text")]
+    /// The name of a header is not UTF-8.
+    #[error("the name of a header is not UTF-8")]
     UnreadableHeader,
-    /// The key is no usable id.
-    #[error("the key is not an order id: it must be UTF-8 text of at most {MAX_ID_CHARS} characters without NUL")]
+    /// The key is not UTF-8, is too long or has a NUL character.
+    #[error("the key is not an order id: it must be UTF-8, at most {MAX_ID_CHARS} characters, without NUL")]
     InvalidId,
-    /// The event type is another one, or a newer version of ours.
-    #[error("event type {0:?} is not known here: expected {ORDER_PLACED_V1:?}")]
+    /// The header has another event type, or another version of this one.
+    #[error("event type {0:?} is not supported: expected {ORDER_PLACED_V1:?}")]
     UnknownType(String),
-    /// There is no value (a tombstone).
+    /// The value is missing (a tombstone).
     #[error("the record has no value")]
     MissingValue,
-    /// The value is not the JSON that the schema asks for.
+    /// The value is not JSON, or does not match the schema of the event.
     #[error("the value is not an order: {0}")]
     Malformed(#[source] serde_json::Error),
-    /// A text has a NUL character, which PostgreSQL does not store.
-    #[error("an id has a NUL character")]
+    /// The user id or product id has a NUL character, which PostgreSQL can't store.
+    #[error("the user id or product id has a NUL character")]
     NulCharacter,
 }
 
 impl DecodeError {
-    /// The kind under which the order is dead-lettered.
+    /// Value of [`crate::dlq::KIND`] for this error.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::MissingId | Self::InvalidId => "invalid_id",
@@ -55,16 +56,17 @@ impl DecodeError {
     }
 }
 
-/// Appends the event's JSON to `buffer`.
+/// Appends the event to `buffer` as JSON.
 pub fn encode_value(event: &OrderPlaced, buffer: &mut Vec<u8>) {
     sonic_rs::to_writer(buffer, event)
-        .expect("an order has no map with keys that are not text, and a Vec takes any write");
+        .expect("an order has no map with keys that are not strings, and a write to a Vec does not fail");
 }
 
-/// Reads a record. A record without the header is taken as an order: other producers may not set it.
+/// Reads an order from a record: the value of [`EVENT_TYPE_HEADER`], key and value. A record without the header counts
+/// as an order, since other producers may not set it.
 ///
 /// # Errors
-/// [`DecodeError`] says why the record can't be an order; trying again would not help.
+/// [`DecodeError`] when the record is not an order. A retry returns the same error.
 pub fn decode(
     event_type: Option<&[u8]>,
     key: Option<&[u8]>,
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn each_defect_has_its_kind() {
+    fn each_decode_error_has_its_kind() {
         let kind = |t: Option<&[u8]>, k: Option<&[u8]>, v: Option<&[u8]>| decode(t, k, v).unwrap_err().kind();
         let good = value();
         assert_eq!(kind(Some(b"order.placed.v2"), Some(b"a"), Some(&good)), "unknown_type");

@@ -1,5 +1,5 @@
--- Ids compare byte by byte ("C"), so that the ids of a run are one range of the index and sort as the programs sort them.
--- Where the source may not know a value there is a default, never a null.
+-- Ids compare byte by byte ("C"), so that the ids of a run are one range of the index, sorted as the programs sort
+-- them. A value that the source may not have is NOT NULL with a default.
 
 CREATE TABLE users (
     user_id        VARCHAR(50) COLLATE "C" PRIMARY KEY CHECK (user_id <> ''),
@@ -43,8 +43,8 @@ CREATE TABLE orders (
     created_at      TIMESTAMPTZ NOT NULL
 );
 
--- The cache-worker asks for the rows never cached, oldest first, and for those cached longest ago: one index each, so
--- that a round costs the same however long the table is. The id settles ties, which makes the order a total one.
+-- The cache-worker selects rows that were never cached, oldest first, and rows that were cached longest ago. Each query
+-- has its index, so that the cost of a round does not depend on the size of the table. The id makes the order total.
 CREATE INDEX users_never_cached ON users (created_at, user_id) WHERE last_cached_at IS NULL;
 CREATE INDEX users_least_recently_cached ON users (last_cached_at, user_id) WHERE last_cached_at IS NOT NULL;
 CREATE INDEX products_never_cached ON products (created_at, product_id) WHERE last_cached_at IS NULL;

@@ -1,13 +1,13 @@
--- What the cache-workers of a database know in common: one row. It numbers their swaps and says when the next round is due,
--- whichever instance runs it, and what the last one did.
+-- The state that the cache-workers of a database share, in one row: the number of the last swap in Redis, the due time
+-- of the next round, and the result of the last round.
 
 CREATE TABLE cache_rounds (
     only_row      BOOLEAN PRIMARY KEY DEFAULT true CHECK (only_row),
-    -- Grows with each swap in Redis, which refuses an older one.
+    -- Number of the last swap; it only grows. Redis refuses a swap with a smaller number.
     epoch         BIGINT NOT NULL DEFAULT 0,
-    -- Null: at once.
+    -- Due time of the next round; null: at once.
     due_at        TIMESTAMPTZ,
-    -- The last round; null before the first one.
+    -- Time of the last round; null before the first one.
     cached_at     TIMESTAMPTZ,
     size          INT NOT NULL DEFAULT 0,
     interval_ms   BIGINT NOT NULL DEFAULT 0,

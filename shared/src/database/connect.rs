@@ -11,18 +11,18 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::settings::DatabaseSettings;
 
-/// A server that takes the connection and then says nothing (paused, black-holed) is given up after this.
+/// Timeout of connecting, for a server that accepts the connection but does not answer (paused, behind a broken
+/// network).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Opens a connection, with TLS and a verified certificate where the settings ask for it. The task that drives it ends
-/// with the client.
+/// Opens a connection, with TLS and a verified certificate if the settings require TLS. A tokio task drives the
+/// connection; it ends when the client is dropped.
 ///
 /// # Errors
-/// When the server doesn't answer within 8 s, or refuses.
+/// When the server does not answer within 8 s, or refuses the connection.
 pub async fn connect(settings: &DatabaseSettings) -> anyhow::Result<Client> {
-    let failed = || {
-        format!("the database {settings} can't be reached: is it running (deploy/stack up), are its settings right?")
-    };
+    let failed =
+        || format!("the database {settings} can't be reached: check that it runs (deploy/stack up) and its settings");
     tokio::time::timeout(CONNECT_TIMEOUT, open(settings)).await.with_context(failed)?.with_context(failed)
 }
 
@@ -37,8 +37,8 @@ async fn open(settings: &DatabaseSettings) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-/// Asks the server to give up the statement that `token` is of. Otherwise it would go on, and its backend with it, long after
-/// nobody waits for it.
+/// Asks the server to cancel the statement of `token`. Without that, the server would keep executing a statement whose
+/// client has stopped waiting.
 pub(super) async fn cancel(settings: DatabaseSettings, token: CancelToken) {
     let cancelling = async {
         match settings.config.get_ssl_mode() {
@@ -46,19 +46,19 @@ pub(super) async fn cancel(settings: DatabaseSettings, token: CancelToken) {
             _ => anyhow::Ok(token.cancel_query(tls(&settings)?).await?),
         }
     };
-    let cancelled = tokio::time::timeout(CONNECT_TIMEOUT, cancelling).await.context("no answer").flatten();
+    let cancelled = tokio::time::timeout(CONNECT_TIMEOUT, cancelling).await.context("no answer in time").flatten();
     if let Err(error) = cancelled {
-        tracing::debug!("a statement can't be cancelled: {error:#}");
+        tracing::debug!("PostgreSQL: a statement can't be cancelled: {error:#}");
     }
 }
 
-/// The same for Diesel's own queries.
+/// As [`connect`], for queries that Diesel runs itself.
 ///
 /// # Errors
-/// As [`connect`].
+/// Those of [`connect`], or when the server refuses the session settings of Diesel.
 pub async fn connect_diesel(settings: &DatabaseSettings) -> anyhow::Result<AsyncPgConnection> {
     let client = connect(settings).await?;
-    let refused = || format!("the database {settings} refuses our session's settings");
+    let refused = || format!("the database {settings} refuses the session settings of Diesel");
     tokio::time::timeout(CONNECT_TIMEOUT, AsyncPgConnection::try_from(client))
         .await
         .with_context(refused)?
@@ -69,7 +69,7 @@ fn tls(settings: &DatabaseSettings) -> anyhow::Result<MakeRustlsConnect> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(file) = &settings.authority {
-        let context = || format!("the certificate authority {} can't be read", file.display());
+        let context = || format!("the CA certificate {} can't be read", file.display());
         for certificate in CertificateDer::pem_file_iter(file).with_context(context)? {
             roots.add(certificate.with_context(context)?).with_context(context)?;
         }

@@ -5,7 +5,7 @@ use super::{
     statement::{StatementClient, StatementMode},
 };
 
-/// A connection that is opened when it is first needed, and again after it broke.
+/// A connection that is opened at first use, and opened again after it was lost.
 pub struct ReconnectingClient {
     settings: DatabaseSettings,
     mode: StatementMode,
@@ -14,25 +14,25 @@ pub struct ReconnectingClient {
 }
 
 impl ReconnectingClient {
-    /// Not connected yet. Each statement will fail after `deadline`.
+    /// Does not connect yet. `deadline` is the timeout of each statement.
     pub fn new(settings: DatabaseSettings, mode: StatementMode, deadline: Duration) -> Self {
         Self { settings, mode, deadline, client: None }
     }
 
-    /// The database that it connects to.
+    /// The settings of the database.
     pub fn settings(&self) -> &DatabaseSettings {
         &self.settings
     }
 
-    /// Whether a connection is open, as far as is known.
+    /// Whether a connection is open. A connection whose loss was not noticed yet counts as open.
     pub fn is_connected(&self) -> bool {
         self.client.as_ref().is_some_and(|client| !client.is_closed())
     }
 
-    /// The connection; tries once to open one where there is none.
+    /// Returns the open connection. Opens one when there is none; does not retry.
     ///
     /// # Errors
-    /// When the server doesn't answer within 8 s, or refuses.
+    /// When the server does not answer within 8 s, or refuses the connection.
     pub async fn connected(&mut self) -> anyhow::Result<&mut StatementClient> {
         let open = match self.client.take().filter(|client| !client.is_closed()) {
             Some(client) => client,
@@ -41,12 +41,12 @@ impl ReconnectingClient {
         Ok(self.client.insert(open))
     }
 
-    /// The connection that is open, if any.
+    /// Returns the connection if one was opened, without connecting. It may be closed.
     pub fn open(&mut self) -> Option<&mut StatementClient> {
         self.client.as_mut()
     }
 
-    /// Closes the connection. The server rolls back what it had not committed.
+    /// Closes the connection. The server rolls back an open transaction.
     pub fn disconnect(&mut self) {
         self.client = None;
     }

@@ -1,8 +1,8 @@
-//! The tables, as Diesel knows them; the migrations make them and document their columns.
-#![expect(missing_docs, reason = "the macro makes an item of each column")]
+//! The tables for Diesel. The migrations in `shared/migrations` create them and describe their columns.
+#![expect(missing_docs, reason = "the macro creates an item for each column")]
 
 diesel::table! {
-    /// Who can order.
+    /// The users who order.
     users (user_id) {
         user_id -> Text,
         name -> Text,
@@ -17,7 +17,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// What can be ordered.
+    /// The products that are ordered.
     products (product_id) {
         product_id -> Text,
         name -> Text,
@@ -33,7 +33,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// What was ordered, enriched.
+    /// The orders, enriched with attributes of user and product.
     orders (order_id) {
         order_id -> Text,
         user_id -> Text,
@@ -53,7 +53,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// What the cache-workers know in common: one row.
+    /// The state that the cache-workers share: one row.
     cache_rounds (only_row) {
         only_row -> Bool,
         epoch -> BigInt,

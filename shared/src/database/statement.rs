@@ -14,8 +14,8 @@ use super::{
     settings::DatabaseSettings,
 };
 
-/// Runs statements that Diesel built over a `tokio-postgres` client, with a deadline, and keeps the SQLSTATE of an error,
-/// which diesel-async loses. Each statement is prepared once and kept, where that is wanted.
+/// Runs statements that Diesel builds over a `tokio-postgres` client, each with a timeout. Unlike diesel-async, it
+/// returns the SQLSTATE of an error, and can run statements behind a pooler in transaction mode.
 pub struct StatementClient {
     client: Client,
     settings: DatabaseSettings,
@@ -24,28 +24,29 @@ pub struct StatementClient {
     prepared: HashMap<String, Statement>,
 }
 
-/// How a statement gets to the server.
+/// How statements are sent to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum StatementMode {
-    /// Under a name, prepared once a connection.
+    /// As named statements, prepared once per connection. The fastest, but not for a pooler in transaction mode.
     Prepared,
-    /// Without a name, planned anew each time, in one go: nothing of it stays on the connection.
+    /// As unnamed statements, planned at each execution, in one round trip. Leaves no state on the connection, so it
+    /// works behind a pooler in transaction mode.
     Unnamed,
 }
 
-/// Why a statement failed.
+/// The reason why a statement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SqlError {
-    /// The server refused it, or the connection broke.
+    /// The server refused the statement, or the connection was lost.
     #[error("{}", describe(.0))]
     Postgres(#[from] tokio_postgres::Error),
-    /// Nothing came back in time. The server is asked to give the statement up, which may come too late.
+    /// The server did not answer in time. It is asked to cancel the statement, but may have executed it.
     #[error("no answer from the database within {0:?}")]
     Deadline(Duration),
-    /// There is no row where one always is.
-    #[error("a row that the migrations make is gone")]
+    /// The query returned no row, although the migrations insert one that it always finds.
+    #[error("a row that the migrations insert is missing")]
     NoRow,
-    /// Diesel could not write the statement; a fault of ours.
+    /// Diesel can't build the statement: a bug in this program.
     #[error("the statement can't be built: {0}")]
     Build(#[from] diesel::result::Error),
 }
@@ -58,7 +59,7 @@ fn describe(error: &tokio_postgres::Error) -> String {
 }
 
 impl SqlError {
-    /// The server's five-character code, when the server gave one.
+    /// SQLSTATE of five characters, if the error is from the server.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Postgres(error) => error.code().map(tokio_postgres::error::SqlState::code),
@@ -68,29 +69,29 @@ impl SqlError {
 }
 
 impl StatementClient {
-    /// Connects; every call fails after `deadline`.
+    /// Connects. `deadline` is the timeout of each later call.
     ///
     /// # Errors
-    /// When the server doesn't answer within 8 s, or refuses.
+    /// When the server does not answer within 8 s, or refuses the connection.
     pub async fn connect(settings: &DatabaseSettings, mode: StatementMode, deadline: Duration) -> anyhow::Result<Self> {
         let client = connect(settings).await?;
         Ok(Self { client, settings: settings.clone(), mode, deadline, prepared: HashMap::new() })
     }
 
-    /// Whether the connection is gone.
+    /// Whether the connection is closed.
     pub fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
 
-    /// Forgets the prepared statements: each is prepared again when it is next used.
+    /// Drops all prepared statements. Each is prepared again at its next use.
     pub fn forget_prepared(&mut self) {
         self.prepared.clear();
     }
 
-    /// Runs a statement and gives the number of rows that it changed.
+    /// Runs a statement. Returns the number of rows that it changed.
     ///
     /// # Errors
-    /// [`SqlError`]; after [`SqlError::Deadline`] the connection is of no more use.
+    /// [`SqlError`]. After [`SqlError::Deadline`] the connection must not be used again.
     pub async fn execute<Q: QueryFragment<Pg>>(&mut self, query: &Q) -> Result<u64, SqlError> {
         let binds = Binds::of(query)?;
         match self.mode {
@@ -102,7 +103,7 @@ impl StatementClient {
         }
     }
 
-    /// Runs a query and gives its rows.
+    /// Runs a query. Returns its rows.
     ///
     /// # Errors
     /// As [`Self::execute`].
@@ -117,37 +118,37 @@ impl StatementClient {
         }
     }
 
-    /// Runs a query that always has a row, and gives the first.
+    /// Runs a query that always finds a row. Returns the first row.
     ///
     /// # Errors
-    /// As [`Self::execute`], or when there is none.
+    /// As [`Self::execute`], or [`SqlError::NoRow`].
     pub async fn query_one<Q: QueryFragment<Pg>>(&mut self, query: &Q) -> Result<Row, SqlError> {
         self.query(query).await?.into_iter().next().ok_or(SqlError::NoRow)
     }
 
-    /// Runs `work` in a transaction, which is committed when it succeeds and rolled back when it fails.
+    /// Runs `work` in a transaction. Commits when `work` returns `Ok`, rolls back when it returns an error.
     ///
     /// # Errors
-    /// Those of `work`, and of the commit, after which the transaction may have been committed all the same.
+    /// Those of `work`, of `BEGIN` and of `COMMIT`. After an error of `COMMIT` the transaction may be committed.
     pub async fn transaction<T, E: From<SqlError>>(
         &mut self,
         work: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         self.batch("BEGIN").await?;
         match work(self).await {
-            Ok(done) => {
+            Ok(result) => {
                 self.batch("COMMIT").await?;
-                Ok(done)
+                Ok(result)
             }
             Err(error) => {
-                // Where even that fails, the server does it when the connection goes.
+                // When the rollback fails, the server rolls back at the end of the connection.
                 let _ = self.batch("ROLLBACK").await;
                 Err(error)
             }
         }
     }
 
-    /// Runs statements without values, one after the other.
+    /// Runs statements without parameters, separated by semicolons.
     ///
     /// # Errors
     /// As [`Self::execute`].
@@ -160,7 +161,7 @@ impl StatementClient {
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, SqlError> {
         match tokio::time::timeout(self.deadline, call).await {
-            Ok(answer) => Ok(answer?),
+            Ok(result) => Ok(result?),
             Err(_) => {
                 tokio::spawn(cancel(self.settings.clone(), self.client.cancel_token()));
                 Err(SqlError::Deadline(self.deadline))
@@ -185,7 +186,7 @@ fn sql(query: &impl QueryFragment<Pg>) -> Result<String, diesel::result::Error> 
     Ok(sql.finish())
 }
 
-/// A statement's values and their types.
+/// The parameters of a statement and their types.
 struct Binds {
     values: Vec<Bind>,
     types: Vec<Type>,
@@ -214,7 +215,7 @@ fn bind_type(metadata: &PgTypeMetadata) -> Result<Type, diesel::result::Error> {
         .ok_or_else(|| diesel::result::Error::SerializationError(format!("type {oid} is not built in").into()))
 }
 
-/// Our statements bind built-in types alone, so no type has to be looked up in the database.
+/// All parameters have built-in types, so no type must be looked up in the database.
 struct BuiltInTypesOnly;
 
 impl PgMetadataLookup for BuiltInTypesOnly {
@@ -223,7 +224,7 @@ impl PgMetadataLookup for BuiltInTypesOnly {
     }
 }
 
-/// A value that Diesel has already put into PostgreSQL's binary form.
+/// A parameter in PostgreSQL's binary format, as Diesel wrote it. `None` is NULL.
 #[derive(Debug)]
 struct Bind(Option<Vec<u8>>);
 

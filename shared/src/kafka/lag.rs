@@ -8,45 +8,48 @@ use rdkafka::{
 
 use super::{settings::KafkaSettings, topic::partition_count};
 
+/// Timeout of each request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How far a group is behind: per partition the end offset less the committed one (less the first one when nothing is
-/// committed yet).
+/// Lag of a consumer group: per partition, end offset − committed offset, or end offset − first offset when no offset
+/// is committed.
 #[derive(Clone, Debug)]
 pub struct GroupLag {
-    /// Records not yet committed, one number a partition.
+    /// Lag in records, one element per partition, in the order of the partitions.
     pub partitions: Vec<i64>,
 }
 
 impl GroupLag {
-    /// Records not yet committed in all.
+    /// Lag of all partitions together, in records.
     pub fn total(&self) -> i64 {
         self.partitions.iter().sum()
     }
 }
 
-/// Asks the cluster for the lag of `group` on `topic`; blocks.
+/// Reads the lag of `group` on `topic` from the cluster. Blocks for up to 10 s per request.
 ///
 /// # Errors
-/// When the cluster doesn't answer or the topic is missing.
+/// When the cluster does not answer, or the topic does not exist.
 pub fn group_lag(kafka: &KafkaSettings, topic: &str, group: &str) -> anyhow::Result<GroupLag> {
     let client: BaseConsumer = kafka.client(&[("group.id", group), ("enable.auto.commit", "false")]).create()?;
     let count = partition_count(&client, topic).or_else(|error| kafka.ensure_reachable().and(Err(error)))?;
-    ensure!(count > 0, "there is no topic {topic}");
-    let mut asked = TopicPartitionList::new();
+    ensure!(count > 0, "topic {topic} does not exist");
+    let mut partitions = TopicPartitionList::new();
     for partition in 0..count {
-        asked.add_partition(topic, partition);
+        partitions.add_partition(topic, partition);
     }
-    let committed = client.committed_offsets(asked, REQUEST_TIMEOUT).context("the group's offsets can't be read")?;
+    let committed = client
+        .committed_offsets(partitions, REQUEST_TIMEOUT)
+        .with_context(|| format!("the committed offsets of group {group} can't be read"))?;
     let lag = |partition: i32| {
         let (first, end) = client
             .fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
-            .context("a partition's offsets can't be read")?;
-        let done = match committed.find_partition(topic, partition).map(|found| found.offset()) {
+            .with_context(|| format!("the offsets of topic {topic}, partition {partition} can't be read"))?;
+        let next = match committed.find_partition(topic, partition).map(|found| found.offset()) {
             Some(Offset::Offset(offset)) => offset,
             _ => first,
         };
-        Ok((end - done).max(0))
+        Ok((end - next).max(0))
     };
     Ok(GroupLag { partitions: (0..count).map(lag).collect::<anyhow::Result<_>>()? })
 }

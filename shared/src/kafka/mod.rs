@@ -1,4 +1,4 @@
-//! Kafka as all programs reach it: the settings, the topics and how they must be, and a group's lag.
+//! Kafka: client settings, topics, and the lag of a consumer group.
 
 mod headers;
 mod lag;

@@ -11,22 +11,24 @@ use rdkafka::{
 
 use super::{settings::KafkaSettings, topic::partition_count};
 
+/// Timeout of the request that looks offsets up by time.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Without a record for this long, the topic can't be read to its end.
+/// Timeout between two records.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads `topic` once to its end, from the records of time `from` on or from the beginning, outside of any group, and gives
-/// each record to `look`. A topic that doesn't exist has none. Blocks.
+/// Reads `topic` to its end and calls `visit` for each record. It starts at the first record whose timestamp is `from`
+/// or later, or at the beginning of the topic. It joins no group and commits no offset. A topic that does not exist
+/// counts as empty. Blocks.
 ///
 /// # Errors
-/// When the cluster doesn't answer, or stops answering, or `visit` fails.
+/// When the cluster does not answer, when no record arrives for 30 s before the end, or when `visit` fails.
 pub fn scan(
     kafka: &KafkaSettings,
     topic: &str,
     from: Option<DateTime<Utc>>,
     mut visit: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    // The group is named because the client wants one; it is never joined and commits nothing.
+    // The client library requires a group id to assign partitions.
     let role = [
         ("group.id", "orderflow-scan"),
         ("enable.auto.commit", "false"),
@@ -39,7 +41,8 @@ pub fn scan(
     if partitions == 0 {
         return Ok(());
     }
-    client.assign(&begin(&client, topic, partitions, from)?).context("the topic can't be read")?;
+    let start = start_offsets(&client, topic, partitions, from)?;
+    client.assign(&start).with_context(|| format!("topic {topic} can't be read"))?;
 
     let mut at_end = vec![false; partitions as usize];
     let mut last_record = Instant::now();
@@ -50,31 +53,32 @@ pub fn scan(
                 visit(&record)?;
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => at_end[partition as usize] = true,
-            Some(Err(error)) => tracing::debug!(%error, "the topic's reader goes on"),
+            Some(Err(error)) => tracing::debug!(topic, %error, "reading the topic: error, retrying"),
             None => {}
         }
         if last_record.elapsed() > STALL_TIMEOUT {
-            bail!("topic {topic} can't be read to its end: {} s without a record", STALL_TIMEOUT.as_secs());
+            bail!("topic {topic} can't be read to its end: no record for {} s", STALL_TIMEOUT.as_secs());
         }
     }
     Ok(())
 }
 
-fn begin(
+fn start_offsets(
     client: &BaseConsumer,
     topic: &str,
     partitions: i32,
     from: Option<DateTime<Utc>>,
 ) -> anyhow::Result<TopicPartitionList> {
-    let mut places = TopicPartitionList::new();
+    let mut offsets = TopicPartitionList::new();
     for partition in 0..partitions {
-        let place = from.map_or(Offset::Beginning, |from| Offset::Offset(from.timestamp_millis().max(0)));
-        places.add_partition_offset(topic, partition, place)?;
+        // For the lookup by time, the offset field has the timestamp.
+        let offset = from.map_or(Offset::Beginning, |from| Offset::Offset(from.timestamp_millis().max(0)));
+        offsets.add_partition_offset(topic, partition, offset)?;
     }
     match from {
-        None => Ok(places),
-        Some(_) => {
-            client.offsets_for_times(places, REQUEST_TIMEOUT).context("the topic's offsets can't be looked up by time")
-        }
+        None => Ok(offsets),
+        Some(_) => client
+            .offsets_for_times(offsets, REQUEST_TIMEOUT)
+            .with_context(|| format!("the offsets of topic {topic} can't be looked up by time")),
     }
 }

@@ -4,84 +4,103 @@ use clap::{Args, ValueEnum};
 use rdkafka::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 
-/// How the brokers are talked to.
+/// Encryption and authentication of the connection to the brokers (librdkafka's `security.protocol`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SecurityProtocol {
-    /// In the clear.
+    /// No encryption, no authentication.
     Plaintext,
-    /// TLS, with a client certificate where the brokers ask for one.
+    /// TLS, with a client certificate if one is set.
     Ssl,
-    /// A name and a password, in the clear.
+    /// User name and password, without encryption.
     #[value(name = "sasl_plaintext", alias = "sasl-plaintext")]
     SaslPlaintext,
-    /// A name and a password over TLS.
+    /// User name and password over TLS.
     #[value(name = "sasl_ssl", alias = "sasl-ssl")]
     SaslSsl,
 }
 
-/// How a name and a password are proved.
+/// Authentication by user name and password (librdkafka's `sasl.mechanism`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SaslMechanism {
-    /// As they are.
+    /// The password is sent as it is.
     #[value(name = "PLAIN")]
     Plain,
-    /// Challenge and response, SHA-256.
+    /// Challenge and response with SHA-256; the password is not sent.
     #[value(name = "SCRAM-SHA-256")]
     ScramSha256,
-    /// Challenge and response, SHA-512.
+    /// Challenge and response with SHA-512; the password is not sent.
     #[value(name = "SCRAM-SHA-512")]
     ScramSha512,
 }
 
-/// What a secured cluster asks for. Passwords come from the environment or a file, never from the command line, which anyone
-/// on the machine may read.
+/// The settings of a secured cluster. Passwords come from the environment or from a file, never from the command line:
+/// all users of a machine can read the command lines of its processes.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Kafka security")]
 pub struct SecurityArgs {
-    /// How the brokers are talked to; in the clear when not given.
+    /// Encryption and authentication; `plaintext` when not set.
     #[arg(long, env = "KAFKA_SECURITY_PROTOCOL", value_enum, ignore_case = true)]
     security_protocol: Option<SecurityProtocol>,
-    /// How name and password are proved.
+    /// SASL mechanism.
     #[arg(long, env = "KAFKA_SASL_MECHANISM", value_enum, ignore_case = true, requires = "security_protocol")]
     sasl_mechanism: Option<SaslMechanism>,
-    /// The name; its password is in KAFKA_SASL_PASSWORD, or in a file.
+    /// User name; its password is in KAFKA_SASL_PASSWORD or in a file.
     #[arg(long, env = "KAFKA_SASL_USERNAME", requires = "sasl_mechanism")]
     sasl_username: Option<String>,
-    /// A file with the password.
-    #[arg(long, env = "KAFKA_SASL_PASSWORD_FILE", value_name = "FILE", value_parser = secret_of_file, requires = "sasl_username")]
+    /// File with the password of the user.
+    #[arg(
+        long,
+        env = "KAFKA_SASL_PASSWORD_FILE",
+        value_name = "FILE",
+        value_parser = read_secret_file,
+        requires = "sasl_username"
+    )]
     sasl_password_file: Option<SecretString>,
-    #[arg(skip = secret_of_environment("KAFKA_SASL_PASSWORD"))]
+    #[arg(skip = secret_variable("KAFKA_SASL_PASSWORD"))]
     sasl_password: Option<SecretString>,
-    /// A file with the certificate of the authority that signed the brokers', PEM; the system's authorities when not given.
-    #[arg(long, env = "KAFKA_TLS_CA", value_name = "FILE", value_parser = existing_file, requires = "security_protocol")]
+    /// File with the CA certificate that signed those of the brokers, PEM; the CAs of the system when not set.
+    #[arg(
+        long,
+        env = "KAFKA_TLS_CA",
+        value_name = "FILE",
+        value_parser = readable_file,
+        requires = "security_protocol"
+    )]
     tls_ca: Option<PathBuf>,
-    /// A file with our own certificate, PEM, for brokers that ask for one.
-    #[arg(long, env = "KAFKA_TLS_CERTIFICATE", value_name = "FILE", value_parser = existing_file, requires = "tls_key")]
+    /// File with the client certificate, PEM, for brokers that require one.
+    #[arg(long, env = "KAFKA_TLS_CERTIFICATE", value_name = "FILE", value_parser = readable_file, requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
-    /// A file with our certificate's key, PEM; its password, if it has one, is in KAFKA_TLS_KEY_PASSWORD, or in a file.
-    #[arg(long, env = "KAFKA_TLS_KEY", value_name = "FILE", value_parser = existing_file, requires = "tls_certificate")]
+    /// File with the key of the client certificate, PEM; its password, if it has one, is in KAFKA_TLS_KEY_PASSWORD or
+    /// in a file.
+    #[arg(long, env = "KAFKA_TLS_KEY", value_name = "FILE", value_parser = readable_file, requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
-    /// A file with the key's password.
-    #[arg(long, env = "KAFKA_TLS_KEY_PASSWORD_FILE", value_name = "FILE", value_parser = secret_of_file, requires = "tls_key")]
+    /// File with the password of the key.
+    #[arg(
+        long,
+        env = "KAFKA_TLS_KEY_PASSWORD_FILE",
+        value_name = "FILE",
+        value_parser = read_secret_file,
+        requires = "tls_key"
+    )]
     tls_key_password_file: Option<SecretString>,
-    #[arg(skip = secret_of_environment("KAFKA_TLS_KEY_PASSWORD"))]
+    #[arg(skip = secret_variable("KAFKA_TLS_KEY_PASSWORD"))]
     tls_key_password: Option<SecretString>,
 }
 
-/// `None` as well where nothing is in the variable.
-fn secret_of_environment(name: &str) -> Option<SecretString> {
+/// Reads a secret from the environment. An empty variable counts as not set.
+fn secret_variable(name: &str) -> Option<SecretString> {
     std::env::var(name).ok().filter(|secret| !secret.is_empty()).map(SecretString::from)
 }
 
-fn secret_of_file(path: &str) -> Result<SecretString, String> {
+fn read_secret_file(path: &str) -> Result<SecretString, String> {
     let content = std::fs::read_to_string(path).map_err(|error| format!("{path} can't be read: {error}"))?;
-    // Editors end a file with a line break, which is no part of the secret.
+    // Editors end a file with a line break, which is not part of the secret.
     let secret = content.trim_end_matches(['\r', '\n']);
     if secret.is_empty() { Err(format!("{path} is empty")) } else { Ok(secret.into()) }
 }
 
-/// librdkafka says of a file that is not there only that it has no certificate.
-fn existing_file(path: &str) -> Result<PathBuf, String> {
+/// Checks that a file can be read. librdkafka's error for a missing file does not say that it is missing.
+fn readable_file(path: &str) -> Result<PathBuf, String> {
     std::fs::File::open(path).map(|_| path.into()).map_err(|error| format!("{path} can't be read: {error}"))
 }
 
@@ -89,7 +108,7 @@ fn name(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// A file wins over the environment.
+/// Returns the secret of the file if there is one, else that of the environment.
 fn exposed(file: &Option<SecretString>, environment: &Option<SecretString>) -> Option<String> {
     file.as_ref().or(environment.as_ref()).map(|secret| secret.expose_secret().to_owned())
 }
@@ -103,7 +122,7 @@ impl SecurityArgs {
         exposed(&self.tls_key_password_file, &self.tls_key_password)
     }
 
-    /// Writes what is set into `config`.
+    /// Copies the settings into `config`.
     pub(super) fn apply(&self, config: &mut ClientConfig) {
         let path = |path: &PathBuf| path.display().to_string();
         for (key, value) in [
@@ -122,7 +141,7 @@ impl SecurityArgs {
         }
     }
 
-    /// The same settings as environment variables, for a program that is started with them; with the secrets.
+    /// These settings as environment variables for a child process. They include the passwords.
     pub(super) fn environment(&self) -> Vec<(String, String)> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let all = [

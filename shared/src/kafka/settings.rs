@@ -5,13 +5,13 @@ use rdkafka::ClientConfig;
 
 use super::security::SecurityArgs;
 
-/// How long the cluster may take for its first answer.
+/// Timeout of the first answer of the cluster.
 pub const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How to reach the cluster.
+/// The client settings of a Kafka cluster.
 #[derive(Clone, Debug, Args)]
 pub struct KafkaSettings {
-    /// Brokers to start from, HOST:PORT, comma-separated.
+    /// Bootstrap servers: HOST:PORT, comma-separated.
     #[arg(
         long,
         visible_alias = "bootstrap-server",
@@ -20,20 +20,26 @@ pub struct KafkaSettings {
         help_heading = "Kafka"
     )]
     pub brokers: String,
-    /// How to get in.
+    /// Encryption and authentication.
     #[command(flatten)]
     pub security: SecurityArgs,
-    /// Anything else that librdkafka has a setting for, KEY=VALUE; may be repeated, wins over our own choice. Secrets are
-    /// refused here.
+    /// Any other setting of librdkafka; may be repeated; overrides the program's own settings. A secret is refused: put
+    /// it in the file of --kafka-config-file.
     #[arg(long = "kafka-config", value_name = "KEY=VALUE", value_parser = key_value, help_heading = "Kafka")]
     pub extra: Vec<(String, String)>,
-    /// A file of such settings, one KEY=VALUE a line, which may be secrets.
-    #[arg(long = "kafka-config-file", env = "KAFKA_CONFIG_FILE", value_name = "FILE", value_parser = config_file, help_heading = "Kafka")]
+    /// File of such settings, one KEY=VALUE per line; it may contain secrets.
+    #[arg(
+        long = "kafka-config-file",
+        env = "KAFKA_CONFIG_FILE",
+        value_name = "FILE",
+        value_parser = config_file,
+        help_heading = "Kafka"
+    )]
     config_file: Option<ConfigFile>,
 }
 
-/// The library refuses, or warns of, those that don't fit the other settings of a client that is no member.
-const OF_MEMBERS: [&str; 7] = [
+/// Settings of group members. librdkafka refuses them, or warns, when a client is not a member of a group.
+const MEMBER_SETTINGS: [&str; 7] = [
     "group.instance.id",
     "group.protocol",
     "group.remote.assignor",
@@ -45,10 +51,10 @@ const OF_MEMBERS: [&str; 7] = [
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        // Whoever lists the machine's processes reads the command line.
+        // All users of a machine can read the command lines of its processes.
         Some((key, _)) if is_secret(key.trim()) => Err(format!(
-            "{} is a secret, which does not belong on a command line: give KAFKA_SASL_PASSWORD or KAFKA_TLS_KEY_PASSWORD in \
-             the environment, anything else in a file named by KAFKA_CONFIG_FILE",
+            "{} is a secret and must not be on a command line: set KAFKA_SASL_PASSWORD or KAFKA_TLS_KEY_PASSWORD in \
+             the environment, or put it in the file of --kafka-config-file",
             key.trim()
         )),
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
@@ -60,7 +66,8 @@ fn is_secret(key: &str) -> bool {
     ["password", "secret", "jaas", "token"].iter().any(|word| key.contains(word)) || key == "ssl.key.pem"
 }
 
-/// A file of librdkafka's settings, one `KEY=VALUE` a line; `#` begins a comment. Read once, and never shown.
+/// A file of librdkafka settings, one `KEY=VALUE` per line; a line that starts with `#` is a comment. `Debug` shows the
+/// path alone, since the values may be secrets.
 #[derive(Clone)]
 pub struct ConfigFile {
     path: String,
@@ -89,38 +96,40 @@ fn config_file(path: &str) -> Result<ConfigFile, String> {
 }
 
 impl KafkaSettings {
-    /// The configuration of a client that is no member of a group, with `role`'s own settings, and the user's over them; those
-    /// that only a member can make sense of are left out.
+    /// The configuration of a client that is not a member of a group: the settings `role`, overridden by the user's
+    /// settings. The user's settings for group members are left out.
     pub fn client(&self, role: &[(&str, &str)]) -> ClientConfig {
-        self.client_with(role, |key| !OF_MEMBERS.contains(&key))
+        self.client_with(role, |key| !MEMBER_SETTINGS.contains(&key))
     }
 
-    /// The configuration of a group's member.
+    /// The configuration of a group member: the settings `role`, overridden by the user's settings.
     pub fn member(&self, role: &[(&str, &str)]) -> ClientConfig {
         self.client_with(role, |_| true)
     }
 
-    fn client_with(&self, role: &[(&str, &str)], takes: impl Fn(&str) -> bool) -> ClientConfig {
+    fn client_with(&self, role: &[(&str, &str)], accepts: impl Fn(&str) -> bool) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", "orderflow");
-        // A broker that went silent is noticed after 10 s, not 60 (invariant 12); one that is back is used soon.
+        // A broker that does not answer counts as lost after 10 s instead of 60 (invariant 12). A broker that is back
+        // is used within 2 s.
         config.set("socket.timeout.ms", "10000").set("reconnect.backoff.max.ms", "2000");
         self.security.apply(&mut config);
         for (key, value) in role {
             config.set(*key, *value);
         }
-        for (key, value) in self.extra_settings().filter(|(key, _)| takes(key)) {
+        for (key, value) in self.extra_settings().filter(|(key, _)| accepts(key)) {
             config.set(key, value);
         }
         config
     }
 
-    /// What was asked for beyond the settings here, the latter over the former where both say something.
+    /// The user's further librdkafka settings: those of `--kafka-config-file`, then those of `--kafka-config`. The last
+    /// value of a key counts.
     pub fn extra_settings(&self) -> impl Iterator<Item = &(String, String)> {
         self.config_file.iter().flat_map(|file| &file.settings).chain(&self.extra)
     }
 
-    /// The same settings as environment variables, for a program that is started with them; with the secrets, without
+    /// These settings as environment variables for a child process. They include the passwords, but not
     /// `--kafka-config`, which has no variable.
     pub fn environment(&self) -> Vec<(String, String)> {
         let mut environment = self.security.environment();

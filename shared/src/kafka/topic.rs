@@ -12,40 +12,42 @@ use rdkafka::{
 
 use super::settings::{FIRST_ANSWER_TIMEOUT, KafkaSettings};
 
-/// 1 MiB and the 64 KiB that a dead letter's headers may take above the order itself.
+/// `max.message.bytes` of the dead-letter topic: Kafka's default, plus 64 KiB for the headers of a dead letter.
 const DEAD_LETTER_BYTES: usize = 1_048_588 + 65_536;
+/// `retention.ms` of the dead-letter topic: 90 days.
 const DEAD_LETTER_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// Which topic the orders go through.
+/// The orders topic, and how it is created when it is missing.
 #[derive(Clone, Debug, Args)]
 pub struct TopicSettings {
-    /// Topic of the orders; dead letters go to this name with `.dlq` behind it. Created when missing.
+    /// Topic of the orders. The dead-letter topic has the same name with the suffix .dlq. Missing topics are created.
     #[arg(long, env = "ORDERS_TOPIC", default_value = "orders", help_heading = "Kafka")]
     pub topic: String,
-    /// Partitions of a topic that is created.
+    /// Number of partitions of a created topic.
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(i32).range(1..), help_heading = "Kafka")]
     pub partitions: i32,
-    /// Replicas of each partition of a topic that is created.
+    /// Replication factor of a created topic.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..), help_heading = "Kafka")]
     pub replication: i32,
-    /// Refuse an existing topic that weakens a guarantee (replication or min.insync.replicas below 2), instead of
-    /// warning about it.
+    /// Refuse an existing topic that may lose orders (replication factor or min.insync.replicas below 2) instead of
+    /// logging a warning.
     #[arg(long, help_heading = "Kafka")]
     pub strict: bool,
 }
 
 impl TopicSettings {
-    /// The same settings as environment variables, for a program that is started with them.
+    /// These settings as environment variables for a child process: the name of the topic alone. The others have no
+    /// variable.
     pub fn environment(&self) -> Vec<(String, String)> {
         vec![("ORDERS_TOPIC".to_owned(), self.topic.clone())]
     }
 
-    /// The topic of the dead letters.
+    /// Name of the dead-letter topic: the name of the orders topic with the suffix `.dlq`.
     pub fn dead_letter_topic(&self) -> String {
         format!("{}.dlq", self.topic)
     }
 
-    /// How the topic of the orders must be.
+    /// The orders topic for [`ensure_topic`].
     pub fn orders(&self) -> TopicSpec {
         TopicSpec {
             name: self.topic.clone(),
@@ -56,7 +58,8 @@ impl TopicSettings {
         }
     }
 
-    /// How the topic of the dead letters must be.
+    /// The dead-letter topic for [`ensure_topic`]: retention of 90 days, and records of up to 64 KiB more than Kafka's
+    /// default of 1 MiB.
     pub fn dead_letters(&self) -> TopicSpec {
         let config = vec![
             ("max.message.bytes", DEAD_LETTER_BYTES.to_string()),
@@ -66,7 +69,7 @@ impl TopicSettings {
     }
 }
 
-/// A topic as it is created when missing.
+/// The configuration with which a missing topic is created.
 #[derive(Clone, Debug)]
 pub struct TopicSpec {
     name: String,
@@ -76,10 +79,12 @@ pub struct TopicSpec {
     config: Vec<(&'static str, String)>,
 }
 
-/// Creates the topic when it is missing, and looks at how it is when it exists. Gives its number of partitions.
+/// Creates the topic when it is missing, else checks its replication. Returns the number of its partitions once each of
+/// them has a leader.
 ///
 /// # Errors
-/// When no broker answers within 10 s, the topic can't be created, or is too weak for `--strict`.
+/// When no broker answers within 10 s, when the topic can't be created, when a partition has no leader after 10 s, or
+/// when the topic may lose orders and `--strict` is set.
 pub async fn ensure_topic(kafka: &KafkaSettings, spec: &TopicSpec) -> anyhow::Result<usize> {
     let cluster = kafka.clone();
     tokio::task::spawn_blocking(move || cluster.ensure_reachable()).await??;
@@ -94,7 +99,10 @@ pub async fn ensure_topic(kafka: &KafkaSettings, spec: &TopicSpec) -> anyhow::Re
     for (key, value) in &spec.config {
         topic = topic.set(key, value);
     }
-    let created = admin.create_topics([&topic], &options).await.context("the cluster does not create topics")?;
+    let created = admin
+        .create_topics([&topic], &options)
+        .await
+        .with_context(|| format!("topic {} can't be created: the cluster did not answer the request", spec.name))?;
     match created.into_iter().next() {
         Some(Ok(_)) => tracing::info!(
             topic = spec.name,
@@ -102,14 +110,16 @@ pub async fn ensure_topic(kafka: &KafkaSettings, spec: &TopicSpec) -> anyhow::Re
             replication = spec.replication,
             "topic created"
         ),
-        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => inspect(&admin, spec, &options).await?,
-        Some(Err((name, code))) => bail!("topic {name} can't be created with {} replicas: {code}", spec.replication),
-        None => bail!("the cluster gave no answer about topic {}", spec.name),
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => check_replication(&admin, spec, &options).await?,
+        Some(Err((name, code))) => {
+            bail!("topic {name} can't be created with replication factor {}: {code}", spec.replication)
+        }
+        None => bail!("topic {} can't be created: the answer of the cluster is empty", spec.name),
     }
     wait_for_leaders(kafka.clone(), spec.name.clone()).await
 }
 
-async fn inspect(
+async fn check_replication(
     admin: &AdminClient<DefaultClientContext>,
     spec: &TopicSpec,
     options: &AdminOptions,
@@ -122,26 +132,27 @@ async fn inspect(
     let metadata = admin
         .inner()
         .fetch_metadata(Some(&spec.name), FIRST_ANSWER_TIMEOUT)
-        .context("the topic's metadata can't be read")?;
+        .with_context(|| format!("the metadata of topic {} can't be read", spec.name))?;
     let partitions = metadata.topics().first().map(rdkafka::metadata::MetadataTopic::partitions).unwrap_or_default();
     let replicas = partitions.iter().map(|partition| partition.replicas().len()).min();
-    let mut weak = Vec::new();
+    let mut weaknesses = Vec::new();
     if let Some(replicas) = replicas.filter(|replicas| *replicas < 2) {
-        weak.push(format!("replication is {replicas}: a lost broker loses orders"));
+        weaknesses.push(format!("replication factor {replicas}: orders are lost with a broker"));
     }
     if let Some(min) = min_in_sync.filter(|min| *min < 2) {
-        weak.push(format!("min.insync.replicas is {min}: an acknowledged order may stand on one broker alone"));
+        weaknesses.push(format!("min.insync.replicas={min}: an acknowledged order may be on one broker only"));
     }
-    if weak.is_empty() {
+    if weaknesses.is_empty() {
         return Ok(());
     }
-    let weak = weak.join("; ");
-    ensure!(!spec.strict, "topic {} is too weak: {weak}", spec.name);
-    tracing::warn!(topic = spec.name, "{weak}");
+    let weaknesses = weaknesses.join("; ");
+    ensure!(!spec.strict, "topic {} may lose orders, which --strict refuses: {weaknesses}", spec.name);
+    tracing::warn!("topic {} may lose orders: {weaknesses}", spec.name);
     Ok(())
 }
 
-/// A topic is of use only once each of its partitions has a leader; a new one gets them a moment after its creation.
+/// Waits until each partition has a leader. A new topic gets its leaders shortly after the request that creates it
+/// returns.
 async fn wait_for_leaders(kafka: KafkaSettings, topic: String) -> anyhow::Result<usize> {
     tokio::task::spawn_blocking(move || {
         let client: BaseConsumer = kafka.client(&[]).create()?;
@@ -149,7 +160,7 @@ async fn wait_for_leaders(kafka: KafkaSettings, topic: String) -> anyhow::Result
         loop {
             let metadata = client
                 .fetch_metadata(Some(&topic), FIRST_ANSWER_TIMEOUT)
-                .context("the topic's metadata can't be read")?;
+                .with_context(|| format!("the metadata of topic {topic} can't be read"))?;
             let partitions =
                 metadata.topics().first().map(rdkafka::metadata::MetadataTopic::partitions).unwrap_or_default();
             if !partitions.is_empty() && partitions.iter().all(|p| p.leader() >= 0 && p.error().is_none()) {
@@ -157,7 +168,7 @@ async fn wait_for_leaders(kafka: KafkaSettings, topic: String) -> anyhow::Result
             }
             ensure!(
                 std::time::Instant::now() < deadline,
-                "topic {topic} has partitions without a leader: are enough brokers up?"
+                "topic {topic} has partitions without a leader: check that enough brokers run"
             );
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -165,14 +176,15 @@ async fn wait_for_leaders(kafka: KafkaSettings, topic: String) -> anyhow::Result
     .await?
 }
 
-/// Number of partitions of a topic; 0 when there is no such topic.
+/// Reads the number of partitions of a topic; 0 when the topic does not exist. Blocks for up to 10 s.
 ///
 /// # Errors
-/// When no broker answers, or none may say.
+/// When no broker answers, or the user is not authorized to describe the topic.
 pub fn partition_count(client: &BaseConsumer, topic: &str) -> anyhow::Result<i32> {
-    let metadata =
-        client.fetch_metadata(Some(topic), FIRST_ANSWER_TIMEOUT).context("the topic's metadata can't be read")?;
-    let topic = metadata.topics().first().with_context(|| format!("the cluster says nothing of topic {topic}"))?;
+    let metadata = client
+        .fetch_metadata(Some(topic), FIRST_ANSWER_TIMEOUT)
+        .with_context(|| format!("the metadata of topic {topic} can't be read"))?;
+    let topic = metadata.topics().first().with_context(|| format!("the metadata has no topic {topic}"))?;
     match topic.error() {
         None => Ok(topic.partitions().len() as i32),
         Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(0),

@@ -6,48 +6,48 @@ use std::{
 
 use roaring::RoaringTreemap;
 
-/// Journal records begin with these, so that a file that is none is told apart.
+/// First bytes of each record. A file that does not start with them is not a journal.
 const MAGIC: [u8; 4] = *b"ofj1";
 const ACKNOWLEDGED: u8 = 1;
 const FAILED: u8 = 2;
 const INVALID: u8 = 3;
-const HEADER: usize = MAGIC.len() + 1 + 4 + 4;
+const HEADER_BYTES: usize = MAGIC.len() + 1 + 4 + 4;
 
-/// Appends what became of which sequences since the last time: records of `magic | kind | length | crc32 | roaring treemap`,
-/// integers little-endian.
+/// A journal that is open for writing. Each append writes the sequence numbers that are new since the last one, as
+/// records of `magic | kind | length | crc32 | roaring treemap` with little-endian integers.
 pub struct Journal {
     path: PathBuf,
     file: File,
-    /// Bytes that are whole records.
+    /// Length of the complete records in bytes.
     length: u64,
 }
 
-/// What a journal holds.
+/// The sequence numbers in a journal, by the results of their orders.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JournalContents {
-    /// Sequences that the brokers acknowledged.
+    /// Orders that the brokers acknowledged.
     pub acknowledged: RoaringTreemap,
-    /// Sequences that surely are not in the log.
+    /// Orders that are not in the topic: librdkafka reported them as not persisted.
     pub failed: RoaringTreemap,
-    /// Sequences of orders that were made invalid on purpose.
+    /// Orders that are invalid on purpose, whatever their result.
     pub invalid: RoaringTreemap,
 }
 
 impl JournalContents {
-    /// Adds what `other` holds.
+    /// Adds all sequence numbers of `other`.
     pub fn add(&mut self, other: Self) {
         self.acknowledged |= other.acknowledged;
         self.failed |= other.failed;
         self.invalid |= other.invalid;
     }
 
-    /// Whether it says nothing.
+    /// Whether there is no sequence number.
     pub fn is_empty(&self) -> bool {
         self.acknowledged.is_empty() && self.failed.is_empty() && self.invalid.is_empty()
     }
 }
 
-/// The journal can't be kept or read.
+/// A journal can't be created, written or read. The message has the path, the source has the cause.
 #[derive(Debug, thiserror::Error)]
 #[error("the run ledger {} can't be {action}", path.display())]
 pub struct JournalError {
@@ -57,10 +57,10 @@ pub struct JournalError {
 }
 
 impl Journal {
-    /// Creates an empty journal; one that exists already is an error.
+    /// Creates an empty journal.
     ///
     /// # Errors
-    /// When the file exists or can't be made.
+    /// When the file exists already or can't be created.
     pub fn create(path: &Path) -> Result<Self, JournalError> {
         let file = File::create_new(path).map_err(|source| JournalError {
             path: path.to_owned(),
@@ -70,14 +70,15 @@ impl Journal {
         Ok(Self { path: path.to_owned(), file, length: 0 })
     }
 
-    /// Appends what `news` holds and waits until it is on the disk. Empty sets leave nothing.
+    /// Appends `contents` and waits until it is on the disk. An empty set writes no record.
     ///
     /// # Errors
-    /// When the disk takes no more. The journal then is as it was before, and the next try may go well.
-    pub fn append(&mut self, news: &JournalContents) -> Result<(), JournalError> {
+    /// When the file can't be written, such as when the disk is full. The complete records in the journal stay
+    /// readable, and the caller may retry.
+    pub fn append(&mut self, contents: &JournalContents) -> Result<(), JournalError> {
         let mut bytes = Vec::new();
-        for (kind, sequences) in [(ACKNOWLEDGED, &news.acknowledged), (FAILED, &news.failed), (INVALID, &news.invalid)]
-        {
+        let JournalContents { acknowledged, failed, invalid } = contents;
+        for (kind, sequences) in [(ACKNOWLEDGED, acknowledged), (FAILED, failed), (INVALID, invalid)] {
             if !sequences.is_empty() {
                 encode(kind, sequences, &mut bytes);
             }
@@ -87,7 +88,8 @@ impl Journal {
         }
         let failed = |source| JournalError { path: self.path.clone(), action: "written", source };
         let length = self.length + bytes.len() as u64;
-        // What a failed try left behind the last whole record is written over, and the rest of it cut off.
+        // A failed append may have left bytes after the last complete record. They are overwritten, and the rest is cut
+        // off.
         self.file.seek(SeekFrom::Start(self.length)).map_err(failed)?;
         let written = self.file.write_all(&bytes).and_then(|()| self.file.set_len(length));
         written.and_then(|()| self.file.sync_data()).map_err(failed)?;
@@ -98,7 +100,7 @@ impl Journal {
 
 fn encode(kind: u8, sequences: &RoaringTreemap, bytes: &mut Vec<u8>) {
     let mut body = Vec::with_capacity(sequences.serialized_size());
-    sequences.serialize_into(&mut body).expect("a Vec takes any write");
+    sequences.serialize_into(&mut body).expect("a write to a Vec does not fail");
     bytes.extend_from_slice(&MAGIC);
     bytes.push(kind);
     bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
@@ -106,10 +108,10 @@ fn encode(kind: u8, sequences: &RoaringTreemap, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&body);
 }
 
-/// Reads a journal. Half a record at its end (a killed producer's) is left out; damage before that is an error.
+/// Reads a journal. An incomplete record at its end, as a killed producer leaves it, is ignored.
 ///
 /// # Errors
-/// When the file can't be read or is damaged.
+/// When the file can't be read, or a record before its end is damaged.
 pub fn read_journal(path: &Path) -> Result<JournalContents, JournalError> {
     let failed = |source| JournalError { path: path.to_owned(), action: "read", source };
     let mut bytes = Vec::new();
@@ -136,15 +138,15 @@ fn damaged(what: &str) -> io::Error {
 type Record<'a> = ((u8, RoaringTreemap), &'a [u8]);
 
 fn next_record(bytes: &[u8]) -> io::Result<Option<Record<'_>>> {
-    let Some((header, rest)) = bytes.split_at_checked(HEADER) else { return Ok(None) };
+    let Some((header, rest)) = bytes.split_at_checked(HEADER_BYTES) else { return Ok(None) };
     if header[..4] != MAGIC {
-        return Err(damaged("a record does not begin as it must"));
+        return Err(damaged("a record does not begin with the magic bytes"));
     }
-    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let Some((body, after)) = rest.split_at_checked(word(5) as usize) else { return Ok(None) };
-    if crc32fast::hash(body) != word(9) {
-        // A tail whose length reached the disk before its bytes did is torn, not damaged.
-        return if after.is_empty() { Ok(None) } else { Err(damaged("a record's checksum is wrong")) };
+    let integer = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let Some((body, after)) = rest.split_at_checked(integer(5) as usize) else { return Ok(None) };
+    if crc32fast::hash(body) != integer(9) {
+        // After a crash the file may have its new length but not its last bytes: the last record is then incomplete.
+        return if after.is_empty() { Ok(None) } else { Err(damaged("the checksum of a record is wrong")) };
     }
     let sequences = RoaringTreemap::deserialize_from(body).map_err(|error| damaged(&error.to_string()))?;
     Ok(Some(((header[4], sequences), after)))
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_tail_of_any_length_loses_only_itself() {
+    fn an_incomplete_last_record_of_any_length_loses_only_itself() {
         let (_folder, path) = journal_of(&[(0, 1_000), (1_000, 1_010)]);
         let whole = std::fs::read(&path).unwrap();
         let first = next_record(&whole).unwrap().unwrap().1.len();
@@ -186,10 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn damage_in_the_middle_is_not_taken_for_a_torn_tail() {
+    fn damage_in_the_middle_is_not_taken_for_an_incomplete_last_record() {
         let (_folder, path) = journal_of(&[(0, 1_000), (1_000, 1_010)]);
         let mut bytes = std::fs::read(&path).unwrap();
-        bytes[HEADER + 3] ^= 1;
+        bytes[HEADER_BYTES + 3] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
         assert!(read_journal(&path).unwrap_err().source.to_string().contains("damaged"));
     }

@@ -2,7 +2,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Which of the producers that share a run: `2/4` is the second of four.
+/// A part of a run. Several producers can share a run, each with its own shard: `2/4` is the second of four. Shard
+/// `i/n` has each `n`th order of the run, from order `i − 1` on, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Shard {
@@ -10,9 +11,9 @@ pub struct Shard {
     of: u32,
 }
 
-/// The text is not a shard.
+/// The text is not a valid shard.
 #[derive(Debug, thiserror::Error)]
-#[error("a shard is NUMBER/OF, such as 2/4 for the second of four, of at most {} shards", Shard::MAX)]
+#[error("a shard is NUMBER/COUNT, such as 2/4 for the second of four, with a count of at most {}", Shard::MAX)]
 pub struct InvalidShard;
 
 impl FromStr for Shard {
@@ -57,32 +58,32 @@ impl Default for Shard {
 }
 
 impl Shard {
-    /// A producer that has the run to itself.
+    /// The only shard of a run with one producer.
     pub const SINGLE: Self = Self { number: 1, of: 1 };
-    /// Producers that one run can have.
+    /// Maximum number of shards of a run.
     pub const MAX: u32 = 1_000;
 
-    /// All producers of this one's run.
+    /// All shards of the same run, in order.
     pub fn all(self) -> impl Iterator<Item = Self> {
         (1..=self.of).map(move |number| Self { number, of: self.of })
     }
 
-    /// The first of the run's orders that are this one's: it has every [`Self::stride`]th from there on.
+    /// Number of the first order of this shard, counted from 0 in the whole run.
     pub fn first(self) -> u64 {
         u64::from(self.number - 1)
     }
 
-    /// Producers of the run.
+    /// Number of shards of the run, which is the distance between two orders of a shard.
     pub fn stride(self) -> u64 {
         u64::from(self.of)
     }
 
-    /// Whether the run's `n`th order, counted from 0, is this one's.
+    /// Whether order `n` of the run, counted from 0, belongs to this shard.
     pub fn has(self, n: u64) -> bool {
         n % self.stride() == self.first()
     }
 
-    /// How many of the run's first `orders` are this one's.
+    /// How many of the first `orders` orders of the run belong to this shard.
     pub fn share_of(self, orders: u64) -> u64 {
         orders.saturating_sub(self.first()).div_ceil(self.stride())
     }
