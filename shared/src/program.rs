@@ -1,53 +1,52 @@
-//! How a program starts and exits: `.env`, logging, one message for a failure, one meaning for each exit code.
+//! Start and exit of a program: the `.env` file, logging, the message of a failure, exit codes.
 
-use std::{future::Future, process::ExitCode, time::Duration};
+use std::{ffi::OsStr, future::Future, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
 use crate::telemetry;
 
-/// How a finished run exits.
+/// Result of a run that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done, and the figures hold: exit code 0.
+    /// The run is done and its figures are valid: exit code 0.
     Valid,
-    /// Done, but the figures don't hold (a missed rate, a lost order): exit code 3.
+    /// The run is done but not valid (the rate was missed, an order was lost): exit code 3.
     Invalid,
 }
 
-/// What goes to stdout.
+/// Format of the result on stdout. Logs and progress are on stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
-    /// For a person.
+    /// Tables for a person.
     #[default]
     Text,
     /// One JSON object and nothing else.
     Json,
 }
 
-/// How long the threads of a program that has done its work are waited for.
+/// Environment variable with the path of a file to read instead of `.env`; `/dev/null` for none.
+const ENV_FILE: &str = "ORDERFLOW_ENV_FILE";
+
+/// Timeout for the threads that still run after the work is done.
 const THREAD_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Runs a program: reads `.env`, parses the command line (exit code 2 when it is wrong), starts logging, runs `body` and
-/// turns its end into an exit code. A failure is printed in one line, its causes after it, and exits with 1.
+/// Runs a program: reads `.env`, parses the command line, starts logging, runs `body` and returns the exit code.
+///
+/// `.env` is looked for in the working directory and its parents. `ORDERFLOW_ENV_FILE` names another file; `/dev/null`
+/// for none. A variable that is set already is not overridden by the file.
+///
+/// Exit codes: that of the [`Outcome`]; 1 when `body` fails, with the error and its causes in one line on stderr; 2
+/// when the command line or `.env` is wrong.
 pub fn run<Args, Body, Run>(body: Body) -> ExitCode
 where
     Args: Parser,
     Body: FnOnce(Args) -> Run,
     Run: Future<Output = anyhow::Result<Outcome>>,
 {
-    // A `.env` that isn't there is fine; one that can't be read is not.
-    if let Err(error) = dotenvy::dotenv()
-        && !error.not_found()
-    {
-        // The library's own message quotes the line, which may hold a secret.
-        let what = match &error {
-            dotenvy::Error::LineParse(_, at) => {
-                format!("character {at} of a line is not KEY=value: values with spaces need quotes")
-            }
-            error => error.to_string(),
-        };
-        eprintln!("error: .env can't be read: {what}");
+    let env_file = std::env::var_os(ENV_FILE).filter(|path| !path.is_empty());
+    if let Err(message) = load_env_file(env_file.as_deref()) {
+        eprintln!("error: {message}");
         return ExitCode::from(2);
     }
     let args = Args::parse();
@@ -55,15 +54,15 @@ where
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: no runtime can be started: {error}");
+            eprintln!("error: the async runtime can't be started: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(body(args));
-    // The threads end before the process does: what C libraries clean up at its exit, a thread of theirs or one that called
-    // them cleans up as well. But a blocking call that is stuck (a client library closing) must not keep it from ending.
+    let result = runtime.block_on(body(args));
+    // At exit, C libraries free what their threads may still use, so the threads must end before the process does. But
+    // a blocking call that is stuck, such as the close of a client, must not keep the process from exiting.
     runtime.shutdown_timeout(THREAD_SHUTDOWN_TIMEOUT);
-    match ended {
+    match result {
         Ok(Outcome::Valid) => ExitCode::SUCCESS,
         Ok(Outcome::Invalid) => ExitCode::from(3),
         Err(error) => {
@@ -73,14 +72,48 @@ where
     }
 }
 
+/// Loads `file`, or `.env` when there is one.
+fn load_env_file(file: Option<&OsStr>) -> Result<(), String> {
+    let loaded = match file {
+        Some(path) => dotenvy::from_path(path),
+        None => match dotenvy::dotenv() {
+            Err(error) if error.not_found() => Ok(()),
+            found => found.map(drop),
+        },
+    };
+    let name = file.map_or(".env".into(), OsStr::to_string_lossy);
+    loaded.map_err(|error| match error {
+        // The library's own message has the line, which may contain a secret.
+        dotenvy::Error::LineParse(_, at) => {
+            format!("{name} can't be read: character {at} of a line is not KEY=value; a value with spaces needs quotes")
+        }
+        error => format!("{name} can't be read: {error}"),
+    })
+}
+
 /// Parses a duration above 0 from a command line, such as `30s` or `1m30s`.
 ///
 /// # Errors
-/// Says how to write one.
+/// A message that says how to write a duration.
 pub fn positive_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        Ok(_) => Err("must be more than 0".to_owned()),
+        Ok(_) => Err("a duration must be above 0".to_owned()),
         Err(error) => Err(format!("{error}; write it as 30s, 1m30s or 500ms")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_env_file_that_is_named_must_exist_and_its_secrets_are_not_shown() {
+        assert_eq!(load_env_file(Some(OsStr::new("/dev/null"))), Ok(()));
+        assert!(load_env_file(Some(OsStr::new("/nowhere/env"))).unwrap_err().contains("/nowhere/env can't be read"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "REDIS_URL=redis://me:hunter2 @host\n").unwrap();
+        let error = load_env_file(Some(file.path().as_os_str())).unwrap_err();
+        assert!(error.contains("is not KEY=value") && !error.contains("hunter2"), "{error}");
     }
 }

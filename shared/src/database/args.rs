@@ -19,7 +19,7 @@ pub enum DatabaseType {
     Rds,
 }
 
-/// The settings of the database as flags and environment variables.
+/// The settings of the database as flags and environment variables. An empty variable counts as not set.
 /// [`DatabaseArgs::settings`] checks them.
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseArgs {
@@ -102,7 +102,7 @@ impl DatabaseArgs {
     /// # Errors
     /// When a setting that `DB_TYPE` requires is missing, or a URL is not valid.
     pub fn settings(&self) -> anyhow::Result<DatabaseSettings> {
-        let (mut config, authority) = match (&self.database_url, self.db_type) {
+        let (mut config, authority) = match (non_empty(&self.database_url), self.db_type) {
             (Some(url), _) => (parse_url(url.expose_secret(), "DATABASE_URL")?, None),
             (None, DatabaseType::Local) => (self.local.config(), None),
             (None, DatabaseType::Supabase) => (self.supabase.config()?, self.supabase.supabase_ca_cert.clone()),
@@ -126,8 +126,8 @@ impl DatabaseArgs {
             Ok(SecretString::from(url.to_string()))
         };
         let mut other = self.clone();
-        other.database_url = self.database_url.as_ref().map(renamed).transpose()?;
-        other.supabase.supabase_direct_url = self.supabase.supabase_direct_url.as_ref().map(renamed).transpose()?;
+        other.database_url = non_empty(&self.database_url).map(renamed).transpose()?;
+        other.supabase.supabase_direct_url = non_empty(&self.supabase.supabase_direct_url).map(renamed).transpose()?;
         name.clone_into(&mut other.local.postgres_db);
         other.rds.rds_db = Some(name.to_owned());
         Ok(other)
@@ -170,11 +170,11 @@ impl LocalArgs {
 
 impl SupabaseArgs {
     fn config(&self) -> anyhow::Result<Config> {
-        let Some(url) = &self.supabase_direct_url else {
+        let Some(url) = non_empty(&self.supabase_direct_url) else {
             bail!("DB_TYPE is supabase, but SUPABASE_DIRECT_URL is not set")
         };
         let mut config = parse_url(&url.expose_secret().replace(":[YOUR-PASSWORD]@", "@"), "SUPABASE_DIRECT_URL")?;
-        match &self.supabase_password {
+        match non_empty(&self.supabase_password) {
             Some(password) => drop(config.password(password.expose_secret())),
             None if config.get_password().is_none() => {
                 bail!("SUPABASE_DIRECT_URL has no password and SUPABASE_PASSWORD is not set")
@@ -188,8 +188,9 @@ impl SupabaseArgs {
 
 impl RdsArgs {
     fn config(&self) -> anyhow::Result<Config> {
+        let text = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
         let (Some(user), Some(password), Some(host), Some(database)) =
-            (&self.rds_user, &self.rds_password, &self.rds_host, &self.rds_db)
+            (text(&self.rds_user), non_empty(&self.rds_password), text(&self.rds_host), text(&self.rds_db))
         else {
             bail!("DB_TYPE is rds, which requires RDS_USER, RDS_PASSWORD, RDS_HOST and RDS_DB")
         };
@@ -203,6 +204,11 @@ impl RdsArgs {
             .ssl_mode(SslMode::Require);
         Ok(config)
     }
+}
+
+/// An empty variable counts as not set: `deploy/stack env` sets `DATABASE_URL` so, to override one in `.env`.
+fn non_empty(secret: &Option<SecretString>) -> Option<&SecretString> {
+    secret.as_ref().filter(|secret| !secret.expose_secret().is_empty())
 }
 
 fn parse_url(url: &str, name: &str) -> anyhow::Result<Config> {
@@ -235,8 +241,9 @@ mod tests {
     }
 
     #[test]
-    fn unset_it_is_the_local_stack() {
+    fn unset_or_empty_it_is_the_local_stack() {
         assert_eq!(settings(&[]).unwrap().to_string(), "orderflow at 127.0.0.1:15432");
+        assert_eq!(settings(&["--database-url", ""]).unwrap().to_string(), "orderflow at 127.0.0.1:15432");
     }
 
     #[test]
