@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# The parts: Debian's packages for what is a program, Maven Central for Kafka's jars. Nothing is fetched that is already there,
-# and nothing that the packages would start by themselves gets started.
+# Installs what is missing: Debian packages, and the jars of Kafka from Maven Central. Services that a Debian package
+# starts after its installation are not started.
 
-# Sets JAVA to a virtual machine of at least version 17.
+# Sets JAVA to the path of a Java of version 17 or later.
 find_java() {
   local candidate
   local -a candidates
@@ -26,13 +26,13 @@ java_version() { # JAVA → 17
   if [[ $text =~ version\ \"([0-9]+) ]]; then echo "${BASH_REMATCH[1]}"; else echo 0; fi
 }
 
-# Kafka's jars are kept per user, in a folder named for the versions in pom.xml, and shared by all stacks.
+# The jars of Kafka are in a folder per user and content of pom.xml. All stacks share it.
 find_jars() {
   JARS=$CACHE/kafka-$(sha256sum < "$DEPLOY/pom.xml" | cut -c1-12)
   [[ -d $JARS ]]
 }
 
-# What the programs are built with beside Rust itself: librdkafka is C and C++, built by CMake against OpenSSL.
+# The build tools besides Rust: librdkafka is in C and C++, built by CMake with OpenSSL.
 install_tools() { # [--build | --check]
   local -a packages=()
   [[ -n ${1-} ]] || return 0
@@ -54,11 +54,11 @@ install_parts() {
   find_java || packages+=("$(java_package)")
   find_jars || command -v mvn > /dev/null || packages+=(maven)
   if (( ${#packages[@]} > 0 )); then install_packages "${packages[@]}"; fi
-  find_java || die "there is still no Java of version 17 or later; install one and point JAVA_HOME to it"
+  find_java || die "Java 17 or later is not installed: install it and set JAVA_HOME"
   find_jars || fetch_jars
 }
 
-# Debian's default was 11 for a while, which Kafka 4 doesn't run on.
+# The default of older Debian releases is Java 11, but Kafka 4 requires 17.
 java_package() {
   local version=''
   if command -v apt-cache > /dev/null; then
@@ -69,30 +69,32 @@ java_package() {
 
 install_packages() { # PACKAGE...
   local -a sudo=()
-  command -v apt-get > /dev/null || die "missing on this machine, which has no apt-get: $*. Install what these Debian packages hold, then run this again."
+  command -v apt-get > /dev/null ||
+    die "not installed: $*. There is no apt-get here: install the content of these Debian packages, then run this again"
   if (( EUID != 0 )); then
     sudo=(sudo -n)
     if ! "${sudo[@]}" true 2> /dev/null; then
-      die "missing on this machine. Install it once, then run this again:
+      die "packages are not installed. Install them, then run this again:
   sudo apt-get update && sudo apt-get install --no-install-recommends $*"
     fi
   fi
-  say install "$* (Debian's packages)"
+  say install "Debian packages: $*"
   mkdir -p "$CACHE"
   (
     exec {lock}> "$CACHE/install.lock"
     flock "$lock"
-    # One shell as root, so that what it puts in place is removed whatever happens.
-    ${sudo[@]+"${sudo[@]}"} env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l bash -c "$(declare -f as_root_install); as_root_install \"\$@\"" \
-      bash "$@" > "$CACHE/install.log" 2>&1
+    # A single shell as root, whose exit trap removes its temporary files in any case.
+    ${sudo[@]+"${sudo[@]}"} env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l \
+      bash -c "$(declare -f as_root_install); as_root_install \"\$@\"" bash "$@" > "$CACHE/install.log" 2>&1
   ) || {
     tail -n 20 "$CACHE/install.log" >&2
-    die "the packages could not be installed: $* (all of what apt-get said: $CACHE/install.log)"
+    die "apt-get could not install $*: see $CACHE/install.log"
   }
 }
 
-# Debian starts what it installs and has it started at each boot: Redis on 6379, PostgreSQL with a cluster on 5432. We want the programs only.
-as_root_install() { # PACKAGE...; runs in a shell of its own
+# Debian packages start their services after installation and at each boot: Redis on 6379, PostgreSQL with a cluster on
+# 5432. This prevents both.
+as_root_install() { # PACKAGE...; runs in its own shell
   set -eu
   policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/orderflow.conf
   made=()
@@ -116,7 +118,8 @@ as_root_install() { # PACKAGE...; runs in a shell of its own
   esac
 }
 
-# Into another folder first: an interrupted download is never taken for whole. Of two stacks that want them, one waits.
+# Downloads to a temporary folder and renames it, so that an interrupted download is never used. A lock lets the second
+# of two stacks wait for the first one.
 fetch_jars() {
   local start=${EPOCHREALTIME/./}
   mkdir -p "$CACHE"
@@ -124,7 +127,7 @@ fetch_jars() {
     exec {lock}> "$CACHE/jars.lock"
     flock "$lock"
     if find_jars; then exit; fi
-    say kafka "fetching its jars, once (some 55 MB, from Maven Central)"
+    say kafka "downloading its jars, once (about 55 MB, from Maven Central)"
     rm -rf "$CACHE"/*.part
     mvn -q -B -f "$DEPLOY/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$JARS.part" \
       < /dev/null > "$CACHE/jars.log" 2>&1
@@ -132,6 +135,6 @@ fetch_jars() {
     say kafka "jars in $JARS ($(seconds_since "$start") s)"
   ) || {
     grep -a ERROR "$CACHE/jars.log" | head -n 5 >&2
-    die "Kafka's jars could not be fetched (all of what Maven said: $CACHE/jars.log)"
+    die "Maven could not download the jars of Kafka: see $CACHE/jars.log"
   }
 }

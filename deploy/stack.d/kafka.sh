@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Kafka: three brokers that are controllers too (KRaft), straight from the jars; and Kafka's own command line tools.
+# Kafka: three nodes that are both broker and controller (KRaft), and the command line tools of Kafka.
 
 readonly BROKERS=(1 2 3)
 
@@ -9,13 +9,15 @@ kafka_bootstrap() { # PORT...
   echo "${servers#,}"
 }
 
-# Written anew at each start, so that a change of kafka/server.properties counts.
+# Written at each start, so that a change of kafka/server.properties takes effect.
 kafka_configure() { # N
-  local folder=$STATE/kafka-$1 voters='' n clients
-  for n in "${BROKERS[@]}"; do voters+=${voters:+,}$n@127.0.0.1:${CONTROLLER_PORTS[n - 1]}; done
-  clients=PLAINTEXT://127.0.0.1:${KAFKA_PORTS[$1 - 1]},SECURE://127.0.0.1:${SECURE_PORTS[$1 - 1]},TLS://127.0.0.1:${TLS_PORTS[$1 - 1]}
+  local folder=$STATE/kafka-$1 voters='' n clients host=127.0.0.1
+  local login=org.apache.kafka.common.security.plain.PlainLoginModule
+  for n in "${BROKERS[@]}"; do voters+=${voters:+,}$n@$host:${CONTROLLER_PORTS[n - 1]}; done
+  clients=PLAINTEXT://$host:${KAFKA_PORTS[$1 - 1]},SECURE://$host:${SECURE_PORTS[$1 - 1]}
+  clients+=,TLS://$host:${TLS_PORTS[$1 - 1]}
   cat - "$DEPLOY/kafka/server.properties" > "$folder/server.properties" <<- END
-	listeners=$clients,CONTROLLER://127.0.0.1:${CONTROLLER_PORTS[$1 - 1]}
+	listeners=$clients,CONTROLLER://$host:${CONTROLLER_PORTS[$1 - 1]}
 	advertised.listeners=$clients
 	listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL,TLS:SSL,CONTROLLER:PLAINTEXT
 	inter.broker.listener.name=PLAINTEXT
@@ -25,7 +27,7 @@ kafka_configure() { # N
 	log.dirs=$folder/data
 	ssl.keystore.location=$STATE/tls/broker.pem
 	ssl.truststore.location=$STATE/tls/ca.pem
-	listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_$KAFKA_USER="$KAFKA_PASSWORD";
+	listener.name.secure.plain.sasl.jaas.config=$login required user_$KAFKA_USER="$KAFKA_PASSWORD";
 
 	END
 }
@@ -37,73 +39,79 @@ kafka_prepare() { # N
   tls_prepare >> "$STATE/logs/kafka-$1.out" 2>&1
   kafka_configure "$1"
   [[ ! -e $folder/formatted ]] || return 0
-  rm -rf "$folder/data" # half formatted
-  # SCRAM's passwords are part of the metadata, unlike PLAIN's.
-  for mechanism in SCRAM-SHA-256 SCRAM-SHA-512; do users+=(--add-scram "$mechanism=[name=$KAFKA_USER,password=$KAFKA_PASSWORD]"); done
+  rm -rf "$folder/data" # left by a format that was interrupted
+  # SCRAM passwords are stored in the metadata, unlike that of PLAIN.
+  for mechanism in SCRAM-SHA-256 SCRAM-SHA-512; do
+    users+=(--add-scram "$mechanism=[name=$KAFKA_USER,password=$KAFKA_PASSWORD]")
+  done
   kafka_java "$KAFKA_QUICK" kafka.tools.StorageTool
   "${KAFKA_JAVA[@]}" format --cluster-id "$CLUSTER_ID" --config "$folder/server.properties" "${users[@]}" \
     >> "$STATE/logs/kafka-$1.out" 2>&1
   touch "$folder/formatted"
 }
 
-readonly KAFKA_QUICK='-Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC' # a short life is not worth an optimiser
+# Options for a tool that runs for seconds: a small heap, a fast start.
+readonly KAFKA_QUICK='-Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC'
 
-kafka_java() { # OPTIONS CLASS → array KAFKA_JAVA, to put in front of arguments
+kafka_java() { # OPTIONS CLASS → array KAFKA_JAVA, the start of a command line
   read -ra KAFKA_JAVA <<< "$1"
   KAFKA_JAVA=("$JAVA" "${KAFKA_JAVA[@]}" -Dlog4j2.configurationFile="$DEPLOY/kafka/log4j2-tools.xml" -cp "$JARS/*" "$2")
 }
 
 kafka_launch() { # N
-  # The collector's settings are those of Kafka's own start script.
+  # The options of the garbage collector are those of kafka-run-class.sh.
   local -a more
   read -ra more <<< "${KAFKA_OPTS:-}"
   daemon "kafka-$1" "$STATE/kafka-$1" "$JAVA" ${more[@]+"${more[@]}"} -Xms384m -Xmx384m \
     -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent \
-    -Djava.awt.headless=true -Dlog4j2.configurationFile="$DEPLOY/kafka/log4j2.xml" -Dorderflow.log="$STATE/logs/kafka-$1.log" \
+    -Djava.awt.headless=true -Dlog4j2.configurationFile="$DEPLOY/kafka/log4j2.xml" \
+    -Dorderflow.log="$STATE/logs/kafka-$1.log" \
     -cp "$JARS/*" kafka.Kafka "$STATE/kafka-$1/server.properties"
 }
 
-# One request over a plain socket, where one of Kafka's tools would cost a second of CPU for its virtual machine.
-# A request: length (4 bytes), its kind and version (2 each), correlation id (4), client id (2: none), and what is asked.
-kafka_ask() { # PORT REQUEST → array ANSWER, the bytes after the length: correlation id (4), and what was answered
+# Sends one request over a socket. A Kafka tool would need a second of CPU for the same, to start its JVM.
+# A request has: length (4 bytes), API key and version (2 each), correlation id (4), client id (2: none), body.
+kafka_request() { # PORT REQUEST → array RESPONSE, the bytes after the length: correlation id (4), body
   local fd length
-  ANSWER=()
+  RESPONSE=()
   { exec {fd}<> "/dev/tcp/127.0.0.1/$1"; } 2> /dev/null || return 1
-  # shellcheck disable=SC2059 # the request is written in printf's escapes
+  # shellcheck disable=SC2059 # the request has escape sequences of printf
   printf "$2" >&"$fd"
   length=$(timeout 2 head -c 4 <&"$fd" | od -An -tu4 --endian=big)
-  mapfile -t ANSWER < <(timeout 2 head -c $(( ${length:-0} )) <&"$fd" | od -An -v -w1 -tu1)
+  mapfile -t RESPONSE < <(timeout 2 head -c $(( ${length:-0} )) <&"$fd" | od -An -v -w1 -tu1)
   exec {fd}>&-
-  (( ${#ANSWER[@]} > 9 ))
+  (( ${#RESPONSE[@]} > 9 ))
 }
 
-# Which brokers are in service, as the broker at PORT sees it (Metadata, version 1, for no topic). The answer: how many (4),
-# and for each its id (4), host (2, and the 9 of "127.0.0.1"), port (4) and rack (2: none).
-kafka_sees() { # PORT → "1 2 3"
-  local i at seen=''
-  kafka_ask "$1" '\0\0\0\016\0\003\0\001\0\0\0\001\377\377\0\0\0\0' || return 1
-  for (( i = 0, at = 8; i < ANSWER[7]; i++, at += 21 )); do seen+="${seen:+ }$(( ANSWER[at + 3] ))"; done
-  echo "$seen"
+# Lists the live brokers in the metadata of the broker at PORT (Metadata, version 1, without topics). The body has the
+# number of brokers (4), and for each its id (4), host (2, and 9 for "127.0.0.1"), port (4) and rack (2: none).
+kafka_live_brokers() { # PORT → "1 2 3"
+  local i at ids=''
+  kafka_request "$1" '\0\0\0\016\0\003\0\001\0\0\0\001\377\377\0\0\0\0' || return 1
+  for (( i = 0, at = 8; i < RESPONSE[7]; i++, at += 21 )); do ids+="${ids:+ }$(( RESPONSE[at + 3] ))"; done
+  echo "$ids"
 }
 
-# A broker that has just started refuses the first idempotent producers until it has got a block of producer ids, which it only
-# fetches when asked: so we ask (InitProducerId, version 0, no transaction). The answer: throttling (4), error (2).
+# A broker that was just started refuses idempotent producers until it has a block of producer ids, which it requests
+# from the controller at the first InitProducerId. This sends that request (version 0, no transaction). The body has the
+# throttle time (4) and the error (2).
 kafka_has_producer_ids() { # PORT
-  kafka_ask "$1" '\0\0\0\020\0\026\0\0\0\0\0\001\377\377\377\377\0\0\165\060' && (( ANSWER[8] == 0 && ANSWER[9] == 0 ))
+  kafka_request "$1" '\0\0\0\020\0\026\0\0\0\0\0\001\377\377\377\377\0\0\165\060' &&
+    (( RESPONSE[8] == 0 && RESPONSE[9] == 0 ))
 }
 
-# A broker is in service when it and every other running broker say so. The first needs the controllers' word for it.
+# A broker is ready when it is in the metadata of all running brokers, its own included.
 kafka_ready() { # N
   local n
   for n in "$1" "${BROKERS[@]}"; do
     is_state "kafka-$n" running || continue
-    [[ " $(kafka_sees "${KAFKA_PORTS[n - 1]}") " == *" $1 "* ]] || return 1
+    [[ " $(kafka_live_brokers "${KAFKA_PORTS[n - 1]}") " == *" $1 "* ]] || return 1
   done
   kafka_has_producer_ids "${KAFKA_PORTS[$1 - 1]}"
 }
 
-# With one controller out of three no broker can come into service, so there is nothing to wait for.
-kafka_can_have_quorum() { # SERVICE...: those being started
+# With one of three controllers there is no quorum, and no broker becomes ready.
+kafka_can_have_quorum() { # SERVICE...: the services that are being started
   local n count=0
   for n in "${BROKERS[@]}"; do
     if [[ " $* " == *" kafka-$n "* ]] || is_state "kafka-$n" running; then count=$(( count + 1 )); fi
@@ -136,10 +144,12 @@ kafka_tool() { # NAME ARGS...
   while read -r tool class; do
     [[ -z $tool || $tool != "$name" ]] || break
   done <<< "$KAFKA_TOOLS"
-  [[ -n ${class:-} ]] || usage_error "kafka-tool runs one of: $(awk 'NF { printf "%s ", $1 }' <<< "$KAFKA_TOOLS")"
+  [[ -n ${class:-} ]] || usage_error "kafka-tool requires one of: $(awk 'NF { printf "%s ", $1 }' <<< "$KAFKA_TOOLS")"
   shift
   [[ $name == *-perf-test ]] || options=$KAFKA_QUICK
-  if [[ " $* " != *" --bootstrap-server"[\ =]* ]]; then set -- --bootstrap-server "$(kafka_bootstrap "${KAFKA_PORTS[@]}")" "$@"; fi
+  if [[ " $* " != *" --bootstrap-server"[\ =]* ]]; then
+    set -- --bootstrap-server "$(kafka_bootstrap "${KAFKA_PORTS[@]}")" "$@"
+  fi
   kafka_java "$options" "$class"
   exec "${KAFKA_JAVA[@]}" "$@"
 }

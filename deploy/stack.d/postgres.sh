@@ -1,9 +1,10 @@
 # shellcheck shell=bash
-# PostgreSQL: one cluster of our own, never the system's. It has no socket file (their paths are limited to 107 bytes), only its port.
+# PostgreSQL: a cluster of the stack's own, never that of the system. It listens at its port only, not at a socket file,
+# whose path would be limited to 107 bytes.
 
 readonly POSTGRES_USER=orderflow POSTGRES_PASSWORD=orderflow POSTGRES_DB=orderflow
 
-# PostgreSQL refuses to run as root; then it runs as the user that its package made for it.
+# PostgreSQL refuses to run as root. For root it runs as the user that its package creates.
 postgres_user() {
   if (( EUID != 0 )); then
     id -un
@@ -14,7 +15,7 @@ postgres_user() {
   fi
 }
 
-as_postgres() { # → array AS_POSTGRES, to put in front of a command
+as_postgres() { # → array AS_POSTGRES, the prefix of a command that runs as the user of PostgreSQL
   AS_POSTGRES=()
   if (( EUID == 0 )); then
     local user
@@ -23,7 +24,8 @@ as_postgres() { # → array AS_POSTGRES, to put in front of a command
   fi
 }
 
-# Chosen once, when the stack is made: under the state folder unless PostgreSQL's user can't reach it (a checkout under /root).
+# Selected once, when the stack is created: in the state folder, unless the user of PostgreSQL can't access it (a
+# checkout in /root).
 postgres_choose_folder() {
   as_postgres
   if ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} test -x "$STATE"; then
@@ -33,12 +35,17 @@ postgres_choose_folder() {
   fi
 }
 
-# The programs in one folder: of the version that made the data, if there are data, and else the newest.
+# Prints the folder of the programs: of the version that created the data if there is data, else the latest version.
 postgres_programs() {
   local wanted='' folder
   local -a folders
-  if [[ -n ${POSTGRES_FOLDER:-} && -r $POSTGRES_FOLDER/data/PG_VERSION ]]; then wanted=$(< "$POSTGRES_FOLDER/data/PG_VERSION"); fi
-  mapfile -t folders < <(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV; dirname "$(command -v initdb || echo /none)")
+  if [[ -n ${POSTGRES_FOLDER:-} && -r $POSTGRES_FOLDER/data/PG_VERSION ]]; then
+    wanted=$(< "$POSTGRES_FOLDER/data/PG_VERSION")
+  fi
+  mapfile -t folders < <(
+    printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV
+    dirname "$(command -v initdb || echo /none)"
+  )
   for folder in "${folders[@]}"; do
     [[ -x $folder/postgres && -x $folder/initdb ]] || continue
     if [[ -z $wanted || $("$folder/postgres" -V) =~ \)\ $wanted[^0-9] ]]; then
@@ -46,15 +53,16 @@ postgres_programs() {
       return
     fi
   done
-  [[ -z $wanted ]] || die "the data in $POSTGRES_FOLDER are PostgreSQL $wanted's, which is not installed: install postgresql-$wanted, or begin anew with '$ME down --purge'"
+  [[ -z $wanted ]] || die "the data in $POSTGRES_FOLDER is of PostgreSQL $wanted, which is not installed:
+  install postgresql-$wanted, or delete the data with '$ME down --purge'"
   return 1
 }
 
-# A cluster is made under another name and then renamed: one that was interrupted is never taken for whole.
+# Creates the cluster under another name and renames it, so that an incomplete cluster is never used.
 postgres_prepare() {
-  local data=$POSTGRES_FOLDER/data programs user
+  local data=$POSTGRES_FOLDER/data log=$STATE/logs/postgres.log programs user
   programs=$(postgres_programs)
-  postgres_clear_away
+  postgres_end_leftovers
   [[ ! -d $data ]] || return 0
   user=$(postgres_user)
   as_postgres
@@ -63,13 +71,13 @@ postgres_prepare() {
   printf '%s' "$POSTGRES_PASSWORD" > "$POSTGRES_FOLDER/password"
   chown "$user" "$POSTGRES_FOLDER" "$POSTGRES_FOLDER/password"
   cd "$POSTGRES_FOLDER"
-  ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} "$programs/initdb" --pgdata="$data.new" --username="$POSTGRES_USER" --pwfile="$POSTGRES_FOLDER/password" \
-    --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 >> "$STATE/logs/postgres.log" 2>&1
+  ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} "$programs/initdb" --pgdata="$data.new" --username="$POSTGRES_USER" \
+    --pwfile="$POSTGRES_FOLDER/password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 >> "$log" 2>&1
   echo "CREATE DATABASE $POSTGRES_DB;" |
-    ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} "$programs/postgres" --single -j -D "$data.new" postgres >> "$STATE/logs/postgres.log" 2>&1
+    ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} "$programs/postgres" --single -j -D "$data.new" postgres >> "$log" 2>&1
   if has_pg_stat_statements "$programs"; then
     echo "CREATE EXTENSION pg_stat_statements;" |
-      ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} "$programs/postgres" --single -j -D "$data.new" postgres >> "$STATE/logs/postgres.log" 2>&1
+      ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} "$programs/postgres" --single -j -D "$data.new" postgres >> "$log" 2>&1
   fi
   rm "$POSTGRES_FOLDER/password"
   mv "$data.new" "$data"
@@ -84,21 +92,23 @@ postgres_launch() {
   local -a settings=(
     -c listen_addresses=127.0.0.1 -c port="$POSTGRES_PORT" -c unix_socket_directories=
     -c cluster_name="orderflow-$NAME"
-    -c max_connections=300 # a test has a pool of its own for each program in it
+    -c max_connections=300 # each test opens connections of its own for each of its programs
     -c shared_buffers=256MB
-    -c max_wal_size=2GB # fewer checkpoints in a load test; fsync stays on
+    -c max_wal_size=2GB # fewer checkpoints in a load test; fsync is on
   )
   programs=$(postgres_programs)
   if has_pg_stat_statements "$programs"; then settings+=(-c shared_preload_libraries=pg_stat_statements); fi
   as_postgres
-  daemon postgres "$POSTGRES_FOLDER" ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} "$programs/postgres" -D "$POSTGRES_FOLDER/data" "${settings[@]}"
+  daemon postgres "$POSTGRES_FOLDER" ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} \
+    "$programs/postgres" -D "$POSTGRES_FOLDER/data" "${settings[@]}"
 }
 
 postgres_ready() {
   "$(postgres_programs)/pg_isready" -q -t 1 -h 127.0.0.1 -p "$POSTGRES_PORT"
 }
 
-# All of this cluster's processes, also those whose postmaster is gone: each has the data folder as its working directory.
+# Prints the ids of all processes of this cluster, also of those whose postmaster has ended. The working directory of
+# each is the data folder.
 postgres_pids() {
   local process name
   for process in /proc/[0-9]*; do
@@ -108,19 +118,22 @@ postgres_pids() {
   done
 }
 
-# Backends whose postmaster was killed leave by themselves, but only when they next look; PostgreSQL doesn't start beside them.
-postgres_clear_away() {
-  signal_all CONT postgres # a paused one can't leave
+# After the postmaster was killed, its backends exit some time later. PostgreSQL does not start as long as one of them
+# runs.
+postgres_end_leftovers() {
+  signal_all CONT postgres # a paused process can't exit
   if ! within 5 postgres_none_left; then
     signal_all KILL postgres
-    within 5 postgres_none_left || die "processes of a former PostgreSQL do not end: $(postgres_pids | tr '\n' ' ')"
+    within 5 postgres_none_left ||
+      die "processes of an earlier PostgreSQL do not exit after SIGKILL: $(postgres_pids | tr '\n' ' ')"
   fi
-  rm -f "$POSTGRES_FOLDER/data/postmaster.pid" # nobody is left whom it could mean
+  rm -f "$POSTGRES_FOLDER/data/postmaster.pid" # no process of this cluster runs any more
 }
 
 postgres_none_left() { [[ -z $(postgres_pids) ]]; }
 
-# One client's backend, rather one that is at work. PostgreSQL then ends all the others and recovers by itself.
+# Kills the backend of one client, preferably a busy one. PostgreSQL then ends all other backends and recovers by
+# itself.
 postgres_kill_backend() {
   local pid title idle='' busy=''
   for pid in $(postgres_pids); do
@@ -129,7 +142,7 @@ postgres_kill_backend() {
     if [[ ${BASH_REMATCH[1]} == idle* ]]; then idle=$pid; else busy=$pid; fi
   done
   pid=${busy:-$idle}
-  [[ -n $pid ]] || die "no client is connected to PostgreSQL, so there is no backend to kill"
+  [[ -n $pid ]] || die "there is no backend to kill: no client is connected to PostgreSQL"
   kill -KILL "$pid"
   say postgres "backend $pid killed; PostgreSQL recovers by itself"
 }

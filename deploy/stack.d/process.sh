@@ -1,21 +1,23 @@
 # shellcheck shell=bash
-# Processes, and nothing about what they serve: starting one so that it outlives us, knowing for certain which process is ours,
-# signals, waiting. A service's state is worked out from /proc each time and never remembered.
+# Processes of services: start, identify, signal, wait. A started process keeps running after the script ends. The state
+# of a service is read from /proc each time.
 
-# /proc/PID/stat names the program in brackets, which may itself hold spaces and brackets; what follows the last one is regular.
+# /proc/PID/stat has the name of the program in brackets. The name may contain spaces and brackets; the fields after the
+# last bracket do not.
 stat_fields() { # PID → array STAT, of which [0] is the state and [19] the start time
   local line
-  { read -r line < "/proc/$1/stat"; } 2> /dev/null || return 1 # not $(< …), whose failure ends the whole script
+  { read -r line < "/proc/$1/stat"; } 2> /dev/null || return 1 # the failure of a $(< …) would end the whole script
   read -ra STAT <<< "${line##*) }"
 }
 
-# Is there still a process PID which started at that time of that boot? A number alone gets reused.
+# Whether process PID still runs, started at this time of this boot. The system reuses process ids.
 is_alive() { # PID STARTED BOOT
   [[ -n ${3:-} && $3 == "$BOOT_ID" ]] && stat_fields "$1" && [[ ${STAT[19]} == "$2" && ${STAT[0]} != [ZX] ]]
 }
 
-# Sets STATE_NOW to running, paused, stopped (never started, or stopped by us) or dead (it ended without us), and PID.
-look_at() { # SERVICE
+# Sets STATE_NOW to running, paused, stopped (never started, or stopped by this script) or dead (ended otherwise), and
+# PID.
+read_state() { # SERVICE
   local started boot
   PID='' STATE_NOW=stopped
   [[ -s $STATE/run/$1.pid ]] || return 0
@@ -32,18 +34,19 @@ look_at() { # SERVICE
 is_state() { # SERVICE STATE...
   local service=$1
   shift
-  look_at "$service"
+  read_state "$service"
   [[ " $* " == *" $STATE_NOW "* ]]
 }
 
-# The process notes its own number and start time and only then becomes the service: there is no moment in which it runs unknown to us.
-# It gets a session of its own (a terminal's Ctrl-C passes by), no input, none of our descriptors (locks, the pipe of `up | tee`),
-# and the usual signals even if we were started with some ignored, which is inherited and would make it deaf to our own.
+# Starts a service. The process first writes its id and start time to a file and then executes the service, so that a
+# running service always has that file. It gets a session of its own (Ctrl-C at the terminal does not reach it), no
+# input, and no open file of this script (locks, the pipe of `up | tee`). Signals that this script ignores are not
+# ignored by the service.
 daemon() { # SERVICE FOLDER COMMAND...
   local service=$1 folder=$2 pidfile=$STATE/run/$1.pid out
   shift 2
   out=$(output_of "$service")
-  shorten "$out"
+  rotate_log "$out"
   rm -f "$pidfile"
   # shellcheck disable=SC2016 # expanded by the inner shell
   setsid --fork env --default-signal bash -c '
@@ -57,21 +60,21 @@ daemon() { # SERVICE FOLDER COMMAND...
       if (( ${fd##*/} > 2 )); then eval "exec ${fd##*/}>&-"; fi
     done
     exec "$@"' "$service" "$pidfile" "$BOOT_ID" "$folder" "$@" < /dev/null >> "$out" 2>&1
-  within 10 test -s "$pidfile" || die "$service could not be launched; see $out"
+  within 10 test -s "$pidfile" || die "$service could not be started: see $out"
 }
 
-output_of() { # SERVICE → the file that takes its stdout and stderr
+output_of() { # SERVICE → the file for its stdout and stderr
   case $1 in
-    kafka-*) echo "$STATE/logs/$1.out" ;; # its log proper is written, and kept small, by log4j
+    kafka-*) echo "$STATE/logs/$1.out" ;; # log4j writes and rotates the log of a broker
     *) echo "$STATE/logs/$1.log" ;;
   esac
 }
 
-shorten() { # FILE: at a start, a log past 10 MB is set aside
+rotate_log() { # FILE: renames a log above 10 MB
   if [[ -f $1 ]] && (( $(stat -c %s "$1") > 10000000 )); then mv -f "$1" "$1.1"; fi
 }
 
-show_log() { # SERVICE: what someone needs to see when it failed
+show_log() { # SERVICE: prints the end of its log after a failure
   local file
   for file in "$(output_of "$1")" "$STATE/logs/$1.log"; do
     [[ -s $file ]] || continue
@@ -81,9 +84,9 @@ show_log() { # SERVICE: what someone needs to see when it failed
   done
 }
 
-# Every process of a service. PostgreSQL's are several, and outlive their postmaster when that is killed.
+# All processes of a service. PostgreSQL has several, which keep running for a while when the postmaster is killed.
 pids_of() { # SERVICE
-  if [[ $1 == postgres ]]; then postgres_pids; else look_at "$1" && echo "${PID:-}"; fi
+  if [[ $1 == postgres ]]; then postgres_pids; else read_state "$1" && echo "${PID:-}"; fi
 }
 
 signal_all() { # SIGNAL SERVICE
@@ -92,7 +95,7 @@ signal_all() { # SIGNAL SERVICE
   (( ${#pids[@]} == 0 )) || [[ -z ${pids[0]} ]] || kill "-$1" "${pids[@]}" 2> /dev/null || true
 }
 
-# Calls COMMAND every 50 ms until it succeeds.
+# Runs COMMAND every 50 ms until it succeeds. Fails after SECONDS.
 within() { # SECONDS COMMAND...
   local deadline=$(( ${EPOCHREALTIME/./} + $1 * 1000000 ))
   shift
@@ -102,21 +105,22 @@ within() { # SECONDS COMMAND...
   done
 }
 
-seconds_since() { # a start, in microseconds → "3.4"
+seconds_since() { # START, in microseconds → "3.4"
   local tenths=$(( (${EPOCHREALTIME/./} - $1 + 50000) / 100000 ))
   echo "$(( tenths / 10 )).$(( tenths % 10 ))"
 }
 
-# Ends services together: gracefully, and what hasn't gone after its bound by SIGKILL. Only then is the note of the process removed.
+# Stops services at the same time: gracefully, and by SIGKILL after STOP_SECONDS. The file with the process id is
+# removed last.
 end_services() { # SERVICE...
   local service deadline
   local -a waiting=()
   for service in "$@"; do
-    look_at "$service"
+    read_state "$service"
     if [[ $STATE_NOW == stopped ]]; then
       say "$service" "not running"
     else
-      ask_to_stop "$service"
+      request_stop "$service"
       waiting+=("$service")
     fi
   done
@@ -126,17 +130,18 @@ end_services() { # SERVICE...
       say "$service" "stopped"
     else
       signal_all KILL "$service"
-      within 10 is_gone "$service" || die "$service does not end, not even by SIGKILL (processes $(pids_of "$service" | tr '\n' ' '))"
-      say "$service" "killed, since it had not stopped within $STOP_SECONDS s"
+      within 10 is_gone "$service" ||
+        die "$service does not exit after SIGKILL (processes $(pids_of "$service" | tr '\n' ' '))"
+      say "$service" "killed: it did not stop within $STOP_SECONDS s"
     fi
     rm -f "$STATE/run/$service.pid"
   done
 }
 
-ask_to_stop() { # SERVICE. A paused process gets the signal first and acts on it as soon as it runs on
+request_stop() { # SERVICE. A paused process gets the signal first, then is resumed and handles it
   local signal=TERM
-  [[ $1 != postgres ]] || signal=INT # TERM would wait for every client to leave by itself
-  look_at "$1"
+  [[ $1 != postgres ]] || signal=INT # on TERM, PostgreSQL waits until all clients have disconnected
+  read_state "$1"
   [[ -z $PID ]] || kill "-$signal" "$PID" 2> /dev/null || true
   signal_all CONT "$1"
 }
@@ -145,7 +150,7 @@ is_gone() { # SERVICE
   is_state "$1" dead stopped && [[ -z $(pids_of "$1") ]]
 }
 
-memory_of() { # SERVICE → MB, pages shared among its processes counted once
+memory_of() { # SERVICE → MB; a page that its processes share is counted once
   local pid line total=0
   for pid in $(pids_of "$1"); do
     while read -r line; do
@@ -158,12 +163,12 @@ memory_of() { # SERVICE → MB, pages shared among its processes counted once
   if (( total > 0 )); then echo "$(( total / 1024 )) MB"; else echo -; fi
 }
 
-# A connection tells more than a list of sockets does: it is what the clash would be about.
-port_is_taken() { # PORT
+# Connects to the port. This needs no further tool.
+port_is_in_use() { # PORT
   (exec {fd}<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null
 }
 
-holder_of() { # PORT → " by PID (NAME)" if that can be known
+process_at_port() { # PORT → " by process PID (NAME)", or nothing when it can't be found out
   local line=''
   if command -v ss > /dev/null; then line=$(ss -Hltnp "sport = :$1" 2> /dev/null || true); fi
   if [[ $line =~ \(\(\"([^\"]*)\",pid=([0-9]+) ]]; then echo " by process ${BASH_REMATCH[2]} (${BASH_REMATCH[1]})"; fi

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Redis: a cache that may start empty, so it keeps nothing on disk.
+# Redis: a cache without persistence. It is empty after each start.
 
 redis_prepare() { :; }
 

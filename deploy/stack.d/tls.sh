@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# What the listeners SECURE and TLS need: certificates of the stack's own, and a user. Both are for a developer's machine, where the
-# point is that programs meet real TLS and SASL: the password is the same everywhere and no secret.
+# Certificates and a user for the listeners SECURE and TLS. They are for tests with real TLS and SASL on a developer's
+# machine, so the password is the same in each stack and is not a secret.
 
 readonly KAFKA_USER=orderflow KAFKA_PASSWORD=orderflow-secret
 
-# Everything that OpenSSL would otherwise look up in the machine's openssl.cnf.
+# All settings that OpenSSL would otherwise read from the openssl.cnf of the machine.
 readonly TLS_CONFIG="
 [req]
 distinguished_name = name
@@ -28,8 +28,9 @@ subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 "
 
-# In another folder first: one that was interrupted is never taken for whole. Of the brokers that start together, one makes it.
-# Nobody needs the authority's key afterwards.
+# Creates the folder under another name and renames it, so that an incomplete one is never used. Of the brokers that
+# start at the same time, the first one creates it. The key of the CA is deleted, since no further certificate is
+# signed.
 tls_prepare() (
   exec {lock}> "$STATE/run/tls.lock"
   flock "$lock"
@@ -42,12 +43,12 @@ tls_prepare() (
   tls_certificate broker localhost
   tls_certificate client "$KAFKA_USER"
   openssl pkcs8 -topk8 -v2 aes-256-cbc -in client.key -passout "pass:$KAFKA_PASSWORD" -out client-encrypted.key
-  cat broker.key >> broker.pem # Kafka wants both in one file
+  cat broker.key >> broker.pem # Kafka requires both in one file
   rm ca.key broker.key ./*.csr ./*.srl
   mv "$STATE/tls.new" "$STATE/tls"
 )
 
-# Elliptic curves, since RSA keys take their time to make. The key is PKCS#8, the only kind that Kafka reads.
+# An elliptic curve key, since an RSA key takes longer to create. Its format is PKCS#8, the only one that Kafka reads.
 tls_request() { # NAME COMMON-NAME OPTIONS...
   local name=$1 subject=/CN=$2
   shift 2
