@@ -7,9 +7,8 @@ use std::{hint::black_box, io::Write, time::Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use producer::{
-    encode::Encoder,
-    flaw::Share,
-    sample::{Catalog, Samples, catalog::Popularity},
+    generate::{Encoder, InvalidShare},
+    sample::{Catalog, Popularity, Samples},
 };
 use shared::order_id::RunTag;
 
@@ -23,7 +22,7 @@ fn encoder(popularity: Popularity) -> Encoder {
             .expect("the catalog can be written");
     }
     let catalog = Catalog::read(file.path(), popularity).expect("the catalog is complete");
-    Encoder::new(RunTag::random(), Samples::Fixed(catalog), 7, Share::default())
+    Encoder::new(RunTag::random(), Samples::Catalog(catalog), 7, InvalidShare::default())
 }
 
 /// Returns a closure that encodes the next order. The due times are a microsecond apart.
@@ -38,13 +37,13 @@ fn encode_next(popularity: Popularity) -> impl FnMut() {
 
 fn encode_orders(criterion: &mut Criterion) {
     const ORDERS: u32 = 10_000;
-    let mut encode = encode_next(Popularity::Even);
+    let mut encode = encode_next(Popularity::Uniform);
     let allocations = allocation_counter::measure(|| (0..ORDERS).for_each(|_| encode()));
     println!("allocations per order: {}", allocations.count_total as f64 / f64::from(ORDERS));
 
     let mut group = criterion.benchmark_group("order");
     group.throughput(Throughput::Elements(1));
-    for (name, popularity) in [("even", Popularity::Even), ("zipf 1.1", Popularity::Zipf(1.1))] {
+    for (name, popularity) in [("even", Popularity::Uniform), ("zipf 1.1", Popularity::Zipf(1.1))] {
         let mut encode = encode_next(popularity);
         group.bench_function(name, |bencher| bencher.iter(&mut encode));
     }

@@ -1,22 +1,18 @@
-//! Emits orders at exactly the rate asked.
+//! Emits synthetic orders to Kafka at an exact rate.
 //!
-//! Users and products are drawn from Redis ahead of need ([`sample`]), made into orders ([`generate`]), some of them wrong
-//! on purpose ([`flaw`]), and into records ([`encode`]), sent when the schedule says that they are due ([`pace`], [`publish`]) to the partition whose turn it
-//! is ([`partition`]) and counted when the brokers acknowledge them ([`deliver`]). What was acknowledged goes into the run's
-//! ledger each second ([`record`]); [`progress`] shows the run, [`report`] sums it up.
+//! The [`settings`] say which orders to send and when. Users and products are [`sample`]d ahead of time; [`generate`]
+//! makes an order from each pair and encodes it as a Kafka record. [`pace`] decides when an order is due, [`send`]
+//! passes its record to the Kafka client at that time and counts its delivery report. Every second, [`record`] saves
+//! the outcomes in the run's ledger. [`report`] shows the progress and, at the end, the summary. [`app`] connects these
+//! parts and runs them; all of them use the [`clock`] of the run and the names in [`metrics`].
 
-pub mod client;
-pub mod deliver;
-pub mod encode;
-pub mod flaw;
+pub mod app;
+pub mod clock;
 pub mod generate;
 pub mod metrics;
 pub mod pace;
-pub mod partition;
-pub mod progress;
-pub mod publish;
 pub mod record;
 pub mod report;
 pub mod sample;
+pub mod send;
 pub mod settings;
-pub mod statistics;

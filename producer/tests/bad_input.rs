@@ -1,5 +1,5 @@
-//! What a person gets who asks for the impossible: one clear message, the right exit code, soon, and nothing else.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+//! Wrong settings and missing services: one clear message, the right exit code, soon, and no other output.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::{
     path::Path,
@@ -10,22 +10,22 @@ use std::{
 use shared::ledger::{RunSummary, read_journal};
 use testbed::Testbed;
 
-/// Longest time until a message.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest time until the message.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 fn producer(environment: &[(String, String)], arguments: &[&str]) -> Output {
     let started = Instant::now();
     let mut command = Command::new(env!("CARGO_BIN_EXE_producer"));
     let output = command.args(arguments).envs(environment.iter().cloned()).output().unwrap();
-    assert!(started.elapsed() < PATIENCE, "{arguments:?} took {:?}", started.elapsed());
+    assert!(started.elapsed() < TIMEOUT, "{arguments:?} took {:?}", started.elapsed());
     output
 }
 
-fn assert_refused(output: &Output, code: i32, says: &[&str]) {
+fn assert_refused(output: &Output, code: i32, expected: &[&str]) {
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{message}");
-    for words in says {
-        assert!(message.contains(words), "{words:?} is not in: {message}");
+    for text in expected {
+        assert!(message.contains(text), "{text:?} is not in: {message}");
     }
     assert!(!message.contains("panicked") && !message.contains("backtrace"), "{message}");
     assert!(output.stdout.is_empty());
@@ -41,47 +41,47 @@ fn a_wrong_rate_is_wrong_usage() {
 
 #[test]
 fn flags_that_contradict_each_other_are_wrong_usage() {
-    for (arguments, says) in [
+    for (arguments, expected) in [
         (&["--rate", "1", "--count", "1", "--duration", "1s"][..], "cannot be used with"),
         (&["--rate", "1", "--steps", "1:1s"], "cannot be used with"),
         (&["--rate", "1", "--catalog", "f", "--snapshot"], "cannot be used with"),
         (&["--rate", "1", "--shard", "1/2", "--run-id", "r"], "--start-at"),
     ] {
-        assert_refused(&producer(&[], arguments), 2, &[says]);
+        assert_refused(&producer(&[], arguments), 2, &[expected]);
     }
-    for (arguments, says) in [
+    for (arguments, expected) in [
         (&["--rate", "max", "--arrival", "poisson"][..], "--rate max has no schedule"),
         (&["--rate", "100000", "--ramp-up", "17h"], "--ramp-up is too long"),
         (&["--rate", "1", "--kafka-config", "acks=1"], "acks=1 is not for the producer"),
     ] {
-        assert_refused(&producer(&[], arguments), 2, &[says]);
+        assert_refused(&producer(&[], arguments), 2, &[expected]);
     }
     let secret = producer(&[], &["--rate", "1", "--kafka-config", "sasl.password=hunter2"]);
     assert_refused(&secret, 2, &["KAFKA_SASL_PASSWORD"]);
 }
 
 #[tokio::test]
-async fn a_catalog_with_a_broken_line_is_refused_with_its_number() {
+async fn a_catalog_with_an_invalid_line_is_refused_with_its_number() {
     let bed = Testbed::new("broken_catalog").await;
     let catalog = bed.folder().join("catalog.jsonl");
     std::fs::write(&catalog, "{\"user_id\":\"U1\"}\n{\"product_id\":\"P1\"}\n").unwrap();
     let arguments = ["--rate", "10", "--count", "1", "--catalog", catalog.to_str().unwrap()];
-    assert_refused(&producer(&bed.environment(), &arguments), 1, &["catalog.jsonl is broken in line 2", "price"]);
+    assert_refused(&producer(&bed.environment(), &arguments), 1, &["catalog.jsonl has an error in line 2", "price"]);
     let arguments = ["--rate", "10", "--count", "1", "--catalog", "/nowhere"];
     assert_refused(&producer(&bed.environment(), &arguments), 1, &["the catalog /nowhere can't be opened"]);
 }
 
 #[tokio::test]
-async fn a_start_that_is_past_is_refused_unless_it_is_meant() {
+async fn a_start_in_the_past_is_refused_without_backdate() {
     let bed = Testbed::new("past_start").await;
     testbed::fill_cache(&bed).await;
     let arguments = ["--rate", "10", "--count", "1", "--start-at", "2020-01-31T09:00:00Z"];
     assert_refused(&producer(&bed.environment(), &arguments), 1, &["--start-at 2020-01-31", "--backdate"]);
 }
 
-/// A file of the run can't grow beyond some kilobytes, as on a disk that fills up.
+/// The files of the run can't grow beyond some kilobytes, as on a full disk.
 #[tokio::test]
-async fn a_ledger_that_fails_in_the_middle_of_a_run_is_printed_and_the_run_goes_on() {
+async fn ledger_entries_that_cannot_be_written_are_printed_and_the_run_continues() {
     let bed = Testbed::new("failing_ledger").await;
     testbed::fill_cache(&bed).await;
     let limited = "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\"";
@@ -91,8 +91,8 @@ async fn a_ledger_that_fails_in_the_middle_of_a_run_is_printed_and_the_run_goes_
     let output = command.output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");
-    for words in ["the run goes on", "acknowledged.journal", "its ledger lacks what is printed above"] {
-        assert!(message.contains(words), "{words:?} is not in: {message}");
+    for text in ["the run continues", "acknowledged.journal", "the run ledger lacks the entries printed above"] {
+        assert!(message.contains(text), "{text:?} is not in: {message}");
     }
     let summary: RunSummary = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((summary.counts.scheduled, summary.counts.acknowledged), (20_000, 20_000));
@@ -102,9 +102,9 @@ async fn a_ledger_that_fails_in_the_middle_of_a_run_is_printed_and_the_run_goes_
         first.parse::<u64>().unwrap()..=last.parse::<u64>().unwrap()
     };
     let mut known = read_journal(&bed.runs().join("r/acknowledged.journal")).unwrap().acknowledged;
-    let kept = known.len();
+    let saved = known.len();
     known.extend(printed.split(',').flat_map(ends));
-    assert!(kept < 20_000, "the journal did not fail");
+    assert!(saved < 20_000, "the journal did not fail");
     assert_eq!(known, (0..20_000).collect());
 }
 
@@ -128,7 +128,7 @@ async fn an_unreachable_redis_is_named_without_its_password() {
 }
 
 #[tokio::test]
-async fn an_empty_cache_says_what_to_run() {
+async fn an_empty_cache_is_reported_with_the_command_to_run() {
     let bed = Testbed::new("empty_cache").await;
     let output = producer(&bed.environment(), &["--rate", "10", "--count", "1"]);
     assert_refused(&output, 1, &["the cache is empty", "cache-worker"]);

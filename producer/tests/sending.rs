@@ -1,5 +1,5 @@
-//! Runs against the real brokers.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+//! Runs with real brokers.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::{
     process::{Child, Command, Output, Stdio},
@@ -25,15 +25,14 @@ fn summary(output: &Output) -> RunSummary {
 }
 
 #[tokio::test]
-async fn a_run_has_exactly_the_orders_that_were_asked_for_at_the_rate_that_was_asked_for() {
+async fn a_run_has_exactly_the_configured_orders() {
     let bed = Testbed::new("exact_run").await;
     testbed::fill_cache(&bed).await;
     for arguments in [&["--rate", "300", "--duration", "2s"][..], &["--rate", "300", "--count", "600"]] {
         let output = command(&bed, arguments).output().unwrap();
         let summary = summary(&output);
         assert_eq!((summary.counts.scheduled, summary.counts.acknowledged), (600, 600));
-        // Whether a machine that runs tests side by side holds the rate is not for a test to say; that the exit code
-        // tells it, is.
+        // A machine that runs tests in parallel may miss the rate. The exit code must report it.
         let code = if summary.verdict == Verdict::Valid { 0 } else { 3 };
         assert_eq!(output.status.code(), Some(code), "{summary:?}");
 
@@ -51,15 +50,15 @@ async fn a_run_has_exactly_the_orders_that_were_asked_for_at_the_rate_that_was_a
 }
 
 #[tokio::test]
-async fn an_interrupted_run_sums_up_what_it_sent() {
+async fn an_interrupted_run_prints_the_summary_of_what_it_sent() {
     let bed = Testbed::new("interrupted").await;
     testbed::fill_cache(&bed).await;
     let child = command(&bed, &["--rate", "500"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = rustix::process::Pid::from_child(&child);
     let journal =
         || std::fs::read_dir(bed.runs()).ok()?.next()?.ok()?.path().join("acknowledged.journal").metadata().ok();
-    let patience = Duration::from_secs(30);
-    testbed::eventually("orders are acknowledged", patience, async || {
+    let timeout = Duration::from_secs(30);
+    testbed::eventually("orders are acknowledged", timeout, async || {
         journal().is_some_and(|journal| journal.len() > 0)
     })
     .await;
@@ -70,7 +69,7 @@ async fn an_interrupted_run_sums_up_what_it_sent() {
     assert!(summary.counts.acknowledged > 0 && summary.counts.acknowledged == summary.counts.enqueued);
 }
 
-/// The run's records as they stand in the topic: partition, timestamp, key, value.
+/// The run's records in the topic: partition, timestamp, key, value.
 fn records(bed: &Testbed) -> Vec<(i32, i64, Vec<u8>, Vec<u8>)> {
     let role = [("group.id", "test"), ("enable.partition.eof", "true"), ("auto.offset.reset", "earliest")];
     let client: BaseConsumer = bed.kafka.client(&role).create().unwrap();
@@ -95,7 +94,7 @@ fn records(bed: &Testbed) -> Vec<(i32, i64, Vec<u8>, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn a_run_can_be_repeated_byte_for_byte_even_by_several_producers() {
+async fn a_run_can_be_repeated_byte_for_byte_also_by_several_shards() {
     let (bed, second, third) =
         (Testbed::new("repeated").await, Testbed::new("again").await, Testbed::new("shared").await);
     testbed::fill_cache(&bed).await;
@@ -115,7 +114,7 @@ async fn a_run_can_be_repeated_byte_for_byte_even_by_several_producers() {
     assert_eq!(summary(&again_sent).counts.acknowledged, 300);
     assert_eq!(records(&second), as_first_sent);
 
-    // Each of several has its own tag; but for that, together they send what one alone does.
+    // Each shard has its own tag. Apart from that, together they send what one producer alone sends.
     let shared: Vec<Child> = ["1/3", "2/3", "3/3"]
         .map(|shard| {
             let mine = ["--shard", shard, "--runs-dir", &folder, "--run-id", "shared"];

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use producer::{client::client_config, partition::ORDERS_A_TURN};
+use producer::send::{client::client_config, partitioner::MAX_BATCH_ORDERS};
 use rdkafka::{
     ClientConfig, ClientContext,
     error::{KafkaError, RDKafkaErrorCode},
@@ -64,7 +64,7 @@ pub fn run(
     std::thread::sleep(Duration::from_millis(200));
     let started = Instant::now();
     for (n, record) in records.iter().cycle().take(count as usize).enumerate() {
-        let partition = n / ORDERS_A_TURN as usize % partitions;
+        let partition = n / MAX_BATCH_ORDERS as usize % partitions;
         loop {
             let sent = BaseRecord::to(topic).key(&record.key).payload(&record.value).headers(headers.clone());
             let sent = sent.partition(partition as i32);

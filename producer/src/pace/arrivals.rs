@@ -1,4 +1,4 @@
-//! The due times that follow from a profile: evenly spaced or by a Poisson process, with bursts among them.
+//! The due times that follow from a profile: evenly spaced or from a Poisson process, and bursts.
 
 use std::{str::FromStr, time::Duration};
 
@@ -7,22 +7,21 @@ use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use super::profile::{ORDER, Profile};
 
-/// How orders are spread over the profile.
+/// The distribution of the due times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Arrival {
-    /// Evenly.
+    /// Evenly spaced.
     #[default]
     Constant,
-    /// As a Poisson process: gaps are exponential, as those of many independent buyers are.
+    /// A Poisson process: exponential gaps, as from many independent buyers.
     Poisson,
 }
 
-/// Extra orders at once, again and again: `5000@10s`.
+/// Extra orders at one time, repeated: `5000@10s` is 5,000 orders every 10 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burst {
-    /// Extra orders.
     pub orders: u64,
-    /// Time between two bursts; the first comes after this.
+    /// Time between two bursts, and before the first one.
     pub every: Duration,
 }
 
@@ -36,13 +35,13 @@ impl FromStr for Burst {
     }
 }
 
-/// Due times in nanoseconds after the start, in order, for ever.
+/// Due times in nanoseconds after the start, ascending, without end.
 #[derive(Clone, Debug)]
 pub struct Arrivals {
     profile: Profile,
     spread: Spread,
     next_of_profile: u64,
-    burst: Option<Bursting>,
+    burst: Option<NextBurst>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,15 +51,19 @@ enum Spread {
 }
 
 #[derive(Clone, Debug)]
-struct Bursting {
+struct NextBurst {
     orders: u64,
+    /// Nanoseconds.
     every: u64,
+    /// Due time of the orders of this burst.
     at: u64,
-    left: u64,
+    /// Orders of this burst that were not returned yet.
+    remaining: u64,
 }
 
 impl Arrivals {
-    /// Orders of `profile` spread by `arrival`, and `burst`s; `seed` decides a Poisson process's gaps.
+    /// The orders of `profile`, distributed as `arrival`, plus `burst`s. The gaps of a Poisson process follow from
+    /// `seed`.
     pub fn new(profile: Profile, arrival: Arrival, burst: Option<Burst>, seed: u64) -> Self {
         let spread = match arrival {
             Arrival::Constant => Spread::Constant { next: 0 },
@@ -68,19 +71,19 @@ impl Arrivals {
         };
         let burst = burst.map(|burst| {
             let every = u64::try_from(burst.every.as_nanos()).unwrap_or(u64::MAX);
-            Bursting { orders: burst.orders, every, at: every, left: burst.orders }
+            NextBurst { orders: burst.orders, every, at: every, remaining: burst.orders }
         });
         let mut arrivals = Self { profile, spread, next_of_profile: 0, burst };
         arrivals.advance_profile();
         arrivals
     }
 
-    /// The next due time, which stays the next one.
+    /// The next due time, without consuming it.
     pub fn peek(&self) -> u64 {
         self.burst.as_ref().map_or(self.next_of_profile, |burst| burst.at.min(self.next_of_profile))
     }
 
-    /// Orders due before `time`: exact when evenly spread, expected when by a Poisson process.
+    /// Number of orders due before `time`: exact when evenly spaced, the expected value of a Poisson process.
     pub fn before(&self, time: u64) -> u64 {
         let Some(last) = time.checked_sub(1) else { return 0 };
         let of_profile = match self.spread {
@@ -98,7 +101,7 @@ impl Arrivals {
                 *next - ORDER
             }
             Spread::Poisson { work, random } => {
-                // A unit-rate process seen through the profile has its rate at each time: gaps of work are exponential.
+                // Time-rescaling: in units of work the process has rate 1, so the gaps of work are exponential.
                 let gap = -(1.0 - random.random::<f64>()).ln();
                 *work += (gap * ORDER as f64) as u128;
                 *work
@@ -115,9 +118,9 @@ impl Iterator for Arrivals {
         match &mut self.burst {
             Some(burst) if burst.at <= self.next_of_profile => {
                 let due = burst.at;
-                burst.left -= 1;
-                if burst.left == 0 {
-                    (burst.at, burst.left) = (burst.at.saturating_add(burst.every), burst.orders);
+                burst.remaining -= 1;
+                if burst.remaining == 0 {
+                    (burst.at, burst.remaining) = (burst.at.saturating_add(burst.every), burst.orders);
                 }
                 Some(due)
             }
@@ -158,7 +161,7 @@ mod tests {
         }
     }
 
-    /// Kolmogorov and Smirnov's test at the 0.1 % level (1.949 / √n), on a fixed seed: it is met or missed for good.
+    /// A Kolmogorov-Smirnov test at the 0.1 % level (1.949 / √n). The seed is fixed, so the result never changes.
     #[test]
     fn the_gaps_of_a_poisson_process_are_exponential() {
         let arrivals = Arrivals::new(Profile::constant(rate(1_000.0)), Arrival::Poisson, None, 42);
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_arrivals() {
+    fn the_same_seed_produces_the_same_arrivals() {
         let arrivals = |seed| {
             let profile = Profile::constant(rate(10.0));
             Arrivals::new(profile, Arrival::Poisson, None, seed).take(100).collect::<Vec<_>>()
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_comes_at_once() {
+    fn the_orders_of_a_burst_are_due_at_the_same_time() {
         let burst = "3@1s".parse().unwrap();
         let due: Vec<u64> =
             Arrivals::new(Profile::constant(rate(1.0)), Arrival::Constant, Some(burst), 0).take(7).collect();

@@ -1,15 +1,17 @@
-//! The schedule: which order is due when (invariant 2). It knows no clock: whoever sends asks it with the time, so that it
-//! can be tested against any pattern of stalls.
+//! The schedule: which order is due at which time (invariant 2). Nothing here reads a clock: the caller passes the
+//! time, so that the schedule can be tested against any pattern of stalls.
 //!
-//! A [`Rate`] is what a person asks for, a [`Profile`] the number of orders due by each time, [`Arrivals`] the due times
-//! that follow from it, and the [`Pacer`] says what to do now.
+//! A [`Rate`] is parsed from the command line, a [`Profile`] is the number of orders due by each time, [`Arrivals`] are
+//! the due times that follow from it, and the [`Pacer`] decides what to do now: send, wait or end. [`tolerance`] is the
+//! delay that a run may have.
 
 mod arrivals;
 mod pacer;
 mod profile;
 mod rate;
+pub mod tolerance;
 
 pub use arrivals::{Arrival, Arrivals, Burst};
 pub use pacer::{End, Next, Order, Pace, Pacer, Skipped};
 pub use profile::{Profile, Step};
-pub use rate::{InvalidRate, Rate};
+pub use rate::{InvalidRate, Rate, TargetRate};

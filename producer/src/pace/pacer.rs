@@ -1,4 +1,4 @@
-//! What to do now: send an order, wait, or end.
+//! Decides what to do now: send an order, wait, or end.
 
 use std::time::Duration;
 
@@ -6,49 +6,47 @@ use shared::ledger::Shard;
 
 use super::arrivals::Arrivals;
 
-/// How orders become due.
+/// The source of the due times.
 #[derive(Clone, Debug)]
 pub enum Pace {
-    /// By a schedule.
     Scheduled(Box<Arrivals>),
-    /// As fast as the brokers take them; an order is due when it is sent.
+    /// No schedule: as fast as the brokers acknowledge. An order is due when it is sent.
     Unpaced,
 }
 
 /// When no more orders become due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// At this time; nanoseconds after the start.
+    /// At this time, in nanoseconds after the start.
     At(u64),
-    /// After this many orders, those of the warm-up not counted.
+    /// After this number of orders, without those of the warm-up.
     Orders(u64),
-    /// When somebody ends it.
+    /// At a stop signal.
     Open,
 }
 
-/// An order to be sent.
+/// An order of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Which of the run's orders it is, counted from 0; skipped ones and those of other shards are counted.
+    /// Position in the run, from 0. Skipped orders and those of other shards are counted.
     pub number: u64,
-    /// When it was due, in nanoseconds after the start.
+    /// Due time, in nanoseconds after the start.
     pub due: u64,
 }
 
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Send this order.
     Send(Order),
-    /// Nothing before this time.
+    /// No order is due before this time, in nanoseconds after the start.
     WaitUntil(u64),
     /// The schedule is over.
     Over,
 }
 
-/// Says what to do at each time. All that is due goes at once; a stall is caught up, but no more than `catch_up` of it:
-/// what is further behind is skipped, and counted. Where several producers share a run, all have the same schedule, and each
-/// takes those of its orders that are its own.
+/// Decides what to do at each time. Every order that is due is sent at once. After a stall, orders up to `catch_up`
+/// behind are sent and older ones are skipped and counted. The shards of a run walk the same schedule, and each takes
+/// its own orders.
 #[derive(Clone, Debug)]
 pub struct Pacer {
     pace: Pace,
@@ -61,28 +59,26 @@ pub struct Pacer {
     skipped: Skipped,
 }
 
-/// Orders that were due but too far behind to be caught up.
+/// Orders that were not sent because they were further behind than the catch-up limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Skipped {
-    /// Those of the warm-up.
     pub warm_up: u64,
-    /// Those of the run proper.
     pub measured: u64,
 }
 
 impl Pacer {
-    /// A pacer at its first order. Orders due within `warm_up` are sent before the run proper.
+    /// A pacer at its first order. Orders due within `warm_up` belong to the warm-up phase.
     pub fn new(pace: Pace, end: End, warm_up: Duration, catch_up: Duration) -> Self {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let (warm_up, catch_up, shard) = (nanos(warm_up), nanos(catch_up), Shard::SINGLE);
         Self { pace, end, warm_up, catch_up, shard, number: 0, measured: 0, skipped: Skipped::default() }
     }
 
-    /// The part of the schedule that is `shard`'s.
+    /// Restricts the schedule to the orders of `shard`.
     pub fn of_shard(self, shard: Shard) -> Self {
         match (&self.pace, self.end) {
             (Pace::Scheduled(_), _) => Self { shard, ..self },
-            // Without a schedule a shard sees its own orders alone.
+            // Without a schedule, a shard counts only its own orders.
             (Pace::Unpaced, End::Orders(orders)) => {
                 let end = End::Orders(shard.share_of(orders));
                 Self { shard, number: shard.first(), end, ..self }
@@ -91,7 +87,7 @@ impl Pacer {
         }
     }
 
-    /// What to do at `now`, in nanoseconds after the start (below 0 before it).
+    /// What to do at `now`, in nanoseconds after the start (negative before it).
     pub fn next(&mut self, now: i64) -> Next {
         let Ok(now) = u64::try_from(now) else { return Next::WaitUntil(0) };
         loop {
@@ -116,12 +112,12 @@ impl Pacer {
         }
     }
 
-    /// Whether the order is too far behind at `now`, in nanoseconds after the start, to be caught up.
+    /// Whether the order is further behind than the catch-up limit at `now`, in nanoseconds after the start.
     pub fn is_too_late(&self, order: Order, now: u64) -> bool {
         self.is_paced() && order.due.saturating_add(self.catch_up) < now
     }
 
-    /// The order, taken before, is not sent.
+    /// Counts an order that [`Self::next`] returned as skipped.
     pub fn skip(&mut self, order: Order) {
         if order.due < self.warm_up {
             self.skipped.warm_up += 1;
@@ -130,7 +126,7 @@ impl Pacer {
         }
     }
 
-    /// The order, taken last and without a schedule, was not sent: it is the next one again, due when it is taken.
+    /// Takes back the last order of an unpaced run, which was not sent. The next order has its number again.
     pub fn give_back(&mut self, order: Order) {
         self.number = order.number;
         if order.due >= self.warm_up {
@@ -161,18 +157,16 @@ impl Pacer {
         order
     }
 
-    /// Whether orders have a schedule.
     pub fn is_paced(&self) -> bool {
         matches!(self.pace, Pace::Scheduled(_))
     }
 
-    /// Orders that were due but not sent.
     pub fn skipped(&self) -> Skipped {
         self.skipped
     }
 
-    /// The length of the schedule so far, without the warm-up: to its end, or to when the next order would be due. `None`
-    /// without a schedule.
+    /// Length of the schedule without the warm-up: until its end, or until the next due time if that is earlier. `None`
+    /// for an unpaced run.
     pub fn length(&self) -> Option<Duration> {
         let Pace::Scheduled(arrivals) = &self.pace else { return None };
         let end = match self.end {
@@ -182,7 +176,7 @@ impl Pacer {
         Some(Duration::from_nanos(end.saturating_sub(self.warm_up)))
     }
 
-    /// When no more orders become due, where a time was given for that.
+    /// End of the schedule after the start, if it ends at a time.
     pub fn end(&self) -> Option<Duration> {
         match self.end {
             End::At(end) => Some(Duration::from_nanos(end)),
@@ -190,7 +184,7 @@ impl Pacer {
         }
     }
 
-    /// Number of orders that the whole run has, for a progress bar; expected only, where arrivals are random.
+    /// Number of orders of this shard, if known; an expected value with Poisson arrivals.
     pub fn expected(&self) -> Option<u64> {
         match (&self.pace, self.end) {
             (Pace::Scheduled(arrivals), End::At(end)) => Some(self.shard.share_of(arrivals.before(end))),
@@ -202,8 +196,8 @@ impl Pacer {
         }
     }
 
-    /// Number of orders that are due by `now`, in nanoseconds after the start; `None` without a schedule. Expected only,
-    /// where arrivals are random.
+    /// Number of orders of this shard that are due by `now`, in nanoseconds after the start; an expected value with
+    /// Poisson arrivals. `None` for an unpaced run.
     pub fn due_by(&self, now: u64) -> Option<u64> {
         let Pace::Scheduled(arrivals) = &self.pace else { return None };
         let due = self.shard.share_of(arrivals.before(now));
@@ -235,9 +229,9 @@ mod tests {
     }
 
     proptest! {
-        /// A sender that stalls in any pattern, against the schedule itself.
+        /// Compares a sender that stalls in any pattern with the schedule.
         #[test]
-        fn none_is_early_none_comes_twice_and_each_is_sent_or_skipped(
+        fn no_order_is_early_or_repeated_and_each_is_sent_or_skipped(
             profile in any_profile(),
             stalls in prop::collection::vec(1..900_000_000u64, 1..40),
             catch_up in 0..2_000u64,
@@ -266,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_that_keeps_up_skips_nothing_and_waits_in_between() {
+    fn a_sender_in_time_skips_nothing_and_waits_between_orders() {
         let mut pacer = pacer(Profile::constant(rate(1_000.0)), End::Orders(3), Duration::from_secs(2));
         assert_eq!(pacer.next(-5), Next::WaitUntil(0));
         for number in 0..3 {
@@ -278,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_warm_up_comes_before_the_count_and_is_not_measured() {
+    fn the_warm_up_is_sent_before_the_count_and_is_not_measured() {
         let pace = Pace::Scheduled(Box::new(arrivals(Profile::constant(rate(10.0)))));
         let mut pacer = Pacer::new(pace, End::Orders(4), Duration::from_secs(1), Duration::from_secs(60));
         assert_eq!(pacer.expected(), Some(14));
@@ -290,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_warm_up_skips_is_not_the_runs() {
+    fn skipped_orders_of_the_warm_up_are_counted_apart() {
         let pace = Pace::Scheduled(Box::new(arrivals(Profile::constant(rate(10.0)))));
         let mut pacer = Pacer::new(pace, End::Orders(10), Duration::from_secs(1), Duration::from_millis(500));
         assert_eq!(pacer.next(1_700_000_000), Next::Send(Order { number: 12, due: 1_200_000_000 }));
@@ -298,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn instances_share_a_schedule_without_gap_or_overlap() {
+    fn shards_share_a_schedule_without_gap_or_overlap() {
         let all = pacer(Profile::constant(rate(1_000.0)), End::Orders(100), Duration::from_secs(2));
         let orders = |mut pacer: Pacer| {
             std::iter::from_fn(move || match pacer.next(1_000_000_000) {
@@ -324,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_pace_an_order_is_due_when_it_is_sent() {
+    fn an_order_of_an_unpaced_run_is_due_when_it_is_sent() {
         let mut pacer = Pacer::new(Pace::Unpaced, End::Orders(2), Duration::ZERO, Duration::ZERO);
         assert_eq!(pacer.next(7), Next::Send(Order { number: 0, due: 7 }));
         assert_eq!(pacer.next(9), Next::Send(Order { number: 1, due: 9 }));

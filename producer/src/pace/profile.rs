@@ -1,18 +1,17 @@
-//! How many orders are due by each time, in exact integer arithmetic, so that no rounding adds up over a long run.
+//! The number of orders due by each time, in exact integer arithmetic, so that no rounding error accumulates in a long
+//! run.
 
 use std::{str::FromStr, time::Duration};
 
 use super::rate::Rate;
 
-/// The work of one order: a rate in millionths of an order a second, times nanoseconds.
+/// The work of one order: a rate in millionths of an order per second, times nanoseconds.
 pub const ORDER: u128 = 1_000_000 * 1_000_000_000;
 
-/// A part of a profile: `500:30s` is 500 orders a second for 30 s.
+/// One step of `--steps`: `500:30s` is 500 orders per second for 30 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The rate.
     pub rate: Rate,
-    /// How long.
     pub length: Duration,
 }
 
@@ -28,9 +27,9 @@ impl FromStr for Step {
 
 #[derive(Clone, Copy, Debug)]
 enum Shape {
-    /// Millionths of an order a second, all the time.
+    /// A constant rate in millionths of an order per second.
     Constant(u64),
-    /// From 0 to this rate, linearly, over these nanoseconds.
+    /// Linearly from 0 to the rate `to` in `length` nanoseconds.
     Ramp { to: u64, length: u64 },
 }
 
@@ -38,25 +37,25 @@ enum Shape {
 struct Segment {
     /// Nanoseconds after the start of the run.
     start: u64,
-    /// Work due at that time.
+    /// Work due at `start`.
     before: u128,
     shape: Shape,
 }
 
-/// How much is due by each time; the last part goes on for ever. Work is counted in [`ORDER`]s.
+/// The work due by each time, in units of [`ORDER`]. The last segment has no end.
 #[derive(Clone, Debug)]
 pub struct Profile {
     segments: Vec<Segment>,
 }
 
 impl Profile {
-    /// `rate` for ever.
+    /// `rate` without end.
     pub fn constant(rate: Rate) -> Self {
         Self { segments: vec![Segment { start: 0, before: 0, shape: Shape::Constant(rate.millionths()) }] }
     }
 
-    /// `rate` for `length`, then linearly from 0 to `rate` over `ramp`, then `rate` for ever. None where the ramp's work is more
-    /// than can be counted exactly, such as 17 hours to 100,000 a second.
+    /// `rate` for `length`, then linearly from 0 to `rate` over `ramp`, then `rate` without end. Returns `None` when
+    /// the ramp's work overflows the integer arithmetic, as with 17 hours to 100,000 per second.
     pub fn ramp(length: Duration, ramp: Duration, rate: Rate) -> Option<Self> {
         let square = u128::from(nanos(ramp)).checked_mul(u128::from(nanos(ramp)))?;
         square.checked_mul(u128::from(rate.millionths()))?.checked_mul(2)?;
@@ -70,10 +69,10 @@ impl Profile {
         Some(profile)
     }
 
-    /// The first step's rate for `warm_up`, then each step; the last one's rate goes on for ever.
+    /// The rate of the first step for `warm_up`, then each step. The rate of the last step has no end.
     ///
     /// # Panics
-    /// Without a step.
+    /// When `steps` is empty.
     pub fn steps(warm_up: Duration, steps: &[Step]) -> Self {
         let mut profile = Self::constant(steps[0].rate);
         let mut start = nanos(warm_up);
@@ -89,7 +88,7 @@ impl Profile {
         self.segments.push(Segment { start, before, shape });
     }
 
-    /// Work due by `time`, in nanoseconds after the start.
+    /// Work due by `time` (nanoseconds after the start).
     pub fn work(&self, time: u64) -> u128 {
         let at = self.segments.partition_point(|segment| segment.start <= time).max(1) - 1;
         let segment = &self.segments[at];
@@ -101,9 +100,9 @@ impl Profile {
             }
     }
 
-    /// The first nanosecond at which `work` is due.
+    /// The first nanosecond after the start at which `work` is due.
     pub fn when(&self, work: u128) -> u64 {
-        // The first part that reaches the work before the next one begins.
+        // The first segment that reaches the work before the next segment starts.
         let reaches = |at: usize| self.segments.get(at + 1).is_none_or(|next| next.before >= work);
         let at = (0..self.segments.len()).find(|at| reaches(*at)).unwrap_or(0);
         let segment = &self.segments[at];
@@ -135,7 +134,7 @@ pub mod tests {
     }
 
     prop_compose! {
-        /// A profile of every kind.
+        /// A profile of any of the three kinds.
         pub fn any_profile()(
             kind in 0..3,
             rates in prop::collection::vec(0.1..5_000.0f64, 1..4),

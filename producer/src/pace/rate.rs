@@ -1,14 +1,14 @@
-//! Orders a second.
+//! A rate in orders per second.
 
 use std::{fmt, str::FromStr};
 
-/// Orders a second, kept in millionths: 0.000001 to 10,000,000.
+/// Orders per second, 0.000001 to 10,000,000, stored in millionths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     millionths: u64,
 }
 
-/// The text is no rate.
+/// The text is not a rate.
 #[derive(Debug, thiserror::Error)]
 #[error("a rate is a number of orders a second from 0.000001 to 10000000, such as 1000 or 0.5")]
 pub struct InvalidRate;
@@ -18,7 +18,7 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, InvalidRate> {
         let rate: f64 = text.parse().map_err(|_| InvalidRate)?;
-        // Not a number is in no range.
+        // NaN is outside of every range.
         if (1e-6..=1e7).contains(&rate) {
             Ok(Self { millionths: (rate * 1e6).round() as u64 })
         } else {
@@ -34,14 +34,29 @@ impl fmt::Display for Rate {
 }
 
 impl Rate {
-    /// Orders a second.
     pub fn per_second(self) -> f64 {
         self.millionths as f64 / 1e6
     }
 
-    /// Orders in a million seconds.
+    /// Orders per million seconds.
     pub fn millionths(self) -> u64 {
         self.millionths
+    }
+}
+
+/// The value of `--rate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetRate {
+    Fixed(Rate),
+    /// `max`: no schedule, as fast as the brokers acknowledge.
+    Max,
+}
+
+impl FromStr for TargetRate {
+    type Err = InvalidRate;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRate> {
+        if text == "max" { Ok(Self::Max) } else { text.parse().map(Self::Fixed) }
     }
 }
 

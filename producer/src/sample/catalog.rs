@@ -1,7 +1,7 @@
-//! Users and products that stay the same for the whole run: a file's, or what the cache held at the start.
+//! Users and products that do not change during the run: from a file, or a snapshot of the cache.
 //!
-//! The file has one JSON object a line, `{"user_id": …}` or `{"product_id": …, "price": …}`, further fields don't matter:
-//! the rows of the cache are of that form. Where some are to be popular, those that come first are.
+//! The file has one JSON object per line, `{"user_id": …}` or `{"product_id": …, "price": …}`. Further fields are
+//! ignored, so that rows of the cache are valid lines. With a skewed popularity, the first rows are the popular ones.
 
 use std::{
     fs::File,
@@ -10,8 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use rand::{Rng, RngExt, SeedableRng, distr::Distribution, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
-use rand_distr::Zipf;
+use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
 use redis::aio::ConnectionManager;
 use serde::Deserialize;
 use shared::{
@@ -19,54 +18,26 @@ use shared::{
     catalog::{ProductId, UserId},
 };
 
-use super::{SampledProduct, SampledUser};
+use super::{
+    model::{SampledProduct, SampledUser},
+    popularity::{IndexSampler, Popularity},
+};
 
-/// Whole won that a piece may cost: five of them and shipping still are an amount that the table takes.
-const HIGHEST_PRICE: i32 = 400_000_000;
-/// Characters that an id may have.
-const LONGEST_ID: usize = 50;
-
-/// How often each is drawn.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Popularity {
-    /// All alike.
-    Even,
-    /// By Zipf's law: the one at rank r in proportion to r to the power of minus this, which is above 0.
-    Zipf(f64),
-}
-
-#[derive(Clone, Debug)]
-enum Draw {
-    Even(usize),
-    Zipf(Zipf<f64>),
-}
-
-impl Draw {
-    fn new(popularity: Popularity, length: usize) -> anyhow::Result<Self> {
-        Ok(match popularity {
-            Popularity::Even => Self::Even(length),
-            Popularity::Zipf(exponent) => Self::Zipf(Zipf::new(length as f64, exponent)?),
-        })
-    }
-
-    fn index(&self, random: &mut impl Rng) -> usize {
-        match self {
-            Self::Even(length) => random.random_range(0..*length),
-            Self::Zipf(zipf) => zipf.sample(random) as usize - 1,
-        }
-    }
-}
+/// Highest price in whole won: the total of five pieces and shipping fits the column of the table.
+const MAX_PRICE: i32 = 400_000_000;
+/// Most characters of an id.
+const MAX_ID_LENGTH: usize = 50;
 
 /// Users and products to draw from.
 #[derive(Clone, Debug)]
 pub struct Catalog {
     users: Vec<SampledUser>,
     products: Vec<SampledProduct>,
-    draw_user: Draw,
-    draw_product: Draw,
+    user_sampler: IndexSampler,
+    product_sampler: IndexSampler,
 }
 
-/// A line of a catalog file.
+/// One line of a catalog file.
 #[derive(Deserialize)]
 struct Row {
     user_id: Option<UserId>,
@@ -76,38 +47,40 @@ struct Row {
 
 impl Catalog {
     fn new(users: Vec<SampledUser>, products: Vec<SampledProduct>, popularity: Popularity) -> anyhow::Result<Self> {
-        let (draw_user, draw_product) = (Draw::new(popularity, users.len())?, Draw::new(popularity, products.len())?);
-        Ok(Self { users, products, draw_user, draw_product })
+        let user_sampler = IndexSampler::new(popularity, users.len())?;
+        let product_sampler = IndexSampler::new(popularity, products.len())?;
+        Ok(Self { users, products, user_sampler, product_sampler })
     }
 
-    /// Reads a file.
+    /// Reads a catalog file.
     ///
     /// # Errors
-    /// When it can't be read, a line is broken (which one, and how), or it lacks users or products.
+    /// When the file can't be read, a line is invalid (the message has its number), or there are no users or no
+    /// products.
     pub fn read(path: &Path, popularity: Popularity) -> anyhow::Result<Self> {
-        let shown = path.display();
-        let file = File::open(path).with_context(|| format!("the catalog {shown} can't be opened"))?;
+        let name = path.display();
+        let file = File::open(path).with_context(|| format!("the catalog {name} can't be opened"))?;
         let (mut users, mut products) = (Vec::new(), Vec::new());
         for (number, line) in (1..).zip(BufReader::new(file).lines()) {
-            let at = || format!("the catalog {shown} is broken in line {number}");
+            let at = || format!("the catalog {name} has an error in line {number}");
             let line = line.with_context(at)?;
             if !line.trim().is_empty() {
                 add_row(&line, &mut users, &mut products).with_context(at)?;
             }
         }
-        ensure!(!users.is_empty(), "the catalog {shown} has no user: a line {{\"user_id\": \"…\"}} is one");
+        ensure!(!users.is_empty(), "the catalog {name} has no users: add lines such as {{\"user_id\": \"…\"}}");
         ensure!(
             !products.is_empty(),
-            "the catalog {shown} has no product: a line {{\"product_id\": \"…\", \"price\": 1000}} is one"
+            "the catalog {name} has no products: add lines such as {{\"product_id\": \"…\", \"price\": 1000}}"
         );
         Self::new(users, products, popularity)
     }
 
-    /// All that the cache holds now, in an order that `seed` decides.
+    /// Reads all rows of the cache and shuffles them by `seed`.
     ///
     /// # Errors
     /// When Redis fails or the cache is empty.
-    pub async fn of_cache(
+    pub async fn snapshot(
         connection: &mut ConnectionManager,
         keys: &CacheKeys,
         popularity: Popularity,
@@ -117,7 +90,8 @@ impl Catalog {
         let mut users: Vec<SampledUser> = cache::all(connection, &keys.users).await.context(failed)?;
         let mut products: Vec<SampledProduct> = cache::all(connection, &keys.products).await.context(failed)?;
         ensure!(!users.is_empty() && !products.is_empty(), keys.empty());
-        // Redis gives them in no order that would be the same again.
+        // Redis returns the rows of a hash in no defined order: sorted first, so that the same seed yields the same
+        // order.
         users.sort_unstable_by(|a, b| a.user_id.cmp(&b.user_id));
         products.sort_unstable_by(|a, b| a.product_id.cmp(&b.product_id));
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -126,10 +100,10 @@ impl Catalog {
         Self::new(users, products, popularity)
     }
 
-    /// Writes it down, to be read again.
+    /// Writes the catalog as a file that [`Self::read`] reads.
     ///
     /// # Errors
-    /// When the disk takes no more.
+    /// When the file can't be written.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         let write = || -> anyhow::Result<()> {
             let mut file = BufWriter::new(File::create(path)?);
@@ -144,10 +118,10 @@ impl Catalog {
         write().with_context(|| format!("the catalog can't be written to {}", path.display()))
     }
 
-    /// A user and a product at random.
+    /// Draws a user and a product.
     pub fn draw(&self, random: &mut impl Rng) -> (&UserId, &SampledProduct) {
-        let user = &self.users[self.draw_user.index(random)];
-        (&user.user_id, &self.products[self.draw_product.index(random)])
+        let user = &self.users[self.user_sampler.draw(random)];
+        (&user.user_id, &self.products[self.product_sampler.draw(random)])
     }
 }
 
@@ -161,7 +135,7 @@ fn add_row(line: &str, users: &mut Vec<SampledUser>, products: &mut Vec<SampledP
         Row { user_id: None, product_id: Some(product_id), price } => {
             check_id(product_id.as_str())?;
             let price = price.context("a product needs its price in whole won, such as \"price\": 1000")?;
-            ensure!((0..=HIGHEST_PRICE).contains(&price), "price {price} is not between 0 and {HIGHEST_PRICE}");
+            ensure!((0..=MAX_PRICE).contains(&price), "price {price} is not between 0 and {MAX_PRICE}");
             products.push(SampledProduct { product_id, price });
         }
         _ => bail!("a line has either a user_id or a product_id"),
@@ -170,8 +144,8 @@ fn add_row(line: &str, users: &mut Vec<SampledUser>, products: &mut Vec<SampledP
 }
 
 fn check_id(id: &str) -> anyhow::Result<()> {
-    let usable = (1..=LONGEST_ID).contains(&id.chars().count()) && !id.contains('\0');
-    ensure!(usable, "an id has 1 to {LONGEST_ID} characters and no NUL");
+    let valid = (1..=MAX_ID_LENGTH).contains(&id.chars().count()) && !id.contains('\0');
+    ensure!(valid, "an id has 1 to {MAX_ID_LENGTH} characters and no NUL");
     Ok(())
 }
 
@@ -189,18 +163,18 @@ mod tests {
     fn a_catalog_is_read_as_it_was_written() {
         let rows =
             "{\"user_id\":\"U1\",\"name\":\"김\"}\n\n{\"user_id\":\"U2\"}\n{\"product_id\":\"P1\",\"price\":7}\n";
-        let catalog = read(rows, Popularity::Even).unwrap();
+        let catalog = read(rows, Popularity::Uniform).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         catalog.write(file.path()).unwrap();
-        let again = Catalog::read(file.path(), Popularity::Even).unwrap();
+        let again = Catalog::read(file.path(), Popularity::Uniform).unwrap();
         assert_eq!((&again.users, &again.products), (&catalog.users, &catalog.products));
         assert_eq!((again.users.len(), again.products[0].price), (2, 7));
     }
 
     #[test]
-    fn a_broken_line_is_named_and_said_what_is_wrong_with_it() {
+    fn an_invalid_line_is_reported_with_its_number_and_the_reason() {
         let whole = "{\"user_id\":\"U1\"}\n{\"product_id\":\"P1\",\"price\":7}\n";
-        for (line, says) in [
+        for (line, expected) in [
             ("{\"user_id\":", "EOF"),
             ("{\"product_id\":\"P2\"}", "price"),
             ("{\"product_id\":\"P2\",\"price\":\"7\"}", "invalid type"),
@@ -209,16 +183,16 @@ mod tests {
             ("{\"name\":\"nobody\"}", "either a user_id or a product_id"),
             ("{\"user_id\":\"U\",\"product_id\":\"P\"}", "either"),
         ] {
-            let error = format!("{:#}", read(&format!("{whole}{line}\n"), Popularity::Even).unwrap_err());
-            assert!(error.contains("in line 3") && error.contains(says), "{line}: {error}");
+            let error = format!("{:#}", read(&format!("{whole}{line}\n"), Popularity::Uniform).unwrap_err());
+            assert!(error.contains("in line 3") && error.contains(expected), "{line}: {error}");
         }
         for lacking in ["", "{\"user_id\":\"U1\"}", "{\"product_id\":\"P1\",\"price\":7}"] {
-            assert!(format!("{:#}", read(lacking, Popularity::Even).unwrap_err()).contains("has no"), "{lacking}");
+            assert!(format!("{:#}", read(lacking, Popularity::Uniform).unwrap_err()).contains("has no"), "{lacking}");
         }
     }
 
     #[test]
-    fn the_first_are_the_popular_ones_as_zipf_says() {
+    fn the_first_rows_are_drawn_most_often_by_zipfs_law() {
         let mut rows: String = (0..100).map(|n| format!("{{\"user_id\":\"U{n}\"}}\n")).collect();
         rows.push_str("{\"product_id\":\"P1\",\"price\":7}");
         let catalog = read(&rows, Popularity::Zipf(1.1)).unwrap();

@@ -6,36 +6,40 @@ use shared::{
     order_id::RunTag,
 };
 
-/// The run, and where it leaves its traces.
+/// The name of the run, and where its ledger and logs are written.
 #[derive(Clone, Debug, Args)]
 pub struct RunSettings {
-    /// Folder of the runs.
     #[command(flatten)]
     pub runs: RunsDirectory,
-    /// The run's name; made of the time and a random tag when not given.
+    /// Name of the run. Without it, the name is made from the time and a random tag.
     #[arg(long, help_heading = "Run ledger")]
     pub run_id: Option<RunId>,
     /// Share the run with other producers: 2/4 is the second of four, and sends every fourth order of the whole rate or
-    /// count. All of them are given the same settings but for this one; the audit merges their ledgers.
-    #[arg(long, alias = "instance", value_name = "NUMBER/OF", requires_all = ["run_id", "start_at"], help_heading = "Run ledger")]
+    /// count. All of them need the same settings except for this one; the audit merges their ledgers.
+    #[arg(
+        long,
+        alias = "instance",
+        value_name = "NUMBER/OF",
+        requires_all = ["run_id", "start_at"],
+        help_heading = "Run ledger"
+    )]
     pub shard: Option<Shard>,
-    /// Where the latency log goes; beside the ledger when not given.
+    /// Folder of the latency log. Without it, the log is written to the run's ledger folder.
     #[arg(long, value_name = "FOLDER", help_heading = "Run ledger")]
     pub stats_dir: Option<PathBuf>,
 }
 
 impl RunSettings {
-    /// Which of the run's producers this is.
     pub fn shard(&self) -> Shard {
         self.shard.unwrap_or_default()
     }
 
-    /// Marks the orders: drawn at random, or by the run's name, so that the same run has the same orders again.
+    /// The tag of the order ids: follows from `--run-id`, so that a repeated run has the same ids, or is random.
     pub fn tag(&self) -> RunTag {
         self.run_id.as_ref().map_or_else(RunTag::random, |id| id.tag(self.shard()))
     }
 
-    /// What chance begins with when no other number was asked for: shards of a run must agree.
+    /// The seed without `--seed`: follows from `--run-id`, so that the shards of a run agree, or is random.
     pub fn seed(&self) -> u64 {
         self.run_id.as_ref().map_or_else(rand::random, RunId::seed)
     }

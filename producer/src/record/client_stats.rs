@@ -1,18 +1,18 @@
-//! librdkafka's own statistics become metrics.
+//! Exports librdkafka's statistics as metrics.
 
 use rdkafka::{Statistics, statistics::Broker};
 use tokio::sync::watch;
 
 use crate::metrics;
 
-/// Exports what the client told last, whenever it tells something, until it is gone. The client tells it as JSON from within
-/// `poll`, on the sending thread: so it is read here.
-pub async fn export(mut told: watch::Receiver<Vec<u8>>) {
-    while told.changed().await.is_ok() {
-        let json = told.borrow_and_update().clone();
+/// Exports the latest statistics until the client is dropped. They arrive as JSON on the sending thread, and are parsed
+/// here to spare it that time.
+pub async fn export(mut statistics: watch::Receiver<Vec<u8>>) {
+    while statistics.changed().await.is_ok() {
+        let json = statistics.borrow_and_update().clone();
         match serde_json::from_slice::<Statistics>(&json) {
             Ok(statistics) => export_one(&statistics),
-            Err(error) => tracing::debug!(%error, "the client's statistics can't be read"),
+            Err(error) => tracing::debug!(%error, "librdkafka's statistics can't be parsed"),
         }
     }
 }
@@ -20,7 +20,7 @@ pub async fn export(mut told: watch::Receiver<Vec<u8>>) {
 fn export_one(statistics: &Statistics) {
     ::metrics::gauge!(metrics::CLIENT_QUEUE_MESSAGES).set(statistics.msg_cnt as f64);
     ::metrics::gauge!(metrics::CLIENT_QUEUE_BYTES).set(statistics.msg_size as f64);
-    // Negative ids are those of the addresses that the client began with.
+    // Brokers with a negative id are the bootstrap addresses.
     for broker in statistics.brokers.values().filter(|broker| broker.nodeid >= 0) {
         export_broker(broker);
     }

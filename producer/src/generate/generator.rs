@@ -1,4 +1,4 @@
-//! Makes an order of a user and a product: figures by weight, and a total that adds up.
+//! Makes an order from a user and a product: weighted random figures, and the total that follows from them.
 
 use chrono::{DateTime, Utc};
 use rand::{
@@ -14,7 +14,7 @@ use shared::{
 use crate::sample::SampledProduct;
 
 const QUANTITIES: [(i32, u32); 5] = [(1, 60), (2, 22), (3, 10), (4, 5), (5, 3)];
-/// Percent taken off; most orders have none.
+/// Discounts in percent.
 const DISCOUNTS: [(i32, u32); 5] = [(0, 70), (5, 12), (10, 10), (15, 5), (20, 3)];
 const PAYMENTS: [(PaymentMethod, u32); 5] = [
     (PaymentMethod::Card, 52),
@@ -28,7 +28,7 @@ const STATUSES: [(OrderStatus, u32); 3] =
 
 /// Whole won of shipping below [`FREE_SHIPPING_FROM`].
 pub const SHIPPING: i32 = 3_000;
-/// Whole won of goods, discount taken off, from which shipping is free.
+/// Whole won of discounted goods from which shipping is free.
 pub const FREE_SHIPPING_FROM: i32 = 50_000;
 
 /// Draws values by weight.
@@ -48,11 +48,11 @@ impl<T: Copy> Weighted<T> {
     }
 }
 
-/// What an order's figures are drawn from; a named generator, so that a seed means the same in later versions too.
+/// The random generator of an order. The algorithm is named, so that a seed yields the same orders in later versions.
 pub type OrderRandom = Xoshiro256PlusPlus;
 
-/// Makes orders. Each order has its own source of chance, which the seed and the order's number decide: an order is the
-/// same whatever became of those before it, and whichever of several producers makes it.
+/// Makes orders. Each order has a random generator of its own, seeded by the run's seed and the order's number: an
+/// order does not depend on the orders before it, nor on the shard that makes it.
 pub struct Generator {
     seed: u64,
     quantities: Weighted<i32>,
@@ -62,10 +62,9 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// A generator whose orders follow from `seed`.
     pub fn new(seed: u64) -> Self {
         Self {
-            // Spread first, so that neighbouring seeds don't give each other's orders.
+            // Mixed first, so that neighbouring seeds do not share orders: `random_of` XORs seed and number.
             seed: OrderRandom::seed_from_u64(seed).random(),
             quantities: Weighted::new(&QUANTITIES),
             discounts: Weighted::new(&DISCOUNTS),
@@ -74,7 +73,7 @@ impl Generator {
         }
     }
 
-    /// Where the chance of order `number` comes from.
+    /// The random generator of order `number`.
     pub fn random_of(&self, number: u64) -> OrderRandom {
         OrderRandom::seed_from_u64(self.seed ^ number)
     }
@@ -121,7 +120,8 @@ mod tests {
             let order = generator.order(&mut generator.random_of(0), &"U1".into(), &product, DateTime::UNIX_EPOCH);
             prop_assert_eq!(order.total_amount, price * order.quantity - order.discount_amount + order.shipping_cost);
             prop_assert!(order.quantity > 0 && order.total_amount >= 0 && order.discount_amount >= 0);
-            prop_assert_eq!(order.shipping_cost == 0, price * order.quantity - order.discount_amount >= FREE_SHIPPING_FROM);
+            let to_pay = price * order.quantity - order.discount_amount;
+            prop_assert_eq!(order.shipping_cost == 0, to_pay >= FREE_SHIPPING_FROM);
         }
     }
 

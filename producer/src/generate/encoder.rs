@@ -1,4 +1,4 @@
-//! Makes an order's record: its key, value and header, in memory that is used for every order again.
+//! Encodes an order as a Kafka record: key, value and header. The buffers are reused for every order.
 
 use std::time::Instant;
 
@@ -10,27 +10,27 @@ use shared::{
     wire::{self, EVENT_TYPE_HEADER},
 };
 
-use crate::{
-    flaw::{Flaw, Share},
-    generate::Generator,
-    sample::Samples,
+use super::{
+    corruption::{Corruption, InvalidShare},
+    generator::Generator,
 };
+use crate::sample::Samples;
 
-/// Makes the records of a run's orders, one after the other.
+/// Encodes the orders of a run, one after the other.
 pub struct Encoder {
     tag: RunTag,
     samples: Samples,
     generator: Generator,
-    invalid: Share,
+    invalid: InvalidShare,
     headers: OwnedHeaders,
     key: [u8; OrderId::TEXT_LEN],
     value: Vec<u8>,
-    flaw: Option<Flaw>,
+    corruption: Option<Corruption>,
 }
 
 impl Encoder {
-    /// Orders marked with `tag`, out of `samples`, with figures that `seed` decides; an `invalid` part of them is flawed.
-    pub fn new(tag: RunTag, samples: Samples, seed: u64, invalid: Share) -> Self {
+    /// `tag` becomes part of every order id; the figures of the orders follow from `seed`.
+    pub fn new(tag: RunTag, samples: Samples, seed: u64, invalid: InvalidShare) -> Self {
         Self {
             tag,
             samples,
@@ -39,31 +39,31 @@ impl Encoder {
             headers: headers(None),
             key: [0; OrderId::TEXT_LEN],
             value: Vec::with_capacity(512),
-            flaw: None,
+            corruption: None,
         }
     }
 
-    /// Makes the run's order `number`, due at `due_nanos` after the Unix epoch.
+    /// Encodes order `number` of the run, which is due `due_nanos` nanoseconds after the Unix epoch.
     ///
     /// # Errors
-    /// When the run has more orders than it can name.
+    /// When `number` is not below [`Sequence::LIMIT`].
     pub fn encode(&mut self, number: u64, due_nanos: u64, now: Instant) -> anyhow::Result<()> {
-        let sequence = Sequence::new(number).context("the run has more orders than it can name")?;
+        let sequence = Sequence::new(number).context("the run has more orders than order ids can number")?;
         OrderId::new(due_nanos, self.tag, sequence).encode(&mut self.key);
         let created_at = DateTime::from_timestamp_micros((due_nanos / 1_000) as i64).unwrap_or_default();
         let mut random = self.generator.random_of(number);
         let (user, product) = self.samples.next(now, &mut random);
         let event = self.generator.order(&mut random, user, product, created_at);
-        self.flaw = self.invalid.draw(&mut random);
+        self.corruption = self.invalid.draw(&mut random);
         self.value.clear();
-        match self.flaw {
+        match self.corruption {
             None => wire::encode_value(&event, &mut self.value),
-            Some(flaw) => flaw.encode(event, &mut self.value),
+            Some(corruption) => corruption.encode(event, &mut self.value),
         }
         Ok(())
     }
 
-    /// The order's id.
+    /// The order id.
     pub fn key(&self) -> &[u8] {
         &self.key
     }
@@ -73,17 +73,16 @@ impl Encoder {
         &self.value
     }
 
-    /// What is wrong with the order on purpose.
-    pub fn flaw(&self) -> Option<Flaw> {
-        self.flaw
+    /// `None` for a valid order.
+    pub fn corruption(&self) -> Option<Corruption> {
+        self.corruption
     }
 
-    /// The record's one header.
     pub fn headers(&self) -> OwnedHeaders {
-        if self.flaw.is_none() { self.headers.clone() } else { headers(self.flaw) }
+        if self.corruption.is_none() { self.headers.clone() } else { headers(self.corruption) }
     }
 }
 
-fn headers(flaw: Option<Flaw>) -> OwnedHeaders {
-    OwnedHeaders::new().insert(Header { key: EVENT_TYPE_HEADER, value: Some(Flaw::event_type(flaw)) })
+fn headers(corruption: Option<Corruption>) -> OwnedHeaders {
+    OwnedHeaders::new().insert(Header { key: EVENT_TYPE_HEADER, value: Some(Corruption::event_type(corruption)) })
 }

@@ -1,0 +1,180 @@
+//! Connects the parts of the producer and runs them: settings, connections, run, summary.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, anyhow};
+use rdkafka::producer::BaseProducer;
+use shared::{
+    kafka::ensure_topic,
+    ledger::{RunSummary, Shard, Verdict},
+    program::{Outcome, OutputFormat},
+    shutdown, telemetry,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    generate::Encoder,
+    pace::Pacer,
+    record::{
+        client_stats,
+        ledger::{self, RunLedger},
+        live_stats::{self, LiveStats},
+        recorder::{Recorded, Recorder, UnsavedEntries},
+    },
+    report::{
+        progress::Progress,
+        summary::summarize,
+        table::{sequence_ranges, table},
+    },
+    sample::{self, OpenSource},
+    send::{
+        client::{client, client_config, linger},
+        delivery::{DeliveryContext, DeliveryTracker},
+        partitioner::{Partitioner, StickyPartitioner},
+        publisher::{Publisher, Sent},
+    },
+    settings::{Command, RunPlan},
+};
+
+/// How long the end of a run waits for the progress display, which may sleep until its next log line.
+const PROGRESS_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// A run that is ready to start.
+struct PreparedRun {
+    seed: u64,
+    pacer: Pacer,
+    partitions: usize,
+    source: OpenSource,
+    ledger: RunLedger,
+    live_stats: watch::Sender<LiveStats>,
+}
+
+/// Runs the program.
+///
+/// # Errors
+/// When the run can't be started, fails, or its ledger is incomplete.
+pub async fn run(command: Command) -> anyhow::Result<Outcome> {
+    let stop = shutdown::on_signal()?;
+    let prepared = prepare(&command, &stop).await?;
+    let run = &prepared.ledger.run;
+    let (run_id, shard) = (run.run_id.clone(), run.shard);
+    match shard {
+        Shard::SINGLE => tracing::info!(run = %run_id, "sending"),
+        shard => tracing::info!(run = %run_id, %shard, "sending"),
+    }
+    let (sent, recorded) = execute(&command, prepared, stop).await?;
+    let summary = summarize(run_id, shard, &command.load, &sent, &recorded.tally);
+    conclude(&command, &summary, recorded.unsaved, sent.fatal)
+}
+
+/// Checks the settings, connects to the services and creates the ledger.
+async fn prepare(command: &Command, stop: &CancellationToken) -> anyhow::Result<PreparedRun> {
+    let RunPlan { seed, pacer, source } = command.plan().unwrap_or_else(|error| error.exit());
+    let partitions = ensure_topic(&command.kafka, &command.topic.orders()).await?;
+    let opened = sample::open(&source, &command.cache, command.load.sample_batch_size(), seed).await?;
+    let live_stats = watch::Sender::new(LiveStats::default());
+    telemetry::serve(&command.telemetry, live_stats::readiness(live_stats.subscribe()), stop.clone()).await?;
+    let ledger = ledger::open(command, seed, &source, &opened.samples)?;
+    Ok(PreparedRun { seed, pacer, partitions, source: opened, ledger, live_stats })
+}
+
+/// Sends the orders, and records and shows the run meanwhile.
+async fn execute(
+    command: &Command,
+    prepared: PreparedRun,
+    stop: CancellationToken,
+) -> anyhow::Result<(Sent, Recorded)> {
+    let PreparedRun { seed, pacer, partitions, source, ledger, live_stats } = prepared;
+    let RunLedger { run, clock, journal, latency_log } = ledger;
+    let OpenSource { samples, prefetcher, cache_age } = source;
+    let tracker = DeliveryTracker::new(clock, command.load.warm_up);
+    let statistics = watch::Sender::new(Vec::new());
+    let background = [
+        prefetcher.map(|prefetcher| tokio::spawn(prefetcher.run())),
+        Some(tokio::spawn(client_stats::export(statistics.subscribe()))),
+    ];
+    let (schedule, cache) = (pacer.clone(), cache_age.clone());
+    let progress = Progress { clock, schedule, live_stats: live_stats.subscribe(), cache_age: cache };
+    let showing = tokio::spawn(progress.show());
+    let publisher = Publisher {
+        client: kafka_client(command, tracker.clone(), statistics)?,
+        clock,
+        tracker: tracker.clone(),
+        pacer,
+        encoder: Encoder::new(run.tag, samples, seed, command.orders.invalid),
+        partitioner: partitioner(command, partitions),
+        topic: run.topic,
+        flush_timeout: command.load.flush_timeout,
+    };
+    let recorder = Recorder { tracker, journal, latency_log, live_stats, cache_age };
+    let ended = send_and_record(publisher, recorder, stop).await?;
+    background.into_iter().flatten().for_each(|task| task.abort());
+    if tokio::time::timeout(PROGRESS_TIMEOUT, showing).await.is_err() {
+        tracing::debug!("the last progress was not shown");
+    }
+    Ok(ended)
+}
+
+fn kafka_client(
+    command: &Command,
+    tracker: Arc<DeliveryTracker>,
+    statistics: watch::Sender<Vec<u8>>,
+) -> anyhow::Result<BaseProducer<DeliveryContext>> {
+    let mut config = client_config(&command.kafka, command.load.is_paced());
+    if command.telemetry.listen.is_some() {
+        config.set("statistics.interval.ms", "1000");
+    }
+    client(&config, DeliveryContext { tracker, statistics })
+}
+
+fn partitioner(command: &Command, partitions: usize) -> Option<StickyPartitioner> {
+    match command.orders.partitioner {
+        Partitioner::Sticky => Some(StickyPartitioner::new(partitions, linger(command.load.is_paced()))),
+        Partitioner::Key => None,
+    }
+}
+
+/// Sends on a thread of its own and records until all delivery reports have arrived.
+async fn send_and_record(
+    publisher: Publisher,
+    recorder: Recorder,
+    stop: CancellationToken,
+) -> anyhow::Result<(Sent, Recorded)> {
+    let done = CancellationToken::new();
+    // Cancelled when the thread ends, even by a panic.
+    let cancel_done = done.clone().drop_guard();
+    let sending = std::thread::Builder::new().name("send".to_owned()).spawn(move || {
+        let _cancel_done = cancel_done;
+        publisher.run(&stop)
+    })?;
+    let recorded = recorder.run(done).await;
+    let sent = tokio::task::spawn_blocking(move || sending.join()).await?;
+    Ok((sent.map_err(|_| anyhow!("the sending thread panicked"))?, recorded))
+}
+
+/// Stores and prints the summary, and the entries that are missing from the ledger.
+fn conclude(
+    command: &Command,
+    summary: &RunSummary,
+    unsaved: Option<UnsavedEntries>,
+    fatal: Option<anyhow::Error>,
+) -> anyhow::Result<Outcome> {
+    let stored = command.run.runs.finish(summary);
+    match command.output {
+        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(summary)?),
+        OutputFormat::Text => println!("{}", table(summary)),
+    }
+    if let Some(UnsavedEntries { error, sequences }) = unsaved {
+        eprintln!("{}", sequence_ranges(&sequences));
+        let missing =
+            "the orders were sent, but the run ledger lacks the entries printed above: an audit will be incomplete";
+        return Err(error.context(missing));
+    }
+    stored.context("the orders were sent, but the summary printed above is not in the run ledger")?;
+    match fatal {
+        Some(error) => Err(error),
+        None if summary.verdict == Verdict::Valid => Ok(Outcome::Valid),
+        None => Ok(Outcome::Invalid),
+    }
+}

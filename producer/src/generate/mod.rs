@@ -1,0 +1,10 @@
+//! Makes the orders: the [`Generator`] makes an order from a user and a product, a [`Corruption`] makes some of them
+//! invalid on purpose, and the [`Encoder`] turns each into a Kafka record.
+
+mod corruption;
+mod encoder;
+mod generator;
+
+pub use corruption::{Corruption, InvalidShare};
+pub use encoder::Encoder;
+pub use generator::{FREE_SHIPPING_FROM, Generator, OrderRandom, SHIPPING};

@@ -1,0 +1,66 @@
+//! The figures of a run while it lasts, for the progress display and `/readyz`.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use shared::telemetry::Readiness;
+use tokio::sync::watch;
+
+use crate::send::tally::Tally;
+
+/// The producer is not ready when orders are in flight and none was acknowledged for this long.
+const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The figures of a run so far. Both phases are counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LiveStats {
+    pub enqueued: u64,
+    pub acknowledged: u64,
+    /// Failed or unknown.
+    pub unacknowledged: u64,
+    /// Number of times that the client's queue was full.
+    pub queue_full: u64,
+    /// Orders enqueued in the last interval.
+    pub rate: u64,
+    /// Lateness in the last interval, p50 and p99 in milliseconds.
+    pub lateness_ms: (f64, f64),
+    /// Due to acknowledged in the last interval, p50 and p99 in milliseconds.
+    pub acknowledgement_ms: (f64, f64),
+    /// When an order was last acknowledged, or no order was in flight.
+    last_progress: Option<Instant>,
+}
+
+impl LiveStats {
+    pub fn in_flight(&self) -> u64 {
+        self.enqueued.saturating_sub(self.acknowledged + self.unacknowledged)
+    }
+
+    /// Adds the tally of an interval.
+    pub fn add(&mut self, tally: &Tally) {
+        let sequences = &tally.sequences;
+        let (lateness, acknowledgement) = (tally.lateness.summary(), tally.acknowledgement.summary());
+        self.rate = tally.warm_up.enqueued + tally.measured.enqueued;
+        self.enqueued += self.rate;
+        self.acknowledged += sequences.acknowledged.len();
+        self.unacknowledged += sequences.failed.len() + tally.unknown;
+        self.queue_full += tally.warm_up.queue_full + tally.measured.queue_full;
+        self.lateness_ms = (lateness.p50, lateness.p99);
+        self.acknowledgement_ms = (acknowledgement.p50, acknowledgement.p99);
+        if self.in_flight() == 0 || !sequences.acknowledged.is_empty() {
+            self.last_progress = Some(Instant::now());
+        }
+    }
+}
+
+/// The producer is ready while its orders are acknowledged.
+pub fn readiness(stats: watch::Receiver<LiveStats>) -> Readiness {
+    Arc::new(move || match stats.borrow().last_progress {
+        None => Err("nothing has been sent yet".to_owned()),
+        Some(at) if at.elapsed() > ACKNOWLEDGEMENT_TIMEOUT => {
+            Err(format!("Kafka: orders are in flight, but none was acknowledged for {} s", at.elapsed().as_secs()))
+        }
+        Some(_) => Ok(()),
+    })
+}

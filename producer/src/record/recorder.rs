@@ -1,0 +1,113 @@
+//! Saves the outcome of each order in the run's ledger every second, and updates the metrics and the live statistics.
+
+use std::{sync::Arc, time::Duration};
+
+use shared::{
+    latency::LatencyLog,
+    ledger::{Journal, JournalContents},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::live_stats::LiveStats;
+use crate::{
+    metrics,
+    sample::CacheAge,
+    send::{delivery::DeliveryTracker, tally::Tally},
+};
+
+/// The ledger of a killed producer lacks at most the outcomes of this interval.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Records a run.
+pub struct Recorder {
+    pub tracker: Arc<DeliveryTracker>,
+    pub journal: Journal,
+    pub latency_log: LatencyLog,
+    pub live_stats: watch::Sender<LiveStats>,
+    pub cache_age: CacheAge,
+}
+
+/// The record of a whole run.
+pub struct Recorded {
+    pub tally: Tally,
+    /// `None` when the journal is complete.
+    pub unsaved: Option<UnsavedEntries>,
+}
+
+/// The entries that could not be written to the journal.
+pub struct UnsavedEntries {
+    pub error: anyhow::Error,
+    pub sequences: JournalContents,
+}
+
+impl Recorder {
+    /// Records every second until `sent` is cancelled, and then once more. A full disk does not end the run: entries
+    /// that can't be written are retried every second, and returned if that never succeeds.
+    pub async fn run(mut self, sent: CancellationToken) -> Recorded {
+        let mut total = Tally::default();
+        let mut unsaved = None;
+        let mut last = false;
+        while !last {
+            last = tokio::time::timeout(SAVE_INTERVAL, sent.cancelled()).await.is_ok();
+            let tally = self.tracker.take_tally();
+            self.append_latencies(&tally);
+            unsaved = self.save(unsaved, &tally.sequences);
+            self.update_metrics(&tally);
+            total.add(tally);
+        }
+        Recorded { tally: total, unsaved }
+    }
+
+    /// Appends the interval's entries and those that were unsaved before it; returns what could not be written.
+    fn save(&mut self, unsaved: Option<UnsavedEntries>, interval: &JournalContents) -> Option<UnsavedEntries> {
+        let failed_before = unsaved.is_some();
+        let mut sequences = interval.clone();
+        if let Some(unsaved) = unsaved {
+            sequences.add(unsaved.sequences);
+        }
+        let Err(error) = self.journal.append(&sequences) else {
+            if failed_before {
+                tracing::info!("run ledger: written again, no entry is missing");
+            }
+            return None;
+        };
+        let error = anyhow::Error::from(error);
+        if !failed_before {
+            tracing::warn!(
+                "{error:#}: free some disk space; the run continues, and entries still unsaved at its end are printed"
+            );
+        }
+        Some(UnsavedEntries { error, sequences })
+    }
+
+    fn append_latencies(&mut self, tally: &Tally) {
+        for (series, latencies) in [
+            ("due_to_enqueued", &tally.lateness),
+            ("due_to_acknowledged", &tally.acknowledgement),
+            ("enqueued_to_acknowledged", &tally.round_trip),
+        ] {
+            if let Err(error) = self.latency_log.append(series, SAVE_INTERVAL, latencies) {
+                let path = self.latency_log.path().display();
+                tracing::warn!("latency log {path}: an interval is missing: {error}");
+                return;
+            }
+        }
+    }
+
+    fn update_metrics(&self, tally: &Tally) {
+        self.live_stats.send_modify(|stats| stats.add(tally));
+        let stats = *self.live_stats.borrow();
+        let (acknowledged, failed) = (tally.sequences.acknowledged.len(), tally.sequences.failed.len());
+        ::metrics::counter!(metrics::ENQUEUED).increment(stats.rate);
+        ::metrics::counter!(metrics::INVALID).increment(tally.sequences.invalid.len());
+        ::metrics::counter!(metrics::ACKNOWLEDGED).increment(acknowledged);
+        ::metrics::counter!(metrics::UNACKNOWLEDGED, "outcome" => "failed").increment(failed);
+        ::metrics::counter!(metrics::UNACKNOWLEDGED, "outcome" => "unknown").increment(tally.unknown);
+        ::metrics::counter!(metrics::QUEUE_FULL).increment(tally.warm_up.queue_full + tally.measured.queue_full);
+        ::metrics::gauge!(metrics::IN_FLIGHT).set(stats.in_flight() as f64);
+        if let Some(age) = self.cache_age.get() {
+            ::metrics::gauge!(metrics::CACHE_AGE).set(age.as_secs_f64());
+        }
+    }
+}

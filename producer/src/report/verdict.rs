@@ -1,0 +1,90 @@
+//! Decides whether a run is valid, and whether producer or brokers are the cause if it is not.
+
+use std::time::Duration;
+
+use shared::ledger::{Counts, Verdict};
+
+use crate::pace::tolerance::exceeds_tolerance;
+
+/// How well a paced run followed its schedule.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Length of the schedule without the warm-up.
+    pub length: Duration,
+    /// Lateness of the last order.
+    pub lateness: Duration,
+    /// Time from the end of the schedule to the last acknowledgement.
+    pub tail: Duration,
+    /// Whether the p99 lateness is above its limit.
+    pub lateness_exceeded: bool,
+    /// Whether the client's queue was ever full: the brokers took the orders too slowly.
+    pub queue_full: bool,
+}
+
+impl Timing {
+    /// Whether the last acknowledgement was too late.
+    pub fn tail_exceeded(&self) -> bool {
+        exceeds_tolerance(self.tail, self.length)
+    }
+
+    fn is_delayed(&self) -> bool {
+        exceeds_tolerance(self.lateness, self.length) || self.tail_exceeded()
+    }
+}
+
+/// The verdict on a run; `timing` is `None` for an unpaced one.
+pub fn verdict(measured: Counts, warm_up: Counts, timing: Option<Timing>) -> Verdict {
+    let lossy = [measured, warm_up].iter().any(|counts| counts.failed + counts.unknown > 0);
+    // A run that was stopped before its first order has measured nothing.
+    let incomplete = measured.skipped > 0 || measured.scheduled == 0;
+    match timing.filter(|timing| incomplete || timing.lateness_exceeded || timing.is_delayed()) {
+        _ if lossy => Verdict::Lossy,
+        None => Verdict::Valid,
+        Some(timing) if timing.queue_full || timing.tail_exceeded() => Verdict::BrokerLimited,
+        Some(_) => Verdict::GeneratorLimited,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(enqueued: u64, acknowledged: u64, skipped: u64) -> Counts {
+        let (scheduled, unknown) = (enqueued + skipped, enqueued - acknowledged);
+        Counts { scheduled, skipped, enqueued, acknowledged, unknown, ..Counts::default() }
+    }
+
+    fn timing(length_ms: u64, delay_ms: u64) -> Option<Timing> {
+        let (length, delay) = (Duration::from_millis(length_ms), Duration::from_millis(delay_ms));
+        Some(Timing { length, lateness: delay, tail: delay, lateness_exceeded: false, queue_full: false })
+    }
+
+    fn of(measured: Counts, timing: Option<Timing>) -> Verdict {
+        verdict(measured, Counts::default(), timing)
+    }
+
+    #[test]
+    fn the_verdict_names_the_problem_and_its_cause() {
+        let complete = counts(100, 100, 0);
+        assert_eq!(of(complete, timing(60_000, 590)), Verdict::Valid);
+        let in_time = |timing: Option<Timing>| timing.map(|timing| Timing { tail: Duration::ZERO, ..timing });
+        assert_eq!(of(complete, in_time(timing(60_000, 610))), Verdict::GeneratorLimited);
+        let slow = timing(60_000, 0).map(|timing| Timing { tail: Duration::from_secs(12), ..timing });
+        assert_eq!(of(complete, slow), Verdict::BrokerLimited, "enqueued in time, and acknowledged too slowly");
+        assert_eq!(of(counts(0, 0, 0), timing(0, 0)), Verdict::GeneratorLimited, "nothing was measured");
+        assert_eq!(of(counts(99, 99, 1), timing(60_000, 0)), Verdict::GeneratorLimited);
+        let too_late = timing(60_000, 0).map(|timing| Timing { lateness_exceeded: true, ..timing });
+        assert_eq!(of(complete, too_late), Verdict::GeneratorLimited);
+        let full = too_late.map(|timing| Timing { queue_full: true, ..timing });
+        assert_eq!(of(complete, full), Verdict::BrokerLimited);
+        assert_eq!(of(counts(100, 99, 0), full), Verdict::Lossy);
+        assert_eq!(verdict(complete, counts(5, 4, 0), timing(60_000, 0)), Verdict::Lossy);
+        assert_eq!(of(complete, None), Verdict::Valid);
+    }
+
+    #[test]
+    fn a_short_delay_at_the_end_of_a_short_run_does_not_miss_the_rate() {
+        assert_eq!(of(counts(10, 10, 0), timing(10, 200)), Verdict::Valid);
+        assert_eq!(of(counts(10, 10, 0), timing(10, 260)), Verdict::BrokerLimited);
+    }
+}

@@ -1,0 +1,189 @@
+//! Matches delivery reports with the orders in flight. An order is counted as acknowledged by its delivery report and
+//! by nothing else (invariant 1).
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientContext, Message,
+    bindings::{rd_kafka_message_status, rd_kafka_msg_status_t},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{BorrowedMessage, DeliveryResult},
+    producer::ProducerContext,
+};
+use slab::Slab;
+use tokio::sync::watch;
+
+use super::tally::{Phase, Tally};
+use crate::{clock::RunClock, generate::Corruption, pace::Order};
+
+/// An order that the client library has, without a delivery report yet.
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    order: Order,
+    /// Nanoseconds after the start.
+    enqueued: i64,
+}
+
+/// Identifies an order in flight: librdkafka keeps it with the record and returns it with the delivery report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliveryToken(usize);
+
+impl DeliveryToken {
+    /// The token as the opaque value of a record.
+    pub fn opaque(self) -> usize {
+        self.0
+    }
+}
+
+/// The result of [`DeliveryTracker::enqueue`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnqueueOutcome {
+    /// At this time, in nanoseconds after the start.
+    Enqueued(i64),
+    QueueFull,
+}
+
+#[derive(Default)]
+struct State {
+    tally: Tally,
+    /// Not larger than librdkafka's queue.
+    in_flight: Slab<InFlight>,
+    /// When the current non-blocking poll began, in nanoseconds after the start.
+    polling_since: Option<i64>,
+}
+
+/// Tracks the orders in flight. The sending thread writes it, the recorder reads it.
+pub struct DeliveryTracker {
+    clock: RunClock,
+    warm_up_nanos: u64,
+    state: Mutex<State>,
+}
+
+impl DeliveryTracker {
+    pub fn new(clock: RunClock, warm_up: Duration) -> Arc<Self> {
+        let warm_up_nanos = u64::try_from(warm_up.as_nanos()).unwrap_or(u64::MAX);
+        Arc::new(Self { clock, warm_up_nanos, state: Mutex::default() })
+    }
+
+    /// Returns what happened since the last call, and resets the tally.
+    pub fn take_tally(&self) -> Tally {
+        // Allocated before the lock is taken: a tally is half a megabyte, and the sending thread would wait meanwhile.
+        let empty = Tally::default();
+        std::mem::replace(&mut self.lock().tally, empty)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enqueues the order by `send`, which passes the token to librdkafka. A refused order is counted as failed.
+    ///
+    /// # Errors
+    /// When the client library refuses the order for another reason than a full queue.
+    pub fn enqueue(
+        &self,
+        order: Order,
+        corruption: Option<Corruption>,
+        send: impl FnOnce(DeliveryToken) -> Result<(), KafkaError>,
+    ) -> Result<EnqueueOutcome, KafkaError> {
+        // The lock is held while sending. This cannot deadlock: delivery reports arrive on this thread, inside of
+        // `poll` only.
+        let mut state = self.lock();
+        let State { tally, in_flight, .. } = &mut *state;
+        let vacant = in_flight.vacant_entry();
+        let sent = send(DeliveryToken(vacant.key()));
+        if let Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) = sent {
+            tally.queue_full(self.phase(order.due));
+            return Ok(EnqueueOutcome::QueueFull);
+        }
+        let (now, phase) = (self.clock.now(), self.phase(order.due));
+        tally.enqueued(now - order.due as i64, phase);
+        if corruption.is_some() {
+            tally.invalid(order.number, phase);
+        }
+        match sent {
+            Ok(()) => {
+                vacant.insert(InFlight { order, enqueued: now });
+                Ok(EnqueueOutcome::Enqueued(now))
+            }
+            Err(error) => {
+                tally.failed(order.number, &error, phase);
+                Err(error)
+            }
+        }
+    }
+
+    /// Calls `poll`, which must not block, until it delivers no further report. The reports of one call were ready when
+    /// it began, so they share one reading of the clock: one reading per order would take a tenth of the sending
+    /// thread's time.
+    pub fn poll_deliveries(&self, poll: impl Fn()) {
+        loop {
+            let before = {
+                let mut state = self.lock();
+                state.polling_since = Some(self.clock.now());
+                state.in_flight.len()
+            };
+            poll();
+            let mut state = self.lock();
+            state.polling_since = None;
+            if state.in_flight.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn complete(&self, token: DeliveryToken, result: &DeliveryResult<'_>) {
+        let mut state = self.lock();
+        let now = state.polling_since.unwrap_or_else(|| self.clock.now());
+        let InFlight { order, enqueued } = state.in_flight.remove(token.0);
+        let phase = self.phase(order.due);
+        match result {
+            Ok(_) => state.tally.acknowledged(order.number, order.due as i64, enqueued, now, phase),
+            Err((error, message)) => {
+                tracing::debug!(%error, key = ?message.key_view::<str>(), "an order was not acknowledged");
+                if is_certainly_not_persisted(message) {
+                    state.tally.failed(order.number, error, phase);
+                } else {
+                    state.tally.unknown(error);
+                }
+            }
+        }
+    }
+
+    fn phase(&self, due: u64) -> Phase {
+        if due < self.warm_up_nanos { Phase::WarmUp } else { Phase::Measured }
+    }
+}
+
+/// Whether librdkafka reports that the order is not in the log. After any other error it may be there: a timeout may
+/// concern the acknowledgement only, and a record that is purged from the queue may have been sent before.
+#[allow(unsafe_code, reason = "rust-rdkafka does not expose rd_kafka_message_status")]
+fn is_certainly_not_persisted(message: &BorrowedMessage<'_>) -> bool {
+    // SAFETY: the message belongs to the event of this delivery report, which `message` borrows from; it is only read.
+    let status = unsafe { rd_kafka_message_status(message.ptr()) };
+    status == rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED
+}
+
+/// Receives the client's callbacks. librdkafka calls them inside of `poll`, on the sending thread.
+pub struct DeliveryContext {
+    pub tracker: Arc<DeliveryTracker>,
+    /// Receives librdkafka's statistics as JSON.
+    pub statistics: watch::Sender<Vec<u8>>,
+}
+
+impl ClientContext for DeliveryContext {
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.statistics.send_replace(statistics.to_owned());
+    }
+}
+
+impl ProducerContext for DeliveryContext {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, token: usize) {
+        self.tracker.complete(DeliveryToken(token), result);
+    }
+}

@@ -1,0 +1,215 @@
+//! The sending thread: passes each order to librdkafka at its due time.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::bail;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    delivery::{DeliveryContext, DeliveryTracker, EnqueueOutcome},
+    partitioner::StickyPartitioner,
+};
+use crate::{
+    clock::RunClock,
+    generate::Encoder,
+    pace::{Next, Order, Pacer, Skipped, tolerance::MIN_DELAY_TOLERANCE},
+};
+
+/// Most orders between two polls of the delivery reports. A stop signal is noticed as often.
+const ORDERS_PER_POLL: u32 = 500;
+/// Longest wait, so that delivery reports and a stop signal are noticed soon at any rate.
+const MAX_WAIT: Duration = Duration::from_millis(10);
+/// Wait while the client's queue is full or being flushed.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
+/// How long the client may take to fetch the topic's metadata before the first order.
+const METADATA_TIMEOUT: Duration = Duration::from_millis(150);
+/// How long the delivery reports of purged orders may take; they need no broker.
+const PURGE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Sends the orders of a run.
+pub struct Publisher {
+    pub client: BaseProducer<DeliveryContext>,
+    pub clock: RunClock,
+    pub tracker: Arc<DeliveryTracker>,
+    pub pacer: Pacer,
+    pub encoder: Encoder,
+    /// `None`: the client chooses the partition by the key.
+    pub partitioner: Option<StickyPartitioner>,
+    pub topic: String,
+    /// How long the outstanding acknowledgements may take at the end.
+    pub flush_timeout: Duration,
+}
+
+/// How the sending ended.
+pub struct Sent {
+    pub skipped: Skipped,
+    /// Length of the schedule without the warm-up; `None` for an unpaced run.
+    pub length: Option<Duration>,
+    /// The fatal error of the client library that ended the run.
+    pub fatal: Option<anyhow::Error>,
+}
+
+/// What the sending thread does after it sent the due orders.
+enum Then {
+    SendMore,
+    WaitUntil(u64),
+    End,
+}
+
+impl Publisher {
+    /// Sends until the schedule is over or `stop` is cancelled, then waits for the acknowledgements. Every order has
+    /// been counted when this returns, also those still in flight after the flush timeout. Blocks; runs on a thread of
+    /// its own.
+    pub fn run(mut self, stop: &CancellationToken) -> Sent {
+        self.prefetch_metadata();
+        let mut waiting = None;
+        let mut fatal = None;
+        while !stop.is_cancelled() && fatal.is_none() {
+            let then = self.send_due(&mut waiting);
+            self.tracker.poll_deliveries(|| self.client.poll(Duration::ZERO));
+            match then {
+                Ok(Then::SendMore) => {}
+                Ok(Then::WaitUntil(due)) => self.wait_until(due),
+                Ok(Then::End) => break,
+                Err(error) => fatal = Some(error),
+            }
+        }
+        if stop.is_cancelled() {
+            self.skip_overdue(waiting);
+        }
+        self.flush();
+        let fatal = fatal.or_else(|| self.fail_if_fatal().err());
+        Sent { skipped: self.pacer.skipped(), length: self.pacer.length(), fatal }
+    }
+
+    /// Fetches the topic's partition leaders before the first order is due, which would otherwise wait for them. A
+    /// failure is not an error: the client fetches them again when it sends.
+    fn prefetch_metadata(&self) {
+        let timeout = self.clock.until_start().min(METADATA_TIMEOUT);
+        let fetched = self.client.client().fetch_metadata(Some(&self.topic), timeout);
+        tracing::debug!("Kafka: metadata prefetched: {}", fetched.is_ok());
+    }
+
+    /// Counts the orders that are overdue at a stop as skipped: they were delayed by the brokers or the machine, which
+    /// must show in the figures.
+    fn skip_overdue(&mut self, waiting: Option<Order>) {
+        if !self.pacer.is_paced() {
+            return;
+        }
+        let overdue = self.clock.now() - MIN_DELAY_TOLERANCE.as_nanos() as i64;
+        if let Some(order) = waiting.filter(|order| (order.due as i64) < overdue) {
+            self.pacer.skip(order);
+        }
+        while let Next::Send(order) = self.pacer.next(overdue) {
+            self.pacer.skip(order);
+        }
+    }
+
+    /// Sends the due orders, at most [`ORDERS_PER_POLL`]. An order of a paced run that meets a full queue is put in
+    /// `waiting`.
+    fn send_due(&mut self, waiting: &mut Option<Order>) -> anyhow::Result<Then> {
+        let mut now = self.clock.now();
+        for _ in 0..ORDERS_PER_POLL {
+            let late = |order: &Order| self.pacer.is_too_late(*order, u64::try_from(now).unwrap_or_default());
+            if let Some(order) = waiting.take_if(|order| late(order)) {
+                self.pacer.skip(order);
+            }
+            let order = match waiting.take() {
+                // The encoder still holds its record.
+                Some(order) => order,
+                None => match self.pacer.next(now) {
+                    Next::Send(order) => {
+                        self.encode(order, now)?;
+                        order
+                    }
+                    Next::WaitUntil(due) => return Ok(Then::WaitUntil(due)),
+                    Next::Over => return Ok(Then::End),
+                },
+            };
+            match self.enqueue(order)? {
+                Some(enqueued_at) => now = enqueued_at,
+                None if self.pacer.is_paced() => {
+                    *waiting = Some(order);
+                    break;
+                }
+                None => {
+                    self.pacer.give_back(order);
+                    break;
+                }
+            }
+        }
+        Ok(Then::SendMore)
+    }
+
+    fn encode(&mut self, order: Order, now: i64) -> anyhow::Result<()> {
+        if let Some(partitioner) = &mut self.partitioner {
+            partitioner.assign(order);
+        }
+        self.encoder.encode(order.number, self.clock.unix_nanos(order.due), self.clock.instant(now))
+    }
+
+    /// Enqueues the encoded order and returns the time, in nanoseconds after the start; `None` when the client's queue
+    /// is full and the order has to wait.
+    fn enqueue(&mut self, order: Order) -> anyhow::Result<Option<i64>> {
+        let due_millis = self.clock.unix_nanos(order.due) / 1_000_000;
+        let outcome = self.tracker.enqueue(order, self.encoder.corruption(), |token| {
+            let mut record = BaseRecord::with_opaque_to(&self.topic, token.opaque())
+                .key(self.encoder.key())
+                .payload(self.encoder.value())
+                .headers(self.encoder.headers())
+                .timestamp(due_millis as i64);
+            record.partition = self.partitioner.as_ref().map(StickyPartitioner::partition);
+            self.client.send(record).map_err(|(error, _)| error)
+        });
+        match outcome {
+            Ok(EnqueueOutcome::Enqueued(now)) => Ok(Some(now)),
+            Ok(EnqueueOutcome::QueueFull) => {
+                std::thread::sleep(POLL_INTERVAL);
+                Ok(None)
+            }
+            Err(_) => self.fail_if_fatal().map(|()| Some(self.clock.now())),
+        }
+    }
+
+    /// Sleeps until `due`, at most [`MAX_WAIT`]. `poll` waits for whole milliseconds and spins for the rest, so the
+    /// last one is a sleep.
+    fn wait_until(&self, due: u64) {
+        let nanos = due as i64 - self.clock.now();
+        let Ok(wait) = u64::try_from(nanos).map(Duration::from_nanos) else { return };
+        if wait > 2 * POLL_INTERVAL {
+            let whole = (wait.min(MAX_WAIT) - POLL_INTERVAL).as_millis() as u64;
+            self.client.poll(Duration::from_millis(whole) + Duration::from_micros(50));
+        } else {
+            std::thread::sleep(wait);
+        }
+    }
+
+    /// Waits for the acknowledgements. Records still in flight after the timeout are purged: their delivery reports
+    /// distinguish failed (never sent) from unknown (sent).
+    fn flush(&self) {
+        self.poll_until_empty(self.flush_timeout);
+        if self.client.in_flight_count() > 0 {
+            self.client.purge(PurgeConfig::default().queue().inflight());
+            self.poll_until_empty(PURGE_TIMEOUT);
+        }
+    }
+
+    fn poll_until_empty(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        while self.client.in_flight_count() > 0 && Instant::now() < deadline {
+            std::thread::sleep(POLL_INTERVAL);
+            self.tracker.poll_deliveries(|| self.client.poll(Duration::ZERO));
+        }
+    }
+
+    fn fail_if_fatal(&self) -> anyhow::Result<()> {
+        match self.client.client().fatal_error() {
+            Some((code, reason)) => bail!("the Kafka client stopped with a fatal error: {reason} ({code})"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Counts, sequences and latencies of orders, per phase of the run.
+
+use std::collections::BTreeMap;
+
+use rdkafka::error::KafkaError;
+use shared::{latency::Latencies, ledger::JournalContents};
+
+/// A phase of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Before the measurement: recorded in the ledger, not part of the figures.
+    WarmUp,
+    Measured,
+}
+
+/// Number of orders of a phase, by outcome.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PhaseCounts {
+    /// Passed to the client library.
+    pub enqueued: u64,
+    /// Number of the enqueued orders that are invalid on purpose.
+    pub invalid: u64,
+    pub acknowledged: u64,
+    /// Certainly not in the log.
+    pub failed: u64,
+    /// Number of times that the client's queue was full.
+    pub queue_full: u64,
+}
+
+impl PhaseCounts {
+    fn add(&mut self, later: Self) {
+        self.enqueued += later.enqueued;
+        self.invalid += later.invalid;
+        self.acknowledged += later.acknowledged;
+        self.failed += later.failed;
+        self.queue_full += later.queue_full;
+    }
+}
+
+/// What happened to orders in an interval. All times are nanoseconds after the start of the run; latencies are of the
+/// measured phase only.
+#[derive(Clone, Default)]
+pub struct Tally {
+    pub warm_up: PhaseCounts,
+    pub measured: PhaseCounts,
+    /// Sequences of both phases, by outcome.
+    pub sequences: JournalContents,
+    /// Orders with a delivery error that may be in the log nevertheless.
+    pub unknown: u64,
+    /// Number of delivery errors, by librdkafka's name of the error.
+    pub errors: BTreeMap<String, u64>,
+    /// Enqueued − due.
+    pub lateness: Latencies,
+    /// Acknowledged − due.
+    pub acknowledgement: Latencies,
+    /// Acknowledged − enqueued.
+    pub round_trip: Latencies,
+    /// Lateness of the last order, in nanoseconds.
+    pub last_lateness: i64,
+    /// When the last order of the measured phase was acknowledged.
+    pub last_acknowledged: Option<i64>,
+}
+
+impl Tally {
+    fn counts(&mut self, phase: Phase) -> &mut PhaseCounts {
+        match phase {
+            Phase::WarmUp => &mut self.warm_up,
+            Phase::Measured => &mut self.measured,
+        }
+    }
+
+    /// An order was enqueued `lateness` nanoseconds after its due time.
+    pub fn enqueued(&mut self, lateness: i64, phase: Phase) {
+        self.counts(phase).enqueued += 1;
+        self.last_lateness = lateness;
+        if phase == Phase::Measured {
+            self.lateness.record_nanos(lateness);
+        }
+    }
+
+    /// The client's queue was full.
+    pub fn queue_full(&mut self, phase: Phase) {
+        self.counts(phase).queue_full += 1;
+    }
+
+    /// Order `n`, which was just enqueued, is invalid on purpose.
+    pub fn invalid(&mut self, n: u64, phase: Phase) {
+        self.counts(phase).invalid += 1;
+        self.sequences.invalid.insert(n);
+    }
+
+    /// Order `n` was acknowledged `now`.
+    pub fn acknowledged(&mut self, n: u64, due: i64, enqueued: i64, now: i64, phase: Phase) {
+        self.counts(phase).acknowledged += 1;
+        self.sequences.acknowledged.insert(n);
+        if phase == Phase::Measured {
+            self.last_acknowledged = Some(now);
+            self.acknowledgement.record_nanos(now - due);
+            self.round_trip.record_nanos(now - enqueued);
+        }
+    }
+
+    /// The delivery report of an order has an error, but the order may be in the log.
+    pub fn unknown(&mut self, error: &KafkaError) {
+        self.unknown += 1;
+        self.count_error(error);
+    }
+
+    /// Order `n` is certainly not in the log.
+    pub fn failed(&mut self, n: u64, error: &KafkaError, phase: Phase) {
+        self.counts(phase).failed += 1;
+        self.sequences.failed.insert(n);
+        self.count_error(error);
+    }
+
+    fn count_error(&mut self, error: &KafkaError) {
+        let name = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| format!("{code:?}"));
+        *self.errors.entry(name).or_default() += 1;
+    }
+
+    /// Adds the tally of a later interval.
+    pub fn add(&mut self, later: Self) {
+        if later.warm_up.enqueued + later.measured.enqueued > 0 {
+            self.last_lateness = later.last_lateness;
+        }
+        self.warm_up.add(later.warm_up);
+        self.measured.add(later.measured);
+        self.sequences.add(later.sequences);
+        self.unknown += later.unknown;
+        for (name, count) in later.errors {
+            *self.errors.entry(name).or_default() += count;
+        }
+        self.lateness.add(&later.lateness);
+        self.acknowledgement.add(&later.acknowledgement);
+        self.round_trip.add(&later.round_trip);
+        self.last_acknowledged = later.last_acknowledged.or(self.last_acknowledged);
+    }
+}

@@ -1,0 +1,166 @@
+use std::collections::BTreeMap;
+
+use clap::Parser;
+use shared::{
+    cache::CacheSettings,
+    kafka::{KafkaSettings, TopicSettings},
+    program::OutputFormat,
+    telemetry::TelemetryArgs,
+};
+
+use super::{load::LoadSettings, orders::OrderSettings, run::RunSettings, source::SourceSettings, usage::wrong_usage};
+use crate::{pace::Pacer, sample::Source};
+
+/// Emits synthetic orders to Kafka at an exact rate, counts what the brokers acknowledge, and writes a ledger with
+/// which `orderdb audit` proves that no order was lost.
+///
+/// The schedule is open loop: order n is due at start + n/rate, whatever happens to the orders before it, and lateness
+/// is measured from the due time.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  \
+        producer --rate 1000 --duration 30s\n  \
+        producer --rate 50 --count 10000 --output json\n  \
+        producer --steps 500:30s,1000:30s,2000:30s --skew 1.1\n  \
+        producer --rate max --count 1000000\n\n\
+        Exit codes: 0 valid, 1 failed, 2 wrong usage, 3 finished but not valid (rate missed or orders lost)."
+)]
+pub struct Command {
+    #[command(flatten)]
+    pub load: LoadSettings,
+    #[command(flatten)]
+    pub orders: OrderSettings,
+    #[command(flatten)]
+    pub source: SourceSettings,
+    #[command(flatten)]
+    pub cache: CacheSettings,
+    #[command(flatten)]
+    pub kafka: KafkaSettings,
+    #[command(flatten)]
+    pub topic: TopicSettings,
+    #[command(flatten)]
+    pub run: RunSettings,
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
+    /// Format of the summary.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+/// What a run does, derived from all settings.
+pub struct RunPlan {
+    /// `--seed`, or a number that follows from `--run-id`, or a random one.
+    pub seed: u64,
+    pub pacer: Pacer,
+    pub source: Source,
+}
+
+impl Command {
+    /// Checks the settings for contradictions and derives from them what the run does.
+    ///
+    /// # Errors
+    /// Wrong usage, with the name of the setting.
+    pub fn plan(&self) -> Result<RunPlan, clap::Error> {
+        self.check_guarantees()?;
+        let source = self.source.source();
+        if self.run.shard.is_some() && matches!(source, Source::RedisSnapshot { .. }) {
+            let message =
+                "--shard with --snapshot or --skew needs --catalog: each shard would take a different snapshot";
+            return Err(wrong_usage(message));
+        }
+        let seed = self.orders.seed.unwrap_or_else(|| self.run.seed());
+        let pacer = self.load.pacer(seed)?.of_shard(self.run.shard());
+        Ok(RunPlan { seed, pacer, source })
+    }
+
+    /// Refuses client settings under which an acknowledged order may be lost or repeated.
+    fn check_guarantees(&self) -> Result<(), clap::Error> {
+        for (key, value) in self.kafka.extra_settings() {
+            let weakens = match key.as_str() {
+                "acks" | "request.required.acks" => !["all", "-1"].contains(&value.as_str()),
+                "enable.idempotence" => value != "true",
+                _ => false,
+            };
+            if weakens {
+                let reason = "an order counts once all in-sync replicas have it, each order once";
+                return Err(wrong_usage(&format!("--kafka-config {key}={value} is not for the producer: {reason}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The settings as the ledger stores them, without secrets.
+    pub fn for_record(&self, seed: u64, source: &Source) -> BTreeMap<String, String> {
+        let mut record = BTreeMap::from([
+            ("load".to_owned(), format!("{:?}", self.load)),
+            ("orders".to_owned(), format!("{:?}", self.orders)),
+            ("source".to_owned(), format!("{source:?}")),
+            ("seed".to_owned(), seed.to_string()),
+            ("brokers".to_owned(), self.kafka.brokers.clone()),
+            ("topic".to_owned(), self.topic.topic.clone()),
+            ("redis".to_owned(), self.cache.address()),
+            ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ]);
+        for (key, value) in &self.kafka.extra {
+            record.insert(format!("kafka.{key}"), value.clone());
+        }
+        record
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(arguments: &[&str]) -> Result<LoadSettings, clap::Error> {
+        Command::try_parse_from(["producer"].iter().chain(arguments)).map(|command| command.load)
+    }
+
+    fn orders(arguments: &[&str]) -> Option<u64> {
+        load(arguments).unwrap().pacer(0).unwrap().expected()
+    }
+
+    #[test]
+    fn the_number_of_orders_is_exact() {
+        assert_eq!(orders(&["--rate", "1000", "--duration", "30s"]), Some(30_000));
+        assert_eq!(orders(&["--rate", "0.3", "--duration", "10s"]), Some(3));
+        assert_eq!(orders(&["--rate", "7", "--count", "13"]), Some(13));
+        assert_eq!(orders(&["--steps", "500:30s,1000:30s,2000:30s"]), Some(105_000));
+        assert_eq!(orders(&["--rate", "1000", "--duration", "30s", "--ramp-up", "30s"]), Some(15_000));
+        assert_eq!(orders(&["--rate", "10", "--duration", "30s", "--burst", "5000@10s"]), Some(300 + 10_000));
+        assert_eq!(orders(&["--rate", "1000", "--duration", "1s", "--warm-up", "5s"]), Some(6_000));
+        assert_eq!(orders(&["--rate", "max", "--count", "5"]), Some(5));
+        assert_eq!(orders(&["--rate", "7"]), None);
+    }
+
+    #[test]
+    fn an_invalid_rate_count_or_duration_is_wrong_usage() {
+        for arguments in [
+            &["--rate", "0"][..],
+            &["--rate", "-1"],
+            &["--rate=-1"],
+            &["--rate", "abc"],
+            &["--rate", "NaN"],
+            &["--rate", "1e12"],
+            &["--rate", "1", "--count", "0"],
+            &["--rate", "1", "--duration", "0s"],
+            &["--rate", "1", "--duration", "soon"],
+            &["--rate", "1", "--duration", "1s", "--count", "1"],
+            &["--rate", "1", "--steps", "1:1s"],
+            &["--steps", "1:1s,2"],
+            &["--rate", "1", "--burst", "0@1s"],
+            &["--rate", "1", "--skew", "0"],
+            &["--rate", "1", "--invalid", "101%"],
+            &["--rate", "1", "--catalog", "f", "--snapshot"],
+            &["--rate", "1", "--backdate"],
+            &["--rate", "1", "--shard", "2/4"],
+            &["--rate", "1", "--shard", "5/4", "--run-id", "r", "--start-at", "2026-01-31T09:00:00Z"],
+            &["--rate", "1e9"],
+            &[],
+        ] {
+            assert_eq!(load(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
+        }
+        assert!(load(&["--rate", "max", "--arrival", "poisson"]).unwrap().pacer(0).is_err());
+    }
+}
