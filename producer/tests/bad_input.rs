@@ -33,7 +33,7 @@ fn assert_refused(output: &Output, code: i32, expected: &[&str]) {
 
 #[test]
 fn a_wrong_rate_is_wrong_usage() {
-    for rate in ["0", "-1", "abc", "inf", "1e9", ""] {
+    for rate in ["0", "-1", "abc", "inf", "1e9", "1K", "11M", ""] {
         let output = producer(&[], &["--count", "1", &format!("--rate={rate}")]);
         assert_refused(&output, 2, &["--rate", "a rate is a number of orders a second"]);
     }

@@ -22,7 +22,7 @@ use crate::{pace::Pacer, sample::Source};
     after_help = "Examples:\n  \
         producer --rate 1000 --duration 30s\n  \
         producer --rate 50 --count 10000 --output json\n  \
-        producer --steps 500:30s,1000:30s,2000:30s --skew 1.1\n  \
+        producer --steps 500:30s,1k:30s,2k:30s --skew 1.1\n  \
         producer --rate max --count 1000000\n\n\
         Exit codes: 0 valid, 1 failed, 2 wrong usage, 3 finished but not valid (rate missed or orders lost)."
 )]
@@ -112,6 +112,7 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::send::partitioner::Partitioner;
 
     fn load(arguments: &[&str]) -> Result<LoadSettings, clap::Error> {
         Command::try_parse_from(["producer"].iter().chain(arguments)).map(|command| command.load)
@@ -127,6 +128,8 @@ mod tests {
         assert_eq!(orders(&["--rate", "0.3", "--duration", "10s"]), Some(3));
         assert_eq!(orders(&["--rate", "7", "--count", "13"]), Some(13));
         assert_eq!(orders(&["--steps", "500:30s,1000:30s,2000:30s"]), Some(105_000));
+        assert_eq!(orders(&["--steps", "0.5k:30s,1k:30s,2k:30s"]), Some(105_000));
+        assert_eq!(orders(&["--rate", "2.5M", "--duration", "2s"]), Some(5_000_000));
         assert_eq!(orders(&["--rate", "1000", "--duration", "30s", "--ramp-up", "30s"]), Some(15_000));
         assert_eq!(orders(&["--rate", "10", "--duration", "30s", "--burst", "5000@10s"]), Some(300 + 10_000));
         assert_eq!(orders(&["--rate", "1000", "--duration", "1s", "--warm-up", "5s"]), Some(6_000));
@@ -157,10 +160,26 @@ mod tests {
             &["--rate", "1", "--shard", "2/4"],
             &["--rate", "1", "--shard", "5/4", "--run-id", "r", "--start-at", "2026-01-31T09:00:00Z"],
             &["--rate", "1e9"],
+            &["--rate", "1K"],
+            &["--steps", "20M:1s"],
             &[],
         ] {
             assert_eq!(load(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
         }
         assert!(load(&["--rate", "max", "--arrival", "poisson"]).unwrap().pacer(0).is_err());
+    }
+
+    #[test]
+    fn the_partitioner_has_the_names_of_earlier_versions_as_hidden_aliases() {
+        let partitioner = |arguments: &[&str]| {
+            let arguments = ["producer", "--rate", "1"].iter().chain(arguments);
+            Command::try_parse_from(arguments).unwrap().orders.partitioner
+        };
+        assert_eq!(partitioner(&[]), Partitioner::Sticky);
+        assert_eq!(partitioner(&["--partitioner", "sticky"]), Partitioner::Sticky);
+        assert_eq!(partitioner(&["--partitioning", "turns"]), Partitioner::Sticky);
+        assert_eq!(partitioner(&["--partitioning", "key"]), Partitioner::Key);
+        let help = <Command as clap::CommandFactory>::command().render_long_help().to_string();
+        assert!(help.contains("--partitioner") && !help.contains("partitioning") && !help.contains("turns"), "{help}");
     }
 }

@@ -10,7 +10,7 @@ use crate::pace::{Arrival, Arrivals, Burst, End, Pace, Pacer, Profile, Step, Tar
 /// The number of orders and their schedule.
 #[derive(Clone, Debug, Args)]
 pub struct LoadSettings {
-    /// Orders per second, such as 1000 or 0.5, or `max` for as fast as the brokers acknowledge.
+    /// Orders per second, such as 0.5, 1000, 10k or 2.5M, or `max` for as fast as the brokers acknowledge.
     #[arg(long, value_name = "ORDERS_PER_SECOND", required_unless_present = "steps")]
     pub rate: Option<TargetRate>,
     /// Length of the schedule, such as 30s or 5m. Without --duration and --count, the run ends at Ctrl-C.
@@ -19,7 +19,7 @@ pub struct LoadSettings {
     /// Number of orders.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=Sequence::LIMIT))]
     pub count: Option<u64>,
-    /// Several rates in sequence, such as 500:30s,1000:30s,2000:30s; instead of --rate and --duration.
+    /// Several rates in sequence, such as 500:30s,1k:30s,2k:30s; instead of --rate and --duration.
     #[arg(
         long,
         value_delimiter = ',',
