@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use roaring::RoaringTreemap;
 use shared::{
-    latency::LatencySummary,
     ledger::{JournalContents, RunSummary, Shard},
     report::Report,
 };
@@ -26,20 +25,12 @@ pub fn table(summary: &RunSummary) -> Report {
         let errors: Vec<String> = summary.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
         report.line("errors", summary.errors.values().sum::<u64>(), errors.join(", "));
     }
-    report.line("queue full", summary.queue_full, "number of times that the client's queue was full");
-    for (what, from, figures) in [
-        ("lateness", "due to sent", &summary.lateness_ms),
-        ("acknowledgement", "due to acknowledged", &summary.acknowledgement_ms),
-        ("round trip", "sent to acknowledged", &summary.round_trip_ms),
-    ] {
-        report.line(what, format!("p99 {} ms", figures.p99), format!("{from}: {}", latency(figures)));
-    }
+    report.line("queue full", summary.queue_full, "times, in the client library");
     report.line("verdict", summary.verdict, "");
+    report.latency("due to sent", &summary.lateness_ms);
+    report.latency("due to acknowledged", &summary.acknowledgement_ms);
+    report.latency("sent to acknowledged", &summary.round_trip_ms);
     report
-}
-
-fn latency(summary: &LatencySummary) -> String {
-    format!("p50 {} · p90 {} · p99.9 {} · max {} ms", summary.p50, summary.p90, summary.p999, summary.max)
 }
 
 fn add_counts(report: &mut Report, summary: &RunSummary) {
@@ -84,7 +75,45 @@ fn ranges(sequences: &RoaringTreemap) -> String {
 
 #[cfg(test)]
 mod tests {
+    use shared::{
+        latency::LatencySummary,
+        ledger::{Counts, Verdict},
+    };
+
     use super::*;
+
+    #[test]
+    fn the_summary_fits_80_columns_with_the_percentiles_in_columns() {
+        let counts = Counts { scheduled: 60_000, enqueued: 60_000, acknowledged: 59_998, ..Counts::default() };
+        let latency =
+            LatencySummary { p50: 0.077, p90: 1.207, p99: 23.5, p999: 101.25, max: 12_345.678, ..Default::default() };
+        let summary = RunSummary {
+            run_id: "20261121-075223-e1f74c".parse().unwrap(),
+            shard: "2/4".parse().unwrap(),
+            rate_asked: Some(1_000.0),
+            rate_achieved: 999.87,
+            seconds: 60.1,
+            counts: Counts { unknown: 2, invalid: 60, ..counts },
+            warm_up: counts,
+            errors: [("MessageTimedOut".to_owned(), 1), ("NotEnoughReplicasAfterAppend".to_owned(), 1)].into(),
+            queue_full: 7,
+            lateness_ms: latency,
+            acknowledgement_ms: latency,
+            round_trip_ms: latency,
+            verdict: Verdict::Lossy,
+        };
+        let text = table(&summary).to_string();
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let cells = |name: &str| {
+            let line = text.lines().find(|line| line.contains(name)).unwrap();
+            line.split(['│', '┆']).map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(cells("latency")[2..7], ["p50", "p90", "p99", "p99.9", "max"]);
+        for name in ["due to sent", "due to acknowledged", "sent to acknowledged"] {
+            assert_eq!(cells(name)[2..7], ["0.077", "1.207", "23.500", "101.250", "12345.678"], "{text}");
+        }
+        assert_eq!(cells("acknowledged ")[1..3], ["acknowledged", "59998"]);
+    }
 
     #[test]
     fn unsaved_sequences_are_printed_as_ranges() {
