@@ -111,12 +111,28 @@ pub async fn ensure_topic(kafka: &KafkaSettings, spec: &TopicSpec) -> anyhow::Re
             "topic created"
         ),
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => check_replication(&admin, spec, &options).await?,
+        Some(Err((_, RDKafkaErrorCode::InvalidReplicationFactor))) => {
+            let metadata = admin.inner().fetch_metadata(None, FIRST_ANSWER_TIMEOUT);
+            let unknown = "the cluster refuses the replication factor, and its metadata can't be read";
+            bail!(too_few_brokers(spec, metadata.context(unknown)?.brokers().len()))
+        }
         Some(Err((name, code))) => {
             bail!("topic {name} can't be created with replication factor {}: {code}", spec.replication)
         }
         None => bail!("topic {} can't be created: the answer of the cluster is empty", spec.name),
     }
     wait_for_leaders(kafka.clone(), spec.name.clone()).await
+}
+
+/// The message for a cluster that has fewer brokers than a partition should have replicas.
+fn too_few_brokers(TopicSpec { name, replication, .. }: &TopicSpec, brokers: usize) -> String {
+    let (brokers_here, allowed) = match brokers {
+        1 => ("1 broker".to_owned(), "--replication 1".to_owned()),
+        brokers => (format!("{brokers} brokers"), format!("--replication {brokers} or less")),
+    };
+    format!(
+        "topic {name} can't be created with replication factor {replication}: the cluster has {brokers_here}, use {allowed}"
+    )
 }
 
 async fn check_replication(
@@ -189,5 +205,19 @@ pub fn partition_count(client: &BaseConsumer, topic: &str) -> anyhow::Result<i32
         None => Ok(topic.partitions().len() as i32),
         Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(0),
         Some(error) => bail!("topic {} can't be read: {:?}", topic.name(), RDKafkaErrorCode::from(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_replication_factor_is_reported_with_the_one_to_use() {
+        let settings = TopicSettings { topic: "orders".to_owned(), partitions: 9, replication: 3, strict: false };
+        let message = |brokers| too_few_brokers(&settings.orders(), brokers);
+        let refused = "topic orders can't be created with replication factor 3: the cluster has";
+        assert_eq!(message(1), format!("{refused} 1 broker, use --replication 1"));
+        assert_eq!(message(2), format!("{refused} 2 brokers, use --replication 2 or less"));
     }
 }
