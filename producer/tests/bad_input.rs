@@ -53,6 +53,9 @@ fn flags_that_contradict_each_other_are_wrong_usage() {
         (&["--rate", "max", "--arrival", "poisson"][..], "--rate max has no schedule"),
         (&["--rate", "100000", "--ramp-up", "17h"], "--ramp-up is too long"),
         (&["--rate", "1", "--kafka-config", "acks=1"], "acks=1 is not for the producer"),
+        (&["--rate", "1", "--source", "catalog"], "--source catalog needs --catalog FILE"),
+        (&["--rate", "1", "--builtin-users", "5"], "--builtin-users is for --source builtin, and the source is redis"),
+        (&["--rate", "1", "--source", "builtin", "--snapshot"], "--snapshot is for --source redis"),
     ] {
         assert_refused(&producer(&[], arguments), 2, &[expected]);
     }
@@ -115,6 +118,14 @@ async fn an_unreachable_broker_is_named() {
     environment.push(("KAFKA_BROKERS".to_owned(), "127.0.0.1:9".to_owned()));
     let output = producer(&environment, &["--rate", "10", "--count", "1"]);
     assert_refused(&output, 1, &["no Kafka broker answers at 127.0.0.1:9", "deploy/stack up"]);
+}
+
+#[tokio::test]
+async fn a_replication_factor_above_the_number_of_brokers_is_refused_with_the_one_to_use() {
+    let bed = Testbed::new("few_brokers").await;
+    let arguments = ["--rate", "10", "--count", "1", "--source", "builtin", "--replication", "100"];
+    let expected = ["can't be created with 100 replicas: the cluster has", "broker", "use --replication"];
+    assert_refused(&producer(&bed.environment(), &arguments), 1, &expected);
 }
 
 #[tokio::test]

@@ -11,7 +11,10 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
 };
-use shared::ledger::{JournalContents, RunSummary, Verdict};
+use shared::{
+    ledger::{JournalContents, RunSummary, Verdict},
+    order::OrderPlaced,
+};
 use testbed::Testbed;
 
 fn command(bed: &Testbed, arguments: &[&str]) -> Command {
@@ -46,6 +49,28 @@ async fn a_run_has_exactly_the_configured_orders() {
             move || orderdb::audit::topic::read_sequences(&kafka, &topic, &[run.tag], run.started_at).unwrap();
         let in_topic = tokio::task::spawn_blocking(scanning).await.unwrap();
         assert_eq!((in_topic.sequences.len(), in_topic.repeats), (600, 0));
+    }
+}
+
+/// Uses the seed and the numbers of the test's database, so that the prices can be compared.
+#[tokio::test]
+async fn a_run_with_the_builtin_source_needs_no_redis_and_has_the_rows_of_a_seeded_database() {
+    let bed = Testbed::new("builtin").await;
+    let (users, products) = (testbed::USERS.to_string(), testbed::PRODUCTS.to_string());
+    let builtin = ["--source", "builtin", "--builtin-users", &users, "--builtin-products", &products];
+    let arguments = [&["--rate", "200", "--duration", "2s", "--catalog-seed", "7"], &builtin[..]].concat();
+    let output = command(&bed, &arguments).env("REDIS_URL", "redis://127.0.0.1:9").output().unwrap();
+    let summary = summary(&output);
+    assert_eq!((summary.counts.scheduled, summary.counts.acknowledged), (400, 400));
+    let records = records(&bed);
+    assert_eq!(records.len(), 400);
+    let sql = bed.sql().await;
+    for (.., value) in records {
+        let order: OrderPlaced = serde_json::from_slice(&value).unwrap();
+        let query = "SELECT price FROM products, users WHERE product_id = $1 AND user_id = $2";
+        let price: i32 =
+            sql.query_one(query, &[&order.product_id.as_str(), &order.user_id.as_str()]).await.unwrap().get(0);
+        assert_eq!(price * order.quantity, order.total_amount - order.shipping_cost + order.discount_amount);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Users and products that do not change during the run: from a file, or a snapshot of the cache.
+//! Users and products that do not change during the run: builtin, from a file, or a snapshot of the cache.
 //!
 //! The file has one JSON object per line, `{"user_id": …}` or `{"product_id": …, "price": …}`. Further fields are
 //! ignored, so that rows of the cache are valid lines. With a skewed popularity, the first rows are the popular ones.
@@ -19,6 +19,7 @@ use shared::{
 };
 
 use super::{
+    builtin::BuiltinCatalog,
     model::{SampledProduct, SampledUser},
     popularity::{IndexSampler, Popularity},
 };
@@ -50,6 +51,19 @@ impl Catalog {
         let user_sampler = IndexSampler::new(popularity, users.len())?;
         let product_sampler = IndexSampler::new(popularity, products.len())?;
         Ok(Self { users, products, user_sampler, product_sampler })
+    }
+
+    /// The builtin catalog.
+    ///
+    /// # Errors
+    /// When it has no users or no products.
+    pub fn builtin(builtin: BuiltinCatalog, popularity: Popularity) -> anyhow::Result<Self> {
+        let (users, products) = (builtin.sampled_users(), builtin.sampled_products());
+        ensure!(
+            !users.is_empty() && !products.is_empty(),
+            "the builtin catalog needs at least one user and one product"
+        );
+        Self::new(users, products, popularity)
     }
 
     /// Reads a catalog file.

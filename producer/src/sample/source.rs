@@ -11,6 +11,7 @@ use shared::{cache::CacheSettings, catalog::UserId};
 use tokio::sync::watch;
 
 use super::{
+    builtin::BuiltinCatalog,
     catalog::Catalog,
     model::SampledProduct,
     popularity::Popularity,
@@ -27,8 +28,17 @@ pub enum Source {
     Redis,
     /// The rows of the cache at the start.
     RedisSnapshot { popularity: Popularity },
+    /// The builtin catalog: no service is needed.
+    Builtin { catalog: BuiltinCatalog, popularity: Popularity },
     /// A catalog file.
     Catalog { path: PathBuf, popularity: Popularity },
+}
+
+impl Source {
+    /// Whether the source needs Redis.
+    pub fn uses_redis(&self) -> bool {
+        matches!(self, Self::Redis | Self::RedisSnapshot { .. })
+    }
 }
 
 /// The users and products for the sending thread; never blocks.
@@ -79,6 +89,7 @@ impl OpenSource {
 /// When Redis can't be reached, the cache is empty, or the catalog can't be read.
 pub async fn open(source: &Source, cache: &CacheSettings, batch_size: usize, seed: u64) -> anyhow::Result<OpenSource> {
     match source {
+        Source::Builtin { catalog, popularity } => Ok(OpenSource::of_catalog(Catalog::builtin(*catalog, *popularity)?)),
         Source::Catalog { path, popularity } => Ok(OpenSource::of_catalog(Catalog::read(path, *popularity)?)),
         Source::RedisSnapshot { popularity } => {
             let mut redis = cache.connect(CONNECT_TIMEOUT).await?;

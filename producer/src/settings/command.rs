@@ -23,7 +23,8 @@ use crate::{pace::Pacer, sample::Source};
         producer --rate 1000 --duration 30s\n  \
         producer --rate 50 --count 10000 --output json\n  \
         producer --steps 500:30s,1k:30s,2k:30s --skew 1.1\n  \
-        producer --rate max --count 1000000\n\n\
+        producer --rate max --count 1000000\n  \
+        producer --rate 1k --source builtin --brokers host:9092 --replication 1\n\n\
         Exit codes: 0 valid, 1 failed, 2 wrong usage, 3 finished but not valid (rate missed or orders lost)."
 )]
 pub struct Command {
@@ -63,11 +64,12 @@ impl Command {
     /// Wrong usage, with the name of the setting.
     pub fn plan(&self) -> Result<RunPlan, clap::Error> {
         self.check_guarantees()?;
-        let source = self.source.source();
+        let source = self.source.source()?;
         if self.run.shard.is_some() && matches!(source, Source::RedisSnapshot { .. }) {
-            let message =
-                "--shard with --snapshot or --skew needs --catalog: each shard would take a different snapshot";
-            return Err(wrong_usage(message));
+            return Err(wrong_usage(
+                "--shard with --snapshot or --skew needs --source builtin or catalog: each shard would take a different \
+                 snapshot of Redis",
+            ));
         }
         let seed = self.orders.seed.unwrap_or_else(|| self.run.seed());
         let pacer = self.load.pacer(seed)?.of_shard(self.run.shard());
@@ -99,9 +101,11 @@ impl Command {
             ("seed".to_owned(), seed.to_string()),
             ("brokers".to_owned(), self.kafka.brokers.clone()),
             ("topic".to_owned(), self.topic.topic.clone()),
-            ("redis".to_owned(), self.cache.address()),
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ]);
+        if source.uses_redis() {
+            record.insert("redis".to_owned(), self.cache.address());
+        }
         for (key, value) in &self.kafka.extra {
             record.insert(format!("kafka.{key}"), value.clone());
         }
@@ -167,6 +171,36 @@ mod tests {
             assert_eq!(load(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
         }
         assert!(load(&["--rate", "max", "--arrival", "poisson"]).unwrap().pacer(0).is_err());
+    }
+
+    #[test]
+    fn shards_need_a_source_that_is_the_same_for_all() {
+        let source = |arguments: &[&str]| {
+            let shard = ["producer", "--rate", "1", "--shard", "2/4", "--run-id", "r", "--start-at"];
+            let start_at = ["2026-01-31T09:00:00Z", "--skew", "1.1"];
+            Command::try_parse_from(shard.iter().chain(&start_at).chain(arguments))
+                .unwrap()
+                .plan()
+                .map(|plan| plan.source)
+        };
+        assert!(source(&[]).unwrap_err().to_string().contains("--source builtin or catalog"));
+        assert!(!source(&["--source", "builtin"]).unwrap().uses_redis());
+        assert!(!source(&["--catalog", "f"]).unwrap().uses_redis());
+    }
+
+    #[test]
+    fn the_ledger_records_the_source_and_the_address_of_redis_only_if_it_is_used() {
+        let recorded = |arguments: &[&str]| {
+            let common = ["producer", "--rate", "1", "--redis-url", "redis://me:hunter2@host:1"];
+            let command = Command::try_parse_from(common.iter().chain(arguments)).unwrap();
+            command.for_record(7, &command.plan().unwrap().source)
+        };
+        let builtin = recorded(&["--source", "builtin", "--builtin-users", "5", "--catalog-seed", "9"]);
+        assert!(builtin["source"].contains("users: 5, products: 2000, seed: 9"), "{builtin:?}");
+        assert!(!builtin.contains_key("redis"), "{builtin:?}");
+        let redis = recorded(&[]);
+        assert_eq!((redis["source"].as_str(), redis["redis"].as_str()), ("Redis", "host:1"));
+        assert!(!format!("{redis:?}").contains("hunter2"), "{redis:?}");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::{generate::InvalidShare, send::partitioner::Partitioner};
 #[derive(Clone, Debug, Args)]
 pub struct OrderSettings {
     /// Seed of the random numbers. The same seed gives the same arrivals and the same figures of each order; with
-    /// --snapshot or --catalog the same users and products; with --start-at and --run-id as well, the same bytes.
-    /// Follows from --run-id if that is set, random otherwise.
+    /// --source builtin, --catalog or --snapshot the same users and products; with --start-at and --run-id as well, the
+    /// same bytes. Follows from --run-id if that is set, random otherwise.
     #[arg(long, value_name = "NUMBER", help_heading = "Orders")]
     pub seed: Option<u64>,
     /// Make this share of the orders invalid on purpose, such as 0.1%: unknown user or product, truncated JSON, wrong
