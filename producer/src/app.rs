@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    catalog_export,
     generate::Encoder,
     pace::Pacer,
     record::{
@@ -34,7 +35,7 @@ use crate::{
         partitioner::{Partitioner, StickyPartitioner},
         publisher::{Publisher, Sent},
     },
-    settings::{Command, RunPlan},
+    settings::{Action, Command, RunPlan},
 };
 
 /// How long the end of a run waits for the progress display, which may sleep until its next log line.
@@ -55,17 +56,24 @@ struct PreparedRun {
 /// # Errors
 /// When the run can't be started, fails, or its ledger is incomplete.
 pub async fn run(command: Command) -> anyhow::Result<Outcome> {
+    match &command.action {
+        Some(Action::Catalog(settings)) => catalog_export::print(settings).map(|()| Outcome::Valid),
+        None => send_orders(&command).await,
+    }
+}
+
+async fn send_orders(command: &Command) -> anyhow::Result<Outcome> {
     let stop = shutdown::on_signal()?;
-    let prepared = prepare(&command, &stop).await?;
+    let prepared = prepare(command, &stop).await?;
     let run = &prepared.ledger.run;
     let (run_id, shard) = (run.run_id.clone(), run.shard);
     match shard {
         Shard::SINGLE => tracing::info!(run = %run_id, "sending"),
         shard => tracing::info!(run = %run_id, %shard, "sending"),
     }
-    let (sent, recorded) = execute(&command, prepared, stop).await?;
+    let (sent, recorded) = execute(command, prepared, stop).await?;
     let summary = summarize(run_id, shard, &command.load, &sent, &recorded.tally);
-    conclude(&command, &summary, recorded.unsaved, sent.fatal)
+    conclude(command, &summary, recorded.unsaved, sent.fatal)
 }
 
 /// Checks the settings, connects to the services and creates the ledger.

@@ -25,7 +25,7 @@ pub fn table(summary: &RunSummary) -> Report {
         let errors: Vec<String> = summary.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
         report.line("errors", summary.errors.values().sum::<u64>(), errors.join(", "));
     }
-    report.line("queue full", summary.queue_full, "times, in the client library");
+    report.line("queue full", summary.queue_full, "times, the client's queue");
     report.line("verdict", summary.verdict, "");
     report.latency("due to sent", &summary.lateness_ms);
     report.latency("due to acknowledged", &summary.acknowledgement_ms);
@@ -42,7 +42,7 @@ fn add_counts(report: &mut Report, summary: &RunSummary) {
     report.line("scheduled", counts.scheduled, format!("in {:.1} s", summary.seconds));
     report.line("skipped", counts.skipped, if counts.skipped > 0 { "further behind than --catch-up" } else { "" });
     if counts.invalid > 0 {
-        report.line("invalid", counts.invalid, "invalid on purpose: each must become a dead letter");
+        report.line("invalid", counts.invalid, "on purpose: each must become a dead letter");
     }
     let acknowledged = with_warm_up("by the brokers, all in-sync replicas", warm_up.acknowledged);
     report.line("acknowledged", counts.acknowledged, acknowledged);

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use shared::{
     cache::CacheSettings,
     kafka::{KafkaSettings, TopicSettings},
@@ -8,7 +8,10 @@ use shared::{
     telemetry::TelemetryArgs,
 };
 
-use super::{load::LoadSettings, orders::OrderSettings, run::RunSettings, source::SourceSettings, usage::wrong_usage};
+use super::{
+    catalog::CatalogSettings, load::LoadSettings, orders::OrderSettings, run::RunSettings, source::SourceSettings,
+    usage::wrong_usage,
+};
 use crate::{pace::Pacer, sample::Source};
 
 /// Emits synthetic orders to Kafka at an exact rate, counts what the brokers acknowledge, and writes a ledger with
@@ -24,10 +27,14 @@ use crate::{pace::Pacer, sample::Source};
         producer --rate 50 --count 10000 --output json\n  \
         producer --steps 500:30s,1k:30s,2k:30s --skew 1.1\n  \
         producer --rate max --count 1000000\n  \
-        producer --rate 1k --source builtin --brokers host:9092 --replication 1\n\n\
+        producer --rate 1k --source builtin --brokers host:9092 --replication 1\n  \
+        producer catalog --output sql | psql\n\n\
         Exit codes: 0 valid, 1 failed, 2 wrong usage, 3 finished but not valid (rate missed or orders lost)."
 )]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Command {
+    #[command(subcommand)]
+    pub action: Option<Action>,
     #[command(flatten)]
     pub load: LoadSettings,
     #[command(flatten)]
@@ -49,6 +56,13 @@ pub struct Command {
     pub output: OutputFormat,
 }
 
+/// What to do instead of a run.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Print the users and products of --source builtin, to seed a database with them.
+    Catalog(CatalogSettings),
+}
+
 /// What a run does, derived from all settings.
 pub struct RunPlan {
     /// `--seed`, or a number that follows from `--run-id`, or a random one.
@@ -67,7 +81,7 @@ impl Command {
         let source = self.source.source()?;
         if self.run.shard.is_some() && matches!(source, Source::RedisSnapshot { .. }) {
             return Err(wrong_usage(
-                "--shard with --snapshot or --skew needs --source builtin or catalog: each shard would take a different \
+                "--shard with --snapshot or --skew needs --source builtin or catalog: each shard would take its own \
                  snapshot of Redis",
             ));
         }
@@ -115,7 +129,9 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use shared::catalog::Locale;
+
+    use super::{super::catalog::CatalogFormat, *};
     use crate::send::partitioner::Partitioner;
 
     fn load(arguments: &[&str]) -> Result<LoadSettings, clap::Error> {
@@ -171,6 +187,41 @@ mod tests {
             assert_eq!(load(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
         }
         assert!(load(&["--rate", "max", "--arrival", "poisson"]).unwrap().pacer(0).is_err());
+    }
+
+    #[test]
+    fn the_catalog_subcommand_has_options_of_its_own() {
+        let parse = |arguments: &[&str]| Command::try_parse_from(["producer"].iter().chain(arguments));
+        let settings = |arguments: &[&str]| match parse(arguments).unwrap().action {
+            Some(Action::Catalog(settings)) => settings,
+            None => panic!("{arguments:?} is a run"),
+        };
+        let defaults = CatalogSettings {
+            output: CatalogFormat::Sql,
+            users: 10_000,
+            products: 2_000,
+            catalog_seed: 42,
+            locale: Locale::KoKr,
+        };
+        assert_eq!(settings(&["catalog", "--output", "sql"]), defaults);
+        let numbers = ["--users", "1", "--products", "2", "--catalog-seed", "3", "--locale", "it-it"];
+        let chosen = CatalogSettings {
+            output: CatalogFormat::Jsonl,
+            users: 1,
+            products: 2,
+            catalog_seed: 3,
+            locale: Locale::ItIt,
+        };
+        assert_eq!(settings(&[&["catalog", "--output", "jsonl"], &numbers[..]].concat()), chosen);
+        for wrong in [
+            &["catalog"][..],
+            &["catalog", "--output", "text"],
+            &["catalog", "--output", "sql", "--rate", "1"],
+            &["--rate", "1", "catalog", "--output", "sql"],
+        ] {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
+        assert!(parse(&["--rate", "1"]).unwrap().action.is_none());
     }
 
     #[test]

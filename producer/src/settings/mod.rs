@@ -1,5 +1,6 @@
 //! The settings: flags, environment variables and their checks.
 
+mod catalog;
 mod command;
 mod load;
 mod orders;
@@ -7,7 +8,8 @@ mod run;
 mod source;
 mod usage;
 
-pub use command::{Command, RunPlan};
+pub use catalog::{CatalogFormat, CatalogSettings};
+pub use command::{Action, Command, RunPlan};
 pub use load::LoadSettings;
 pub use orders::OrderSettings;
 pub use run::RunSettings;
