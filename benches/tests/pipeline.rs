@@ -193,7 +193,7 @@ async fn a_run_of_two_producers_with_orders_wrong_on_purpose_is_audited_as_one()
 }
 
 #[tokio::test]
-async fn records_deleted_before_they_were_read_are_reported_and_end_the_consumer_unless_on_gap_is_continue() {
+async fn records_deleted_before_they_were_read_are_reported_and_end_the_consumer_unless_it_is_to_continue() {
     let bed = Testbed::new("gap").await;
     ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
     let producer: FutureProducer = bed.kafka.client(&[("acks", "all")]).create().unwrap();

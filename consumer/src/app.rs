@@ -92,11 +92,12 @@ impl Parts {
         health: Arc<ConsumerHealth>,
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let Command { group: settings, batches, enrichment, statements, services, stats_dir, .. } = command;
+        let Command { group: settings, batches, enrichment, dead_letters, statements, services, stats_dir, .. } =
+            command;
         let (stop_deadline, stuck_after) = (settings.stop_deadline, settings.stuck_after);
         let (on_offset_out_of_range, instance) = (settings.on_offset_out_of_range, settings.instance());
         let log = stats_dir.as_deref().map(|folder| open_latency_log(folder, &instance)).transpose()?;
-        let limiter = Arc::new(DeadLetterLimiter::new(batches.dead_letter_limit));
+        let limiter = Arc::new(DeadLetterLimiter::new(dead_letters.dead_letter_limit));
         accept_dead_letters_on_signal(limiter.clone())?;
         let redis = services.cache.connect_lazily()?;
         let dead_letters = DeadLetterTopic::open(&services.kafka, &services.topic, instance, limiter, health.clone())?;

@@ -2,8 +2,9 @@
 //!
 //! Records travel in one direction: the [`source`] reads them as a member of a consumer group; the [`pipeline`]
 //! decodes, enriches and commits them; the [`sink`] inserts their rows into the table, and the [`dlq`] takes those that
-//! can't become a row. After that their offsets are stored, never before (invariant 4). The [`model`] is what passes
-//! between them. A room imports only rooms that come after it. [`app`] starts all of them and stops them again.
+//! can't become a row. After that their offsets are stored, never before (invariant 4 of ARCHITECTURE.md). The
+//! [`model`] is what passes between them. A folder imports only folders that come after it. [`app`] starts all of them
+//! and stops them again.
 
 pub mod app;
 pub mod dlq;
@@ -15,3 +16,5 @@ pub mod retry_scope;
 pub mod settings;
 pub mod sink;
 pub mod source;
+#[cfg(test)]
+mod tests;

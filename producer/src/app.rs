@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     catalog_export,
     generate::Encoder,
-    pace::Pacer,
-    record::{
+    ledger::{
         client_stats,
-        ledger::{self, RunLedger},
         live_stats::{self, LiveStats},
+        open_ledger::{RunLedger, open_ledger},
         recorder::{Recorded, Recorder, UnsavedEntries},
     },
+    pace::Pacer,
     report::{
         progress::Progress,
         summary::summarize,
@@ -83,7 +83,7 @@ async fn prepare(command: &Command, stop: &CancellationToken) -> anyhow::Result<
     let opened = sample::open(&source, &command.cache, command.load.sample_batch_size(), seed).await?;
     let live_stats = watch::Sender::new(LiveStats::default());
     telemetry::serve(&command.telemetry, live_stats::readiness(live_stats.subscribe()), stop.clone()).await?;
-    let ledger = ledger::open(command, seed, &source, &opened.samples)?;
+    let ledger = open_ledger(command, seed, &source, &opened.samples)?;
     Ok(PreparedRun { seed, pacer, partitions, source: opened, ledger, live_stats })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The [`settings`] say which orders to send and when. Users and products are [`sample`]d ahead of time; [`generate`]
 //! makes an order from each pair and encodes it as a Kafka record. [`pace`] decides when an order is due, [`send`]
-//! passes its record to the Kafka client at that time and counts its delivery report. Every second, [`record`] saves
+//! passes its record to the Kafka client at that time and counts its delivery report. Every second, [`ledger`] saves
 //! the outcomes in the run's ledger. [`report`] shows the progress and, at the end, the summary. [`app`] connects these
 //! parts and runs them; all of them use the [`clock`] of the run and the names in [`metrics`]. [`catalog_export`]
 //! prints the builtin catalog instead of a run.
@@ -11,9 +11,9 @@ pub mod app;
 pub mod catalog_export;
 pub mod clock;
 pub mod generate;
+pub mod ledger;
 pub mod metrics;
 pub mod pace;
-pub mod record;
 pub mod report;
 pub mod sample;
 pub mod send;

@@ -124,7 +124,7 @@ async fn an_unreachable_broker_is_named() {
 async fn a_replication_factor_above_the_number_of_brokers_is_refused_with_the_one_to_use() {
     let bed = Testbed::new("few_brokers").await;
     let arguments = ["--rate", "10", "--count", "1", "--source", "builtin", "--replication", "100"];
-    let expected = ["can't be created with 100 replicas: the cluster has", "broker", "use --replication"];
+    let expected = ["can't be created with replication factor 100: the cluster has", "broker", "use --replication"];
     assert_refused(&producer(&bed.environment(), &arguments), 1, &expected);
 }
 

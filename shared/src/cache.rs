@@ -134,8 +134,10 @@ impl CacheKeys {
 
 /// The client's own response timeout starts once the connection is open. This one includes reconnecting (invariant 12).
 async fn with_timeout<T>(call: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    let message = format!("no answer from Redis within {REQUEST_TIMEOUT:?}");
-    let timed_out = |_| Err(RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, message)));
+    let timed_out = |_| {
+        let message = format!("no answer from Redis within {REQUEST_TIMEOUT:?}");
+        Err(RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, message)))
+    };
     tokio::time::timeout(REQUEST_TIMEOUT, call).await.unwrap_or_else(timed_out)
 }
 

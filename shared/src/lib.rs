@@ -6,7 +6,7 @@
 //! - [`cache`]: the Redis hashes with a part of the users and products.
 //! - [`order`], [`order_id`], [`wire`]: an order event, its id, and its form as a Kafka record.
 //! - [`kafka`]: topics, client settings and consumer lag.
-//! - [`dlq`]: the headers of a dead letter.
+//! - [`dlq_headers`]: the headers of a dead letter.
 //! - [`services`]: the settings of Kafka, Redis and PostgreSQL in one struct.
 //!
 //! The results of a run:
@@ -27,7 +27,7 @@ pub mod cache;
 pub mod catalog;
 pub mod confirm;
 pub mod database;
-pub mod dlq;
+pub mod dlq_headers;
 pub mod health;
 pub mod kafka;
 pub mod latency;

@@ -137,7 +137,7 @@ async fn a_writer_that_hangs_ends_the_consumer_and_another_one_stores_the_orders
     let mut stuck = sink.consumer;
     let (status, log) = tokio::task::spawn_blocking(move || (stuck.wait(TIMEOUT), stuck.log())).await.unwrap();
     assert_eq!(status.unwrap().code(), Some(1), "{log}");
-    assert!(log.contains("is 50 records behind") && log.contains("leaving"), "{log}");
+    assert!(log.contains("is stuck: it is 50 records behind") && log.contains("so that another one takes it"), "{log}");
     other.batch_execute("COMMIT").await.unwrap();
     let listen = sink.address.to_string();
     let next = ["--listen", &listen];

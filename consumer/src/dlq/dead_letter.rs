@@ -2,7 +2,7 @@ use rdkafka::{
     Message,
     message::{BorrowedMessage, Headers},
 };
-use shared::{dlq, kafka::read_headers};
+use shared::{dlq_headers, kafka::read_headers};
 
 use crate::model::RecordPosition;
 
@@ -62,7 +62,7 @@ impl DeadLetter {
             timestamp: record.timestamp().to_millis(),
             headers,
         };
-        dead_letter.replays = dead_letter.header(dlq::REPLAY_COUNT).parse().unwrap_or_default();
+        dead_letter.replays = dead_letter.header(dlq_headers::REPLAY_COUNT).parse().unwrap_or_default();
         dead_letter.order = match key {
             Some(key) => OrderKey::Key(key),
             None => OrderKey::Origin(dead_letter.origin()),
@@ -79,17 +79,22 @@ impl DeadLetter {
 
     /// The kind of reason that the record was rejected for.
     pub fn kind(&self) -> String {
-        self.header(dlq::KIND)
+        self.header(dlq_headers::KIND)
     }
 
     /// Topic, partition and offset that the record had.
     pub fn origin(&self) -> String {
-        format!("{}:{}:{}", self.header(dlq::TOPIC), self.header(dlq::PARTITION), self.header(dlq::OFFSET))
+        format!(
+            "{}:{}:{}",
+            self.header(dlq_headers::TOPIC),
+            self.header(dlq_headers::PARTITION),
+            self.header(dlq_headers::OFFSET)
+        )
     }
 
     /// The headers that the record had before it was dead-lettered.
     pub fn original_headers(&self) -> impl Iterator<Item = &(String, Option<Vec<u8>>)> {
-        self.headers.iter().filter(|(key, _)| !key.starts_with(dlq::PREFIX) && key != dlq::REPLAY_COUNT)
+        self.headers.iter().filter(|(key, _)| !key.starts_with(dlq_headers::PREFIX) && key != dlq_headers::REPLAY_COUNT)
     }
 
     pub fn key_text(&self) -> String {

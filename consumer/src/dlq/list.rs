@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use shared::{
-    dlq,
+    dlq_headers,
     program::{Outcome, OutputFormat},
     report,
 };
@@ -45,8 +45,8 @@ impl Sample {
             position: dead_letter.position,
             key: dead_letter.key_text(),
             origin: dead_letter.origin(),
-            message: dead_letter.header(dlq::MESSAGE).chars().take(MAX_MESSAGE_CHARS).collect(),
-            at: dead_letter.header(dlq::AT),
+            message: dead_letter.header(dlq_headers::MESSAGE).chars().take(MAX_MESSAGE_CHARS).collect(),
+            at: dead_letter.header(dlq_headers::AT),
         }
     }
 }

@@ -12,7 +12,7 @@ use rdkafka::{
 };
 use serde::Serialize;
 use shared::{
-    dlq,
+    dlq_headers,
     program::{Outcome, OutputFormat},
 };
 use tokio_util::sync::CancellationToken;
@@ -109,7 +109,7 @@ pub async fn replay(
 }
 
 fn send(producer: &FutureProducer, dead_letter: &DeadLetter) -> anyhow::Result<DeliveryFuture> {
-    let topic = dead_letter.header(dlq::TOPIC);
+    let topic = dead_letter.header(dlq_headers::TOPIC);
     let count = (dead_letter.replays + 1).to_string();
     let original = dead_letter
         .original_headers()
@@ -118,7 +118,7 @@ fn send(producer: &FutureProducer, dead_letter: &DeadLetter) -> anyhow::Result<D
     record.key = dead_letter.key.as_deref();
     record.payload = dead_letter.value.as_deref();
     record.timestamp = dead_letter.timestamp;
-    record.headers = Some(original.insert(Header { key: dlq::REPLAY_COUNT, value: Some(&count) }));
+    record.headers = Some(original.insert(Header { key: dlq_headers::REPLAY_COUNT, value: Some(&count) }));
     producer
         .send_result(record)
         .map_err(|(error, _)| error)

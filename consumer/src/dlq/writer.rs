@@ -15,7 +15,7 @@ use rdkafka::{
     util::Timeout,
 };
 use shared::{
-    dlq,
+    dlq_headers,
     kafka::{KafkaSettings, TopicSettings},
 };
 
@@ -127,15 +127,15 @@ impl DeadLetterTopic {
         // The message may quote the record, however long that is.
         let message: String = reason.to_string().chars().take(MAX_MESSAGE_CHARS).collect();
         let described = [
-            (dlq::TOPIC, self.source_topic.as_str()),
-            (dlq::PARTITION, &record.position.partition.to_string()),
-            (dlq::OFFSET, &record.position.offset.to_string()),
-            (dlq::TIMESTAMP, &timestamp),
-            (dlq::KIND, reason.kind()),
-            (dlq::MESSAGE, &message),
-            (dlq::SQLSTATE, sqlstate),
-            (dlq::AT, &Utc::now().to_rfc3339()),
-            (dlq::INSTANCE, &self.instance),
+            (dlq_headers::TOPIC, self.source_topic.as_str()),
+            (dlq_headers::PARTITION, &record.position.partition.to_string()),
+            (dlq_headers::OFFSET, &record.position.offset.to_string()),
+            (dlq_headers::TIMESTAMP, &timestamp),
+            (dlq_headers::KIND, reason.kind()),
+            (dlq_headers::MESSAGE, &message),
+            (dlq_headers::SQLSTATE, sqlstate),
+            (dlq_headers::AT, &Utc::now().to_rfc3339()),
+            (dlq_headers::INSTANCE, &self.instance),
         ];
         let add =
             |headers: OwnedHeaders, (key, value): &(&str, &str)| headers.insert(Header { key, value: Some(*value) });

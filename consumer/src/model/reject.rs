@@ -1,6 +1,7 @@
 use shared::{database::SqlError, wire::DecodeError};
 
-/// Why a record can't become a row of the table.
+/// Why a record can't become a row of the table: `pipeline::decode` can't decode it, `pipeline::enrich` finds no user
+/// or product, or `sink::bisect` finds that the table refuses the row.
 #[derive(Debug, thiserror::Error)]
 pub enum RejectReason {
     #[error(transparent)]

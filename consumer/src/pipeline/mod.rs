@@ -8,6 +8,4 @@ pub mod decode;
 pub mod enrich;
 pub mod latency;
 mod lookup_cache;
-#[cfg(test)]
-mod tests;
 pub mod worker;

@@ -1,7 +1,9 @@
 //! The command line and environment of the consumer.
 
 mod batches;
+mod dead_letters;
 mod dlq;
+mod enrichment;
 mod group;
 
 use std::path::PathBuf;
@@ -10,8 +12,10 @@ use clap::{Parser, Subcommand};
 use shared::{services::ServiceSettings, telemetry::TelemetryArgs};
 
 pub use self::{
-    batches::{BatchSettings, DeadLetterLimit, EnrichmentSettings, StatementSettings},
+    batches::{BatchSettings, StatementSettings},
+    dead_letters::{DeadLetterLimit, DeadLetterSettings},
     dlq::{DlqAction, DlqSettings, ReplaySelection},
+    enrichment::EnrichmentSettings,
     group::{GroupProtocol, GroupSettings, OnOffsetOutOfRange},
 };
 
@@ -35,6 +39,8 @@ pub struct Command {
     #[command(flatten)]
     pub enrichment: EnrichmentSettings,
     #[command(flatten)]
+    pub dead_letters: DeadLetterSettings,
+    #[command(flatten)]
     pub statements: StatementSettings,
     #[command(flatten)]
     pub services: ServiceSettings,
@@ -50,4 +56,18 @@ pub enum Action {
     /// List and show dead letters, and replay them once their cause is gone.
     #[command(subcommand)]
     Dlq(DlqAction),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_former_names_of_flags_still_work() {
+        let command = Command::parse_from(["consumer", "--remember", "7s", "--on-gap", "continue"]);
+        assert_eq!(command.enrichment.cache_ttl, Duration::from_secs(7));
+        assert_eq!(command.group.on_offset_out_of_range, OnOffsetOutOfRange::Continue);
+    }
 }

@@ -1,4 +1,4 @@
-//! Membership of the group: joining, replacing a client that failed, leaving, and storing offsets.
+//! Membership of the group: joining, replacing a client that failed, and leaving.
 
 use std::{
     sync::{
@@ -10,13 +10,12 @@ use std::{
 };
 
 use anyhow::{bail, ensure};
-use rdkafka::{Offset, TopicPartitionList, consumer::Consumer, error::RDKafkaErrorCode, groups::GroupInfo};
+use rdkafka::{consumer::Consumer, error::RDKafkaErrorCode, groups::GroupInfo};
 use shared::kafka::KafkaSettings;
 
 use super::client::{GroupConsumer, Member};
 use crate::{
     health::{ConsumerHealth, ConsumerIssue},
-    pipeline::commit::OffsetStore,
     settings::{GroupProtocol, GroupSettings},
 };
 
@@ -62,6 +61,11 @@ impl Group {
         let member = RwLock::new(Arc::new(Member::subscribe(&kafka, &settings, &topic)?));
         let (closing, was_replaced) = (Mutex::default(), AtomicBool::new(false));
         Ok(Self { kafka, settings, topic, health, member, closing, was_replaced })
+    }
+
+    /// The topic that the group reads.
+    pub fn topic(&self) -> &str {
+        &self.topic
     }
 
     /// The current member.
@@ -149,22 +153,6 @@ impl Group {
             }
         }
         tracing::warn!("the group was not left in time: its session timeout ends the membership");
-    }
-}
-
-impl OffsetStore for Arc<Group> {
-    fn store(&self, offsets: &[(i32, i64)]) {
-        let mut list = TopicPartitionList::new();
-        for (partition, offset) in offsets {
-            if let Err(error) = list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset)) {
-                tracing::warn!(%error, "an offset can't be stored");
-            }
-        }
-        // Refused when the partition is revoked at this moment: its next owner reads the orders again, and they are
-        // stored.
-        if let Err(error) = self.member().consumer.store_offsets(&list) {
-            tracing::debug!(%error, "offsets are not stored");
-        }
     }
 }
 

@@ -134,7 +134,7 @@ fn check(
         } else if seen.is_stuck(position, stuck_after, now) {
             bail!(
                 "partition {partition} is stuck: it is {lag} records behind and its stored offset {stored} has not \
-                 advanced for {:?}, without a known outage. The instance ends, so that another one takes the partition",
+                 advanced for {:?}, without a known outage; this instance ends, so that another one takes it",
                 now.duration_since(seen.since)
             );
         }

@@ -1,14 +1,16 @@
-//! From the topic to the workers: a member of the [`group`] ([`client`], [`rebalance`], [`offset_commit`]) is polled by
-//! the [`reader`], which dispatches each record, under the handle of its partition's [`assignment`], to the partition's
-//! worker. [`start_position`] checks that the topic has the committed offsets, [`lag`] watches how far each partition
-//! is behind.
+//! From the topic to the workers. The [`reader`] polls as a member of the [`group`] ([`client`], [`rebalance`]) and
+//! dispatches each record, under the handle of its partition's [`assignment`], to the partition's worker. Offsets are
+//! stored by [`offset_store`] once the pipeline has committed their records, and committed by [`offset_commit`] and by
+//! the client library. [`start_position`] checks that the topic has the committed offsets; [`lag`] measures how far
+//! each partition is behind.
 
-mod assignment;
+pub mod assignment;
 mod backlog;
 mod client;
 pub mod group;
 pub mod lag;
 mod offset_commit;
+mod offset_store;
 pub mod reader;
 mod rebalance;
 mod start_position;

@@ -1,4 +1,5 @@
-//! Commits the stored offsets to the group.
+//! Commits the stored offsets to the group at a revoke and at a stop. In between, the client library commits them each
+//! second (`enable.auto.commit` in [`client`](super::client)).
 
 use rdkafka::{
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext},

@@ -5,7 +5,7 @@ use std::{io::IsTerminal, time::Duration};
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use crate::{clock::RunClock, pace::Pacer, record::live_stats::LiveStats, sample::CacheAge};
+use crate::{clock::RunClock, ledger::live_stats::LiveStats, pace::Pacer, sample::CacheAge};
 
 /// Time between two log lines.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);

@@ -255,6 +255,13 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_has_the_name_of_earlier_versions_as_a_hidden_alias() {
+        let arguments = ["producer", "--rate", "1", "--instance", "2/4", "--run-id", "r", "--start-at"];
+        let command = Command::try_parse_from(arguments.iter().chain(&["2026-01-31T09:00:00Z"])).unwrap();
+        assert_eq!(command.run.shard().to_string(), "2/4");
+    }
+
+    #[test]
     fn the_partitioner_has_the_names_of_earlier_versions_as_hidden_aliases() {
         let partitioner = |arguments: &[&str]| {
             let arguments = ["producer", "--rate", "1"].iter().chain(arguments);

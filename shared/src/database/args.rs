@@ -19,8 +19,9 @@ pub enum DatabaseType {
     Rds,
 }
 
-/// The settings of the database as flags and environment variables. An empty variable counts as not set.
-/// [`DatabaseArgs::settings`] checks them.
+/// The settings of the database as flags and environment variables; [`DatabaseArgs::settings`] checks them. An empty
+/// `DATABASE_URL`, and an empty one of those without a default (`SUPABASE_DIRECT_URL`, `RDS_HOST`, …), counts as not
+/// set.
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseArgs {
     /// postgres://USER:PASSWORD@HOST:PORT/DB; overrides all the other database settings.

@@ -113,8 +113,7 @@ pub async fn ensure_topic(kafka: &KafkaSettings, spec: &TopicSpec) -> anyhow::Re
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => check_replication(&admin, spec, &options).await?,
         Some(Err((_, RDKafkaErrorCode::InvalidReplicationFactor))) => {
             let metadata = admin.inner().fetch_metadata(None, FIRST_ANSWER_TIMEOUT);
-            let unknown = "the cluster refuses the replication factor, and its metadata can't be read";
-            bail!(too_few_brokers(spec, metadata.context(unknown)?.brokers().len()))
+            bail!(refused_replication(spec, metadata.ok().map(|metadata| metadata.brokers().len())))
         }
         Some(Err((name, code))) => {
             bail!("topic {name} can't be created with replication factor {}: {code}", spec.replication)
@@ -124,15 +123,16 @@ pub async fn ensure_topic(kafka: &KafkaSettings, spec: &TopicSpec) -> anyhow::Re
     wait_for_leaders(kafka.clone(), spec.name.clone()).await
 }
 
-/// The message for a cluster that has fewer brokers than a partition should have replicas.
-fn too_few_brokers(TopicSpec { name, replication, .. }: &TopicSpec, brokers: usize) -> String {
-    let (brokers_here, allowed) = match brokers {
-        1 => ("1 broker".to_owned(), "--replication 1".to_owned()),
-        brokers => (format!("{brokers} brokers"), format!("--replication {brokers} or less")),
-    };
-    format!(
-        "topic {name} can't be created with replication factor {replication}: the cluster has {brokers_here}, use {allowed}"
-    )
+/// The message for a replication factor that the cluster refuses. `brokers` is none when the metadata can't be read.
+fn refused_replication(TopicSpec { name, replication, .. }: &TopicSpec, brokers: Option<usize>) -> String {
+    let refused = format!("topic {name} can't be created with replication factor {replication}");
+    match brokers {
+        Some(1) => format!("{refused}: the cluster has 1 broker, use --replication 1"),
+        Some(brokers) if brokers < replication.cast_unsigned() as usize => {
+            format!("{refused}: the cluster has {brokers} brokers, use --replication {brokers} or less")
+        }
+        _ => format!("{refused}: the cluster refuses it, use a smaller --replication"),
+    }
 }
 
 async fn check_replication(
@@ -215,9 +215,10 @@ mod tests {
     #[test]
     fn a_refused_replication_factor_is_reported_with_the_one_to_use() {
         let settings = TopicSettings { topic: "orders".to_owned(), partitions: 9, replication: 3, strict: false };
-        let message = |brokers| too_few_brokers(&settings.orders(), brokers);
+        let message = |brokers| refused_replication(&settings.orders(), brokers);
         let refused = "topic orders can't be created with replication factor 3: the cluster has";
-        assert_eq!(message(1), format!("{refused} 1 broker, use --replication 1"));
-        assert_eq!(message(2), format!("{refused} 2 brokers, use --replication 2 or less"));
+        assert_eq!(message(Some(1)), format!("{refused} 1 broker, use --replication 1"));
+        assert_eq!(message(Some(2)), format!("{refused} 2 brokers, use --replication 2 or less"));
+        assert!(message(None).ends_with("use a smaller --replication"));
     }
 }

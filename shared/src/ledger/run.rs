@@ -114,3 +114,16 @@ impl RunSummary {
         self.counts.unknown + self.warm_up.unknown
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_that_calls_its_shard_an_instance_is_read() {
+        let json = r#"{"run_id": "load-7", "instance": "2/4", "tag": 1, "started_at": "2026-01-31T09:00:00Z",
+            "topic": "orders", "settings": {}}"#;
+        let run: Run = serde_json::from_str(json).unwrap();
+        assert_eq!(run.shard, "2/4".parse().unwrap());
+    }
+}

@@ -30,7 +30,7 @@ pub struct RunLedger {
 ///
 /// # Errors
 /// When `--start-at` is invalid, the run exists already, or its files can't be written.
-pub fn open(command: &Command, seed: u64, source: &Source, samples: &Samples) -> anyhow::Result<RunLedger> {
+pub fn open_ledger(command: &Command, seed: u64, source: &Source, samples: &Samples) -> anyhow::Result<RunLedger> {
     let mut clock = run_clock(&command.load)?;
     let tag = command.run.tag();
     let mut run = Run {

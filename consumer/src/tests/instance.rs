@@ -41,7 +41,7 @@ impl Instance {
 
     pub fn read(&mut self, cluster: &SharedCluster, partition: usize, max_records: usize) {
         let mut cluster = cluster.lock();
-        let Some(handle) = cluster.assigned[partition].clone() else { return };
+        let Some(handle) = cluster.assignment.handle(partition as i32) else { return };
         for _ in 0..max_records {
             let offset = cluster.position[partition];
             let Some(record) = cluster.log[partition].get(offset as usize).cloned() else { return };

@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     dlq::writer::DeadLetterSink,
-    model::{KafkaRecord, OrderRow, PartitionHandle, RejectReason},
+    model::{KafkaRecord, OrderRow, RejectReason},
     pipeline::commit::OffsetStore,
     retry_scope::{Cancelled, RetryScope},
     sink::bisect::{InsertOutcome, OrderSink},
+    source::assignment::Assignment,
 };
 
 pub const PARTITIONS: usize = 3;
@@ -54,7 +55,7 @@ pub struct Cluster {
     pub log: [Vec<Produced>; PARTITIONS],
     pub table: HashSet<String>,
     pub dead_letters: HashMap<String, usize>,
-    pub assigned: [Option<Arc<PartitionHandle>>; PARTITIONS],
+    pub assignment: Arc<Assignment>,
     /// The offsets stored in the client library: none after an assignment until the first is stored.
     pub stored: [Option<i64>; PARTITIONS],
     pub committed: [i64; PARTITIONS],
@@ -65,16 +66,14 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn revoke(&mut self, partition: usize) {
-        if let Some(handle) = self.assigned[partition].take() {
-            handle.revoke();
-        }
+        self.assignment.revoke(&[partition as i32]);
         self.stored[partition] = None;
     }
 
     /// A partition that is assigned already stays as it is.
     pub fn assign(&mut self, partition: usize) {
-        if self.assigned[partition].is_none() {
-            self.assigned[partition] = Some(PartitionHandle::new(partition as i32));
+        if self.assignment.handle(partition as i32).is_none() {
+            self.assignment.assign([partition as i32]);
             self.assignments[partition] += 1;
             self.position[partition] = self.committed[partition];
         }
@@ -131,7 +130,7 @@ impl OffsetStore for SharedCluster {
         let mut cluster = self.lock();
         for (partition, offset) in offsets {
             let at = *partition as usize;
-            assert!(cluster.assigned[at].is_some(), "an offset of a revoked partition");
+            assert!(cluster.assignment.handle(*partition).is_some(), "an offset of a revoked partition");
             assert!(cluster.stored[at].is_none_or(|before| before < *offset), "an offset that goes back");
             let undone = cluster.log[at][..*offset as usize].iter().find(|record| !cluster.is_processed(record));
             assert!(undone.is_none(), "an offset is stored beyond {undone:?}");
@@ -151,8 +150,8 @@ impl FaultyTable {
         for event in rows.iter().map(|row| &row.order.event) {
             let (partition, assignment) = (event.quantity, event.total_amount);
             let cluster = self.cluster.lock();
-            let at = partition as usize;
-            let is_assigned = cluster.assigned[at].is_some() && cluster.assignments[at] == assignment;
+            let is_assigned =
+                cluster.assignment.handle(partition).is_some() && cluster.assignments[partition as usize] == assignment;
             assert!(is_assigned, "a statement with a row of partition {partition}, which is revoked");
         }
         let ids = || rows.iter().map(|row| row.order.order_id.clone());

@@ -1,0 +1,20 @@
+use std::time::Duration;
+
+use clap::Args;
+use shared::program::positive_duration;
+
+/// How orders are enriched.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct EnrichmentSettings {
+    /// How long this process caches a user or a product. A change in the tables shows in new orders after the
+    /// cache-worker's next round and this time.
+    #[arg(
+        long,
+        alias = "remember",
+        default_value = "30s",
+        value_parser = positive_duration,
+        value_name = "DURATION",
+        help_heading = "Enrichment"
+    )]
+    pub cache_ttl: Duration,
+}
