@@ -69,13 +69,24 @@ enum KillPoint {
     Staged,
     /// After the swap, before the rows are marked and committed.
     Swapped,
+    /// After the commit.
+    Committed,
     /// Anywhere, or right after the round.
     Anywhere,
 }
 
+const KILL_POINTS: [KillPoint; 4] = [KillPoint::Staged, KillPoint::Swapped, KillPoint::Committed, KillPoint::Anywhere];
+
 /// Waits until the next round is at `point`, and returns the keys that it has staged.
 async fn wait_for_kill_point(point: KillPoint, bed: &Testbed) -> HashSet<String> {
     let (mut redis, keys) = (bed.redis().await, bed.keys());
+    if let KillPoint::Committed = point {
+        let sql = bed.sql().await;
+        let epoch = async || sql.query_one("SELECT epoch FROM cache_rounds", &[]).await.unwrap().get::<_, i64>(0);
+        let before = epoch().await;
+        while epoch().await == before {}
+        return HashSet::new();
+    }
     if let KillPoint::Swapped = point {
         let before: Option<String> = redis.get(&keys.refreshed_at).await.unwrap();
         while redis.get::<_, Option<String>>(&keys.refreshed_at).await.unwrap() == before {}
@@ -111,7 +122,7 @@ async fn workers_killed_in_two_hundred_rounds_mark_no_row_that_was_not_cached_an
     let mut working = worker(&bed, 0);
     for kill in 1..=KILLS {
         let standby = worker(&bed, kill);
-        let point = [KillPoint::Staged, KillPoint::Swapped, KillPoint::Anywhere][kill % 3];
+        let point = KILL_POINTS[kill % KILL_POINTS.len()];
         let staged = tokio::time::timeout(TIMEOUT, wait_for_kill_point(point, &bed)).await.expect("rounds continue");
         std::mem::replace(&mut working, standby).kill().unwrap();
         // The swap renames the staging keys.
