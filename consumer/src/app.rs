@@ -1,4 +1,5 @@
-//! Starts the parts of the consumer, supervises them, and stops them in their order.
+//! Starts the tasks of the consumer and supervises them. A stop ends the reader first, then the workers, the group
+//! membership and the latency log.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -8,6 +9,7 @@ use shared::{
     kafka::ensure_topic,
     latency::{Latencies, LatencyLog, LatencySummary},
     program::Outcome,
+    services::ServiceSettings,
     telemetry,
 };
 use tokio::{
@@ -18,7 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    dlq::{limiter::DeadLetterLimiter, list::list, replay::replay, show::show, writer::DeadLetterTopic},
+    dlq::{limiter::DeadLetterLimiter, list::list, replay::replay, show::show, topic::DeadLetterTopic},
     health::ConsumerHealth,
     model::InFlightRecord,
     pipeline::{
@@ -28,24 +30,24 @@ use crate::{
         latency::LatencyRecorder,
         worker::{Pipeline, run_worker},
     },
-    settings::{BatchSettings, Command, DlqAction},
+    settings::{BatchSettings, Command, DeadLetterSettings, DlqAction, OnOffsetOutOfRange},
     sink::database::OrderDatabase,
     source::{group::Group, lag::LagMonitor, reader::Reader},
 };
 
-/// Leaving the group may take as long as its session lasts; a stop does not wait longer than this for it.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(8);
+/// Timeout of closing the client at a stop. Closing may take as long as the session timeout of the group.
+const GROUP_CLOSE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Runs the consumer until `stop`.
 ///
 /// # Errors
-/// When a service can't be reached at the start, or a part of the consumer fails.
+/// When a service can't be reached at the start, or a task of the consumer fails.
 pub async fn run_consumer(command: Command, stop: CancellationToken) -> anyhow::Result<Outcome> {
     let database = prepare_services(&command).await?;
     let health = Arc::new(ConsumerHealth::default());
     telemetry::serve(&command.telemetry, health.readiness(), stop.clone()).await?;
-    let parts = Parts::start(command, database, health, &stop)?;
-    parts.run(stop).await
+    let tasks = ConsumerTasks::start(command, database, health, &stop)?;
+    tasks.run(stop).await
 }
 
 /// Lists, shows or replays dead letters.
@@ -70,22 +72,22 @@ async fn prepare_services(command: &Command) -> anyhow::Result<DatabaseSettings>
     Ok(database)
 }
 
-/// The parts of a running consumer.
-struct Parts {
+/// The tasks of a running consumer.
+struct ConsumerTasks {
     group: Arc<Group>,
     reader: Reader,
     stop_deadline: Duration,
     workers: JoinSet<()>,
     lag_monitor: JoinHandle<anyhow::Result<()>>,
     latency_log: JoinHandle<Latencies>,
-    /// Ends the latency log.
+    /// Cancelled once all latencies are recorded: ends the latency log.
     all_recorded: CancellationToken,
     accounting: Arc<Accounting>,
-    /// Has the workers hand back what they hold.
+    /// Cancelled: workers stop retrying and hand back their records.
     force_stop: CancellationToken,
 }
 
-impl Parts {
+impl ConsumerTasks {
     fn start(
         command: Command,
         database: DatabaseSettings,
@@ -95,12 +97,10 @@ impl Parts {
         let Command { group: settings, batches, enrichment, dead_letters, statements, services, stats_dir, .. } =
             command;
         let (stop_deadline, stuck_after) = (settings.stop_deadline, settings.stuck_after);
-        let (on_offset_out_of_range, instance) = (settings.on_offset_out_of_range, settings.instance());
+        let (on_offset_out_of_range, instance) = (settings.on_offset_out_of_range, settings.instance_name());
         let log = stats_dir.as_deref().map(|folder| open_latency_log(folder, &instance)).transpose()?;
-        let limiter = Arc::new(DeadLetterLimiter::new(dead_letters.dead_letter_limit));
-        accept_dead_letters_on_signal(limiter.clone())?;
+        let dead_letters = open_dead_letters(&services, dead_letters, instance, health.clone())?;
         let redis = services.cache.connect_lazily()?;
-        let dead_letters = DeadLetterTopic::open(&services.kafka, &services.topic, instance, limiter, health.clone())?;
         let topic = services.topic.topic.clone();
         let group = Arc::new(Group::join(services.kafka, settings, topic.clone(), health.clone())?);
         let (accounting, latency) = (Arc::new(Accounting::default()), Arc::new(LatencyRecorder::default()));
@@ -117,18 +117,8 @@ impl Parts {
         };
         let connection = || OrderDatabase::new(database.clone(), statements, health.clone());
         let (workers, channels) = start_workers(pipeline, batches, connection);
-        let lag_monitor =
-            LagMonitor { group: group.clone(), topic: topic.clone(), health: health.clone(), stuck_after };
-        let capacity = batches.queue_size as usize * 1024 * 1024;
-        let reader = Reader {
-            group: group.clone(),
-            workers: channels,
-            memory: Arc::new(Semaphore::new(capacity)),
-            capacity,
-            accounting: accounting.clone(),
-            topic,
-            on_offset_out_of_range,
-        };
+        let reader = reader(group.clone(), channels, batches.queue_size, accounting.clone(), on_offset_out_of_range);
+        let lag_monitor = LagMonitor { group: group.clone(), topic, health: health.clone(), stuck_after };
         Ok(Self {
             group,
             reader,
@@ -142,7 +132,7 @@ impl Parts {
         })
     }
 
-    /// Runs until `stop`, or until a part fails; then stops the parts in the direction of the data.
+    /// Runs until `stop`, or until a task fails; then stops the tasks in the direction of the data.
     async fn run(self, stop: CancellationToken) -> anyhow::Result<Outcome> {
         let Self { group, reader, stop_deadline, mut workers, lag_monitor, latency_log, .. } = self;
         let ended = supervise(reader, stop_deadline, &mut workers, lag_monitor, stop).await;
@@ -160,6 +150,31 @@ impl Parts {
     }
 }
 
+/// Opens the dead-letter topic with its limit, which the signal USR1 removes.
+fn open_dead_letters(
+    services: &ServiceSettings,
+    settings: DeadLetterSettings,
+    instance: String,
+    health: Arc<ConsumerHealth>,
+) -> anyhow::Result<DeadLetterTopic> {
+    let limiter = Arc::new(DeadLetterLimiter::new(settings.dead_letter_limit));
+    accept_dead_letters_on_signal(limiter.clone())?;
+    DeadLetterTopic::open(&services.kafka, &services.topic, instance, limiter, health)
+}
+
+/// The reader, with a queue of `queue_size` MiB.
+fn reader(
+    group: Arc<Group>,
+    workers: Vec<mpsc::UnboundedSender<InFlightRecord>>,
+    queue_size: u32,
+    accounting: Arc<Accounting>,
+    on_offset_out_of_range: OnOffsetOutOfRange,
+) -> Reader {
+    let capacity = queue_size as usize * 1024 * 1024;
+    let (topic, memory) = (group.topic().to_owned(), Arc::new(Semaphore::new(capacity)));
+    Reader { group, workers, memory, capacity, accounting, topic, on_offset_out_of_range }
+}
+
 fn open_latency_log(folder: &Path, instance: &str) -> anyhow::Result<LatencyLog> {
     LatencyLog::open(folder, instance)
         .with_context(|| format!("the latency log can't be written in {}", folder.display()))
@@ -174,7 +189,7 @@ fn start_workers(
     let pipeline = Arc::new(pipeline);
     let mut workers = JoinSet::new();
     let mut channels = Vec::new();
-    for _ in 0..settings.writers {
+    for _ in 0..settings.workers {
         let (channel, records) = mpsc::unbounded_channel();
         channels.push(channel);
         let max_batch = settings.max_batch as usize;
@@ -183,10 +198,10 @@ fn start_workers(
     (workers, channels)
 }
 
-/// Reads until a stop, or until a part fails, which then stops the others.
+/// Reads until a stop, or until a task fails; then stops the other tasks.
 ///
 /// # Errors
-/// The error of the part that failed.
+/// The error of the task that failed.
 async fn supervise(
     reader: Reader,
     stop_deadline: Duration,
@@ -197,13 +212,14 @@ async fn supervise(
     let reader_stop = stop.clone();
     let reading = tokio::task::spawn_blocking(move || reader.run(&reader_stop, stop_deadline));
     tokio::pin!(reading);
-    let panicked = "a part of the consumer panicked";
+    let reader_panicked = "the reader panicked, which is a bug";
+    let monitor_panicked = "the lag monitor panicked, which is a bug";
     let failed = tokio::select! {
         read = &mut reading => {
             stop.cancel();
-            return read.context(panicked)?.and(lag_monitor.await.context(panicked)?);
+            return read.context(reader_panicked)?.and(lag_monitor.await.context(monitor_panicked)?);
         }
-        monitored = &mut lag_monitor => monitored.context(panicked)?,
+        monitored = &mut lag_monitor => monitored.context(monitor_panicked)?,
         // Without a stop, and while the reader runs, a worker ends only by a panic; its partitions would stall
         // silently.
         _ = workers.join_next() => {
@@ -213,23 +229,28 @@ async fn supervise(
     };
     // A stop ends the lag monitor before the reader.
     stop.cancel();
-    reading.await.context(panicked)?.and(failed)
+    reading.await.context(reader_panicked)?.and(failed)
 }
 
 fn log_totals(accounting: &Accounting, latency: &LatencySummary) {
-    tracing::info!("{accounting}");
+    tracing::info!("records: {accounting}");
     let LatencySummary { count, p50, p99, max, .. } = latency;
-    tracing::info!("due to stored: {count} orders, p50 {p50} ms, p99 {p99} ms, max {max} ms");
+    tracing::info!("latency from due to stored: {count} orders, p50 {p50} ms, p99 {p99} ms, max {max} ms");
 }
 
-/// An operator accepts, by the signal USR1, the kinds of dead letters that are above the limit.
+/// The signal USR1 accepts the kinds of dead letters that are over the limit.
 fn accept_dead_letters_on_signal(limiter: Arc<DeadLetterLimiter>) -> std::io::Result<()> {
     let mut accepted = signal(SignalKind::user_defined1())?;
     tokio::spawn(async move {
         while accepted.recv().await.is_some() {
             match limiter.accept() {
-                kinds if kinds.is_empty() => tracing::info!("USR1: no kind of dead letters is above the limit"),
-                kinds => tracing::info!(?kinds, "USR1: these kinds are dead-lettered without a limit from now on"),
+                kinds if kinds.is_empty() => {
+                    tracing::info!("dead-letter limit: signal USR1 received, no kind is over the limit");
+                }
+                kinds => tracing::info!(
+                    ?kinds,
+                    "dead-letter limit: signal USR1 received, these kinds have no limit until this process exits"
+                ),
             }
         }
     });
@@ -238,7 +259,10 @@ fn accept_dead_letters_on_signal(limiter: Arc<DeadLetterLimiter>) -> std::io::Re
 
 async fn leave(group: Arc<Group>) {
     let leaving = tokio::task::spawn_blocking(move || group.leave());
-    if tokio::time::timeout(LEAVE_TIMEOUT, leaving).await.is_err() {
-        tracing::warn!("the group was not left in time: its session timeout ends the membership");
+    if tokio::time::timeout(GROUP_CLOSE_TIMEOUT, leaving).await.is_err() {
+        tracing::warn!(
+            "consumer group: client not closed within {GROUP_CLOSE_TIMEOUT:?}; the membership ends with the session \
+             timeout"
+        );
     }
 }

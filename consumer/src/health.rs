@@ -1,4 +1,4 @@
-//! The issues that may keep the consumer from its work.
+//! The issues that make the consumer not ready.
 
 use shared::health::{Health, HealthIssue};
 
@@ -11,22 +11,22 @@ pub enum ConsumerIssue {
     Brokers,
     /// The group does not accept this instance yet.
     Group,
-    /// PostgreSQL is lost.
+    /// PostgreSQL can't be reached, or fails.
     Database,
-    /// The dead-letter topic does not acknowledge.
+    /// A dead letter is not acknowledged.
     DeadLetterTopic,
-    /// Too many dead letters of one kind.
+    /// A kind of dead letters is over the limit.
     DeadLetterLimit,
 }
 
 impl HealthIssue for ConsumerIssue {
     fn resolution(self) -> &'static str {
         match self {
-            Self::Brokers => "Kafka: brokers answer again",
-            Self::Group => "Kafka: the group has accepted this instance",
+            Self::Brokers => "Kafka: working again",
+            Self::Group => "consumer group: this instance is a member",
             Self::Database => "PostgreSQL: working again",
-            Self::DeadLetterTopic => "dead-letter topic: acknowledges again",
-            Self::DeadLetterLimit => "dead-letter limit: dead-lettering goes on",
+            Self::DeadLetterTopic => "dead-letter topic: working again",
+            Self::DeadLetterLimit => "dead-letter limit: accepted by an operator, dead-lettering continues",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 /// Records read.
 pub const CONSUMED: &str = "orderflow_consumer_consumed_total";
-/// Rows inserted, as far as the database's answer arrived.
+/// Rows inserted, according to the answers of the database.
 pub const STORED: &str = "orderflow_consumer_stored_total";
 /// Records whose order was in the table before: read again, or inserted by a statement whose answer was lost.
 pub const DUPLICATES: &str = "orderflow_consumer_duplicates_total";
@@ -12,15 +12,15 @@ pub const DEAD_LETTERED: &str = "orderflow_consumer_dead_lettered_total";
 pub const HANDED_BACK: &str = "orderflow_consumer_handed_back_total";
 /// Records that the topic deleted before they were read.
 pub const DELETED_UNREAD: &str = "orderflow_consumer_deleted_unread_total";
-/// Records between what is stored of a `partition` and its end.
+/// Records between the stored offset of a `partition` and its end.
 pub const LAG: &str = "orderflow_consumer_lag_records";
 /// Partitions that are assigned to this instance.
 pub const ASSIGNED: &str = "orderflow_consumer_assigned_partitions";
 /// Bytes of records read and not yet stored.
 pub const QUEUED_BYTES: &str = "orderflow_consumer_queued_bytes";
-/// Seconds from due to commit, for each order.
+/// Seconds from due to stored, for each order.
 pub const DUE_TO_COMMIT_SECONDS: &str = "orderflow_consumer_due_to_commit_seconds";
-/// Seconds of each `stage` between due and commit (`broker`, `queue`, `decode`, `enrich`, `insert`), for each order.
+/// Seconds of each `stage` between due and stored (`broker`, `queue`, `decode`, `enrich`, `insert`), for each order.
 pub const STAGE_SECONDS: &str = "orderflow_consumer_stage_seconds";
 /// Rows in a batch.
 pub const BATCH_ROWS: &str = "orderflow_consumer_batch_rows";

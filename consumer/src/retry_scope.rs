@@ -1,4 +1,4 @@
-//! How long a lost dependency is retried.
+//! Retries of calls to PostgreSQL and Kafka, until they succeed or are cancelled.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::health::{ConsumerHealth, ConsumerIssue};
 #[error("cancelled")]
 pub struct Cancelled;
 
-/// Retries go on until a stop's deadline, or until the result is no longer needed.
+/// Retries end at the stop deadline, or when the result is no longer needed.
 pub struct RetryScope<'a> {
     force_stop: &'a CancellationToken,
     is_unneeded: &'a (dyn Fn() -> bool + Sync),
@@ -22,8 +22,8 @@ pub struct RetryScope<'a> {
 }
 
 impl Drop for RetryScope<'_> {
-    /// The scope's issues are resolved or nothing waits for them any more. Another scope that has the same issue
-    /// reports it again with its next attempt.
+    /// The issues of the scope are resolved, or no longer matter. Another scope with the same issue reports it again at
+    /// its next attempt.
     fn drop(&mut self) {
         for (health, issue) in &self.reported {
             health.forget(*issue);
@@ -37,7 +37,7 @@ impl<'a> RetryScope<'a> {
         Self { force_stop, is_unneeded, backoff: Backoff::start(), has_waited: false, reported: Vec::new() }
     }
 
-    /// Whether the scope goes on.
+    /// Returns `Ok` while retries are allowed.
     ///
     /// # Errors
     /// [`Cancelled`] when it has ended.
@@ -45,11 +45,11 @@ impl<'a> RetryScope<'a> {
         if self.force_stop.is_cancelled() || (self.is_unneeded)() { Err(Cancelled) } else { Ok(()) }
     }
 
-    /// Runs `call` to its end, or to the stop's deadline. A statement that was sent by then may still commit, which is
+    /// Runs `call` to its end, or until the stop deadline. A statement that was sent by then may still commit, which is
     /// harmless (invariant 5).
     ///
     /// # Errors
-    /// [`Cancelled`] when the stop's deadline comes first.
+    /// [`Cancelled`] at the stop deadline.
     pub async fn run<T>(&self, call: impl Future<Output = T>) -> Result<T, Cancelled> {
         self.force_stop.run_until_cancelled(call).await.ok_or(Cancelled)
     }
@@ -67,7 +67,7 @@ impl<'a> RetryScope<'a> {
         !self.has_waited
     }
 
-    /// Waits for the next delay, or until the stop's deadline.
+    /// Waits for the next delay, or until the stop deadline.
     pub async fn back_off(&mut self) {
         self.has_waited = true;
         self.force_stop.run_until_cancelled(tokio::time::sleep(self.backoff.next_delay())).await;

@@ -83,7 +83,7 @@ impl PipelinePrograms {
         self.started += 1;
         let (name, address) = (format!("consumer-{}", self.started), free_address()?);
         let (listen, stats, logs) = (address.to_string(), self.stats_dir(), self.logs());
-        let arguments = ["--listen", &listen, "--instance", &name, "--stats-dir"].map(Path::new);
+        let arguments = ["--listen", &listen, "--instance-name", &name, "--stats-dir"].map(Path::new);
         let arguments = arguments.into_iter().chain([stats.as_path()]).chain(self.kafka_config.iter().map(Path::new));
         let consumer = Program::start(&name, "consumer", arguments, &self.environment, &logs)?;
         self.consumers.push((consumer, address));

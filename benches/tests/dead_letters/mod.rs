@@ -46,7 +46,8 @@ async fn orders_that_cannot_be_stored_are_dead_lettered_unchanged_and_all_others
         producer.send(record, Duration::from_secs(10)).await.unwrap();
     }
     let consumer =
-        Program::start("consumer", "consumer", ["--instance", "dlq-test"], &bed.environment(), bed.folder()).unwrap();
+        Program::start("consumer", "consumer", ["--instance-name", "dlq-test"], &bed.environment(), bed.folder())
+            .unwrap();
     scenario::wait_until_stored(&bed, 400).await;
     let dead_letters = read_dead_letters(&bed, bad.len()).await;
     for (key, value, _) in &bad {

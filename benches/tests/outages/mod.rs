@@ -128,7 +128,7 @@ async fn a_batch_that_is_the_victim_of_a_deadlock_is_retried_and_stored() {
 }
 
 #[tokio::test]
-async fn a_writer_that_hangs_ends_the_consumer_and_another_one_stores_the_orders() {
+async fn a_worker_that_hangs_ends_the_consumer_and_another_one_stores_the_orders() {
     let arguments = ["--statement-deadline", "2m", "--stuck-after", "4s", "--stop-deadline", "1s"];
     let mut sink = Sink::start("stuck", &arguments).await;
     let other = sink.bed.sql().await;
@@ -137,7 +137,10 @@ async fn a_writer_that_hangs_ends_the_consumer_and_another_one_stores_the_orders
     let mut stuck = sink.consumer;
     let (status, log) = tokio::task::spawn_blocking(move || (stuck.wait(TIMEOUT), stuck.log())).await.unwrap();
     assert_eq!(status.unwrap().code(), Some(1), "{log}");
-    assert!(log.contains("is stuck: it is 50 records behind") && log.contains("so that another one takes it"), "{log}");
+    assert!(
+        log.contains("is stuck: it is 50 records behind") && log.contains("so that another one takes the partition"),
+        "{log}"
+    );
     other.batch_execute("COMMIT").await.unwrap();
     let listen = sink.address.to_string();
     let next = ["--listen", &listen];

@@ -36,7 +36,7 @@ pub struct DeadLetter {
     /// How often the order was replayed.
     pub replays: u32,
     pub key: Option<Vec<u8>>,
-    /// None as well when the value was too large for a dead letter.
+    /// Also none when the value was too large for a dead letter.
     pub value: Option<Vec<u8>>,
     /// Milliseconds after the Unix epoch.
     pub timestamp: Option<i64>,

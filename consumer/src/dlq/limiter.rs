@@ -1,6 +1,6 @@
-//! Limits dead letters by kind. Many of one kind within seconds are no matter of bad orders: the database is the wrong
-//! one or not seeded, or the producers send a version that this consumer does not know. Dead-lettering of the kind then
-//! stops until an operator accepts it.
+//! Limits dead letters by kind. Many dead letters of one kind have a common cause: a wrong or unseeded database, or a
+//! version of the event that this consumer does not support. Dead-lettering of the kind stops until an operator accepts
+//! it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,10 +12,10 @@ use crate::settings::DeadLetterLimit;
 
 /// The length of the windows that dead letters are counted in.
 const WINDOW: Duration = Duration::from_secs(10);
-/// This many dead letters in a window are allowed whatever their share is.
+/// This many dead letters of a kind are always allowed in a window.
 const MIN_DEAD_LETTERS: u64 = 100;
 
-/// Counts dead letters by kind, and refuses those above the limit.
+/// Counts dead letters by kind, and refuses those over the limit.
 pub struct DeadLetterLimiter {
     limit: DeadLetterLimit,
     window: Mutex<Window>,
@@ -25,8 +25,8 @@ struct Window {
     began: Instant,
     records: u64,
     dead_letters: HashMap<&'static str, u64>,
-    /// The kinds above the limit.
-    held: HashSet<&'static str>,
+    /// The kinds over the limit.
+    over_limit: HashSet<&'static str>,
     /// The kinds without a limit, since an operator accepted them.
     accepted: HashSet<&'static str>,
 }
@@ -35,8 +35,8 @@ struct Window {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     Allow,
-    /// The kind is above the limit.
-    Hold {
+    /// The kind is over the limit.
+    OverLimit {
         /// The records of the kind in this window, this one included.
         dead_letters: u64,
     },
@@ -48,7 +48,7 @@ impl DeadLetterLimiter {
             began: Instant::now(),
             records: 0,
             dead_letters: HashMap::new(),
-            held: HashSet::new(),
+            over_limit: HashSet::new(),
             accepted: HashSet::new(),
         };
         Self { limit, window: Mutex::new(window) }
@@ -56,8 +56,8 @@ impl DeadLetterLimiter {
 
     fn window(&self, now: Instant) -> MutexGuard<'_, Window> {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        // A kind that is held stays so, however much time passes.
-        if now.duration_since(window.began) > WINDOW && window.held.is_empty() {
+        // A kind over the limit stays over it until it is accepted.
+        if now.duration_since(window.began) > WINDOW && window.over_limit.is_empty() {
             (window.began, window.records) = (now, 0);
             window.dead_letters.clear();
         }
@@ -76,26 +76,26 @@ impl DeadLetterLimiter {
             return Decision::Allow;
         }
         let dead_letters = window.dead_letters.get(kind).copied().unwrap_or_default() + 1;
-        let above_limit = match self.limit {
+        let is_over_limit = match self.limit {
             DeadLetterLimit::Unlimited => false,
-            _ if window.held.contains(kind) => true,
+            _ if window.over_limit.contains(kind) => true,
             DeadLetterLimit::At { share, dead_letters: max } => {
                 let above_share = dead_letters as f64 > share * window.records as f64;
                 dead_letters > max || (dead_letters > MIN_DEAD_LETTERS && above_share)
             }
         };
-        if above_limit {
-            window.held.insert(kind);
-            return Decision::Hold { dead_letters };
+        if is_over_limit {
+            window.over_limit.insert(kind);
+            return Decision::OverLimit { dead_letters };
         }
         window.dead_letters.insert(kind, dead_letters);
         Decision::Allow
     }
 
-    /// Lifts the limit for the kinds that are held, and returns them.
+    /// Removes the limit of the kinds that are over it, and returns them.
     pub fn accept(&self) -> Vec<&'static str> {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        let kinds: Vec<&'static str> = std::mem::take(&mut window.held).into_iter().collect();
+        let kinds: Vec<&'static str> = std::mem::take(&mut window.over_limit).into_iter().collect();
         window.accepted.extend(&kinds);
         kinds
     }
@@ -112,11 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn a_few_are_allowed_whatever_their_share_is() {
+    fn a_few_are_always_allowed() {
         let (limiter, now) = (DeadLetterLimiter::new(LIMIT), Instant::now());
         limiter.observe(100, now);
         assert_eq!(allowed(&limiter, "unknown_user", 100, now), 100);
-        assert_eq!(limiter.decide("unknown_user", now), Decision::Hold { dead_letters: 101 });
+        assert_eq!(limiter.decide("unknown_user", now), Decision::OverLimit { dead_letters: 101 });
         assert_eq!(limiter.decide("malformed", now), Decision::Allow, "each kind has its own limit");
     }
 
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_kind_stays_held_but_a_new_window_forgets_what_was_below_the_limit() {
+    fn a_kind_over_the_limit_stays_over_it_and_a_new_window_resets_the_counts_of_the_others() {
         let (limiter, now) = (DeadLetterLimiter::new(LIMIT), Instant::now());
         let later = now + WINDOW + Duration::from_secs(1);
         assert_eq!(allowed(&limiter, "malformed", 100, now), 100);

@@ -15,17 +15,19 @@ use super::{
 };
 use crate::{model::RecordPosition, settings::DlqSettings};
 
-/// The characters of a sample's message that are printed.
-const MAX_MESSAGE_CHARS: usize = 100;
+/// Maximum characters of a sample's message that are printed.
+const SAMPLE_MESSAGE_CHARS: usize = 100;
 
 /// The dead letters of one kind. An order counts once, however many dead letters it has.
 #[derive(Clone, Debug, Default, Serialize)]
 struct KindCounts {
     orders: u64,
-    /// In the table by now.
-    settled: u64,
+    /// In the table.
+    #[serde(rename = "settled")]
+    stored: u64,
     /// Replayed at least once, and dead-lettered again.
-    came_back: u64,
+    #[serde(rename = "came_back")]
+    rejected_again: u64,
     /// The first one in the topic.
     sample: Option<Sample>,
 }
@@ -45,7 +47,7 @@ impl Sample {
             position: dead_letter.position,
             key: dead_letter.key_text(),
             origin: dead_letter.origin(),
-            message: dead_letter.header(dlq_headers::MESSAGE).chars().take(MAX_MESSAGE_CHARS).collect(),
+            message: dead_letter.header(dlq_headers::MESSAGE).chars().take(SAMPLE_MESSAGE_CHARS).collect(),
             at: dead_letter.header(dlq_headers::AT),
         }
     }
@@ -67,15 +69,15 @@ pub async fn list(settings: DlqSettings) -> anyhow::Result<Outcome> {
     let (database, topic) = (database.settings()?, topic.dead_letter_topic());
     let (reading, name) = (kafka.clone(), topic.clone());
     let latest = tokio::task::spawn_blocking(move || LatestDeadLetters::read(&reading, &name)).await??;
-    let settled = latest.settled(&database).await?;
+    let stored = latest.find_stored(&database).await?;
     let listing = tokio::task::spawn_blocking(move || {
         let mut kinds: BTreeMap<String, KindCounts> = BTreeMap::new();
         let unreadable = visit_dead_letters(&kafka, &topic, |dead_letter| {
             if latest.contains(&dead_letter) {
                 let counts = kinds.entry(dead_letter.kind()).or_default();
                 counts.orders += 1;
-                counts.settled += u64::from(settled.contains(&dead_letter.order));
-                counts.came_back += u64::from(dead_letter.replays > 0);
+                counts.stored += u64::from(stored.contains(&dead_letter.order));
+                counts.rejected_again += u64::from(dead_letter.replays > 0);
                 counts.sample.get_or_insert_with(|| Sample::of(&dead_letter));
             }
             Ok(())
@@ -94,19 +96,19 @@ fn table(listing: &Listing) -> String {
     if listing.kinds.is_empty() && listing.unreadable == 0 {
         return format!("{} has no dead letters", listing.topic);
     }
-    let mut table = report::table(["kind", "orders", "settled", "came back", "position", "reason of a sample"]);
+    let mut table = report::table(["kind", "orders", "stored", "again", "position", "reason of a sample"]);
     report::align_right(&mut table, 1..4);
     for (kind, counts) in &listing.kinds {
         let (position, message) = match &counts.sample {
             Some(sample) => (sample.position.to_string(), sample.message.clone()),
             None => Default::default(),
         };
-        let orders = [counts.orders, counts.settled, counts.came_back].map(|count| count.to_string());
+        let orders = [counts.orders, counts.stored, counts.rejected_again].map(|count| count.to_string());
         table.add_row([kind.clone()].into_iter().chain(orders).chain([position, message]));
     }
     let unreadable = match listing.unreadable {
         0 => String::new(),
-        records => format!("\n{records} records have a header whose name is not UTF-8 and can't be read"),
+        records => format!("\n{records} records can't be read: the name of a header is not UTF-8"),
     };
-    format!("{table}\nsettled: in the table by now; came back: replayed and dead-lettered again{unreadable}")
+    format!("{table}\nstored: in the table; again: replayed and dead-lettered again{unreadable}")
 }

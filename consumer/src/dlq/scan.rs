@@ -1,7 +1,6 @@
 //! Reads the dead-letter topic.
 //!
-//! An order has one more dead letter each time that it was replayed before its cause was gone. The latest one counts.
-//! An order that is in the table is settled.
+//! An order that is replayed before the cause is gone has another dead letter. Its latest dead letter counts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +14,7 @@ use shared::{
 use super::dead_letter::{DeadLetter, OrderKey};
 use crate::model::RecordPosition;
 
-/// The orders that one query looks up.
+/// Maximum number of orders that one query looks up.
 const LOOKUP_BATCH: usize = 5_000;
 
 /// Passes every dead letter of `topic` to `visit`. Returns the number of those whose headers can't be read. Blocks.
@@ -52,7 +51,7 @@ impl LatestDeadLetters {
         visit_dead_letters(kafka, topic, |dead_letter| {
             let next = (dead_letter.replays, dead_letter.position);
             let current = latest.entry(dead_letter.order).or_insert(next);
-            // Within a partition the later one; among partitions the one with more replays.
+            // Within a partition the later one is the latest; across partitions, the one with more replays.
             *current = next.max(*current);
             Ok(())
         })?;
@@ -68,15 +67,15 @@ impl LatestDeadLetters {
     ///
     /// # Errors
     /// When the table can't be read.
-    pub async fn settled(&self, database: &DatabaseSettings) -> anyhow::Result<HashSet<OrderKey>> {
+    pub async fn find_stored(&self, database: &DatabaseSettings) -> anyhow::Result<HashSet<OrderKey>> {
         let client = connect(database).await?;
         let ids: Vec<&str> = self.0.keys().filter_map(OrderKey::order_id).collect();
-        let mut settled = HashSet::new();
+        let mut stored = HashSet::new();
         for batch in ids.chunks(LOOKUP_BATCH) {
             let query = "SELECT order_id FROM orders WHERE order_id = ANY($1)";
             let rows = client.query(query, &[&batch]).await.context("the orders can't be looked up")?;
-            settled.extend(rows.iter().map(|row| OrderKey::of_order(row.get(0))));
+            stored.extend(rows.iter().map(|row| OrderKey::of_order(row.get(0))));
         }
-        Ok(settled)
+        Ok(stored)
     }
 }

@@ -55,7 +55,7 @@ fn read(kafka: &KafkaSettings, topic: &str, position: RecordPosition) -> anyhow:
     let missing = || format!("there is no dead letter {position} in {topic}");
     let (first, end) = client.fetch_watermarks(topic, position.partition, REQUEST_TIMEOUT).with_context(missing)?;
     if !(first..end).contains(&position.offset) {
-        bail!("{}: that partition has {first} to {}", missing(), end - 1);
+        bail!("{}: the partition has offsets {first} to {}", missing(), end - 1);
     }
     let mut from = TopicPartitionList::new();
     from.add_partition_offset(topic, position.partition, Offset::Offset(position.offset))?;
@@ -67,7 +67,7 @@ fn read(kafka: &KafkaSettings, topic: &str, position: RecordPosition) -> anyhow:
                     .context("a header's name is not UTF-8: the dead letter can't be read");
             }
             Err(KafkaError::PartitionEOF(_)) => bail!(missing()),
-            Err(error) => tracing::debug!(%error, "reading the topic goes on"),
+            Err(error) => tracing::debug!("Kafka: error while reading {topic}, retrying: {error}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What passes between the folders: a [`KafkaRecord`] under the [`PartitionHandle`] of its assignment is an
+//! The types that pass between the modules: a [`KafkaRecord`] under the [`PartitionHandle`] of its assignment is an
 //! [`InFlightRecord`]; it becomes an [`OrderRow`], or has a [`RejectReason`].
 
 mod in_flight;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use shared::wire::ReceivedOrder;
 
-/// What an order takes over from its user.
+/// The attributes that an order copies from its user.
 #[derive(Debug, Deserialize)]
 pub struct UserAttributes {
     /// `M`, `F` or `U`.
@@ -14,7 +14,7 @@ pub struct UserAttributes {
     pub region: String,
 }
 
-/// What an order takes over from its product.
+/// The attributes that an order copies from its product.
 #[derive(Debug, Deserialize)]
 pub struct ProductAttributes {
     /// Such as `식품`.

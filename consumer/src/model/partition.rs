@@ -15,11 +15,11 @@ pub struct PartitionHandle {
     partition: i32,
     state: Mutex<HandleState>,
     idle: Condvar,
-    /// The offset below which everything is stored; [`UNKNOWN`] until it is known.
+    /// The offset below which everything is stored; [`UNKNOWN_OFFSET`] until it is known.
     stored_offset: AtomicI64,
 }
 
-const UNKNOWN: i64 = -1;
+const UNKNOWN_OFFSET: i64 = -1;
 
 #[derive(Debug, Default)]
 struct HandleState {
@@ -29,7 +29,7 @@ struct HandleState {
 
 impl PartitionHandle {
     pub fn new(partition: i32) -> Arc<Self> {
-        let stored_offset = AtomicI64::new(UNKNOWN);
+        let stored_offset = AtomicI64::new(UNKNOWN_OFFSET);
         Arc::new(Self { partition, state: Mutex::default(), idle: Condvar::new(), stored_offset })
     }
 
@@ -37,19 +37,18 @@ impl PartitionHandle {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The partition's number.
     pub fn partition(&self) -> i32 {
         self.partition
     }
 
-    /// Everything below `offset` is stored, now or before this assignment.
+    /// Records that everything below `offset` is stored, now or before this assignment.
     pub fn advance_stored_offset(&self, offset: i64) {
         self.stored_offset.fetch_max(offset, Ordering::Relaxed);
     }
 
     /// The offset below which everything is stored; none until it is known.
     pub fn stored_offset(&self) -> Option<i64> {
-        Some(self.stored_offset.load(Ordering::Relaxed)).filter(|offset| *offset != UNKNOWN)
+        Some(self.stored_offset.load(Ordering::Relaxed)).filter(|offset| *offset != UNKNOWN_OFFSET)
     }
 
     /// Whether records of this assignment are in flight.
@@ -75,7 +74,7 @@ impl PartitionHandle {
         }
     }
 
-    /// After this no record of the assignment may be sent to the table, and no offset of it stored.
+    /// Marks the partition as revoked. From then on, no row of this assignment is inserted and no offset is stored.
     pub fn revoke(&self) {
         self.state().revoked = true;
     }
@@ -84,7 +83,7 @@ impl PartitionHandle {
         self.state().revoked
     }
 
-    /// Blocks until no record is in flight; false when the deadline comes first.
+    /// Blocks until no record is in flight. Returns false at `deadline`.
     pub fn wait_until_idle(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let waited = self.idle.wait_timeout_while(self.state(), left, |state| state.in_flight > 0);

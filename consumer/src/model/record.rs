@@ -1,5 +1,5 @@
-//! A record of the topic, copied out of the client library's memory. The library keeps several times as much for each
-//! record, until the last record of its fetch is dropped.
+//! A record of the topic, copied out of librdkafka's memory. librdkafka uses several times as much memory per record,
+//! until the last record of its fetch is dropped.
 
 use std::{fmt, str::FromStr};
 
@@ -13,13 +13,13 @@ use shared::{
     wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1},
 };
 
-/// What a record takes beside its key and value, decoded and enriched.
+/// Memory of a record in bytes, without key and value, after decoding and enriching.
 const OVERHEAD_BYTES: usize = 256;
 
-/// What a header takes beside its name and value.
+/// Memory of a header in bytes, without name and value.
 const HEADER_BYTES: usize = 64;
 
-/// Where a record is in its topic: `PARTITION:OFFSET`, both counted from 0.
+/// The position of a record in its topic: `PARTITION:OFFSET`, both counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordPosition {
     pub partition: i32,
@@ -59,11 +59,11 @@ pub struct KafkaRecord {
     key_length: Option<usize>,
     has_value: bool,
     headers: RecordHeaders,
-    /// The bytes of memory that the record counts as.
+    /// The bytes of memory that the record uses, estimated.
     pub weight: usize,
 }
 
-/// Nearly every record has the same one header, which then takes no memory.
+/// Most records have only the header `event-type: order.placed.v1`, which is not stored.
 #[derive(Debug)]
 enum RecordHeaders {
     EventTypeOnly,

@@ -1,4 +1,4 @@
-//! A circuit breaker: a service that does not answer costs one timeout, not one for each batch.
+//! A circuit breaker: without it, each batch would wait for the timeout of a service that does not answer.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},

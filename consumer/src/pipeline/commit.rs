@@ -1,5 +1,5 @@
-//! The end of the pipeline: a batch's rows go into the table, the rest to the dead-letter topic, and only then are the
-//! offsets stored (invariant 4).
+//! The end of the pipeline: inserts the rows of a batch into the table, sends the rejected records to the dead-letter
+//! topic, and only then stores the offsets (invariant 4).
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,14 +15,14 @@ use super::{
     latency::{LatencyRecorder, PreparationTimes},
 };
 use crate::{
-    dlq::writer::DeadLetterSink,
+    dlq::topic::DeadLetterSink,
     metrics,
     model::{InFlightRecord, OrderRow, PartitionHandle, RejectReason},
     retry_scope::{Cancelled, RetryScope},
     sink::bisect::{InsertedBatch, OrderSink, insert_with_bisection},
 };
 
-/// Records that go into the table by one statement.
+/// Records whose rows are inserted by one statement.
 pub struct PreparedBatch {
     pub records: Vec<PreparedRecord>,
     pub times: PreparationTimes,
@@ -35,7 +35,7 @@ pub struct PreparedRecord {
     pub row: Result<OrderRow, RejectReason>,
 }
 
-/// Where the group's progress is kept.
+/// Stores offsets for the next commit of the group.
 pub trait OffsetStore: Send + Sync {
     /// Stores, for each `(partition, offset)`, that everything below `offset` is processed.
     fn store(&self, offsets: &[(i32, i64)]);
@@ -47,16 +47,15 @@ pub struct BatchCommitter<D, O> {
     pub offsets: O,
     pub accounting: Arc<Accounting>,
     pub latency: Arc<LatencyRecorder>,
-    /// Cancelled when a stop's deadline is over: what isn't stored by then is handed back.
+    /// Cancelled at the deadline of a stop: records that are not stored by then are handed back.
     pub force_stop: CancellationToken,
 }
 
-/// The outcome of a record whose batch is committed.
 enum RecordOutcome<'a> {
     /// Its row is in the table.
     Stored,
     DeadLettered(&'a RejectReason),
-    /// Its partition was revoked first.
+    /// Its partition was revoked before it was stored or dead-lettered.
     HandedBack,
 }
 
@@ -79,7 +78,7 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         kept
     }
 
-    /// Leaves one record for each handle to the next owner of its partition.
+    /// Hands back one record per handle: ends it without storing its offset.
     pub fn hand_back<'a>(&self, partitions: impl Iterator<Item = &'a Arc<PartitionHandle>>) {
         let mut records = 0;
         for partition in partitions {
@@ -89,9 +88,10 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         self.accounting.handed_back(records);
     }
 
-    /// Commits a batch. One that is cancelled is handed back whole, even if some of its rows are in the table.
+    /// Commits a batch. A cancelled batch is handed back completely, even if some of its rows are in the table.
     pub async fn commit_batch(&self, batch: PreparedBatch, table: &mut impl OrderSink) {
-        // After a cancelled batch, the offset of a later one would skip it.
+        // After a cancelled batch no later one may be committed: its offset would cover the records of the cancelled
+        // one.
         if self.force_stop.is_cancelled() || self.try_commit(&batch, table).await.is_err() {
             self.hand_back(batch.records.iter().map(|record| &record.in_flight.partition));
         }
@@ -103,7 +103,7 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         let inserted = insert_rows(records, table, &mut RetryScope::new(&self.force_stop, &all_revoked)).await?;
         let committed = SystemTime::now();
         let outcomes = self.dead_letter_rejected(records, &inserted, &all_revoked).await?;
-        // Counted only from here on: a batch that is cancelled is handed back whole.
+        // Not counted earlier: a cancelled batch is handed back completely.
         self.count(&inserted, &outcomes);
         self.record_latency(batch, committed, &outcomes);
         self.store_offsets(records);
@@ -157,15 +157,19 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
 
     /// Stores the offset of each partition of a batch whose records all have an outcome, unless it is revoked.
     fn store_offsets(&self, records: &[PreparedRecord]) {
-        struct End<'a> {
+        struct PartitionEnd<'a> {
             partition: &'a Arc<PartitionHandle>,
             last_offset: i64,
             records: usize,
         }
-        let mut ends: HashMap<*const PartitionHandle, End<'_>> = HashMap::new();
+        let mut ends: HashMap<*const PartitionHandle, PartitionEnd<'_>> = HashMap::new();
         for InFlightRecord { partition, record, .. } in records.iter().map(|record| &record.in_flight) {
             let offset = record.position.offset;
-            let end = ends.entry(Arc::as_ptr(partition)).or_insert(End { partition, last_offset: offset, records: 0 });
+            let end = ends.entry(Arc::as_ptr(partition)).or_insert(PartitionEnd {
+                partition,
+                last_offset: offset,
+                records: 0,
+            });
             end.last_offset = end.last_offset.max(offset);
             end.records += 1;
         }

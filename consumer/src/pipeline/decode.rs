@@ -8,8 +8,8 @@ use shared::{
 
 use crate::model::KafkaRecord;
 
-/// The due time in an id of our producer and the Kafka timestamp differ by less than this, since the timestamp is in
-/// whole milliseconds. An id that differs by more is another producer's.
+/// The due time in an order id of orderflow's producer and the Kafka timestamp differ by less than this, since the
+/// timestamp is in whole milliseconds. If they differ by more, the id is from another producer.
 const MAX_ROUNDING_NANOS: u64 = 2_000_000;
 
 /// Decodes the order of a record.
@@ -21,7 +21,7 @@ pub fn decode(record: &KafkaRecord) -> Result<ReceivedOrder, DecodeError> {
     wire::decode(event_type, record.key(), record.value())
 }
 
-/// When an order was due, and the run that it belongs to when our producer sent it.
+/// When an order was due, and its run if orderflow's producer sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// Nanoseconds after the Unix epoch.
@@ -29,8 +29,8 @@ pub struct Due {
     pub run: Option<RunTag>,
 }
 
-/// The due time: that of the id when our producer sent the order, else the record's timestamp. `None` when the record
-/// has no timestamp.
+/// The due time: that of the id if orderflow's producer sent the order, else the record's timestamp. `None` when the
+/// record has no timestamp.
 pub fn due(record: &KafkaRecord, order_id: &str) -> Option<Due> {
     let stamped = record.timestamp.and_then(|millis| u64::try_from(millis).ok())? * 1_000_000;
     let own_id = order_id.parse::<OrderId>().ok().filter(|id| id.due_nanos().abs_diff(stamped) < MAX_ROUNDING_NANOS);
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_our_producer_has_the_due_time_more_precisely_than_the_timestamp() {
+    fn an_id_of_orderflows_producer_has_the_due_time_more_precisely_than_the_timestamp() {
         let tag = RunTag::random();
         let id = OrderId::new(1_700_000_000_123_456_789, tag, Sequence::new(5).unwrap());
         let due = due(&record(Some(1_700_000_000_123)), &id.to_string()).unwrap();

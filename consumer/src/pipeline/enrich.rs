@@ -1,5 +1,6 @@
-//! Looks up what an order lacks: region, gender, age group and category. Three steps a batch: the cache of this
-//! process, one `HMGET` for the ids that it misses, one `= ANY` for those that Redis misses too.
+//! Looks up the attributes that an order lacks: region, gender, age group and category. Per batch: in the cache of this
+//! process, then by one `HMGET` for the ids that it does not have, then by one `= ANY` for those that Redis does not
+//! have.
 
 use std::{
     hash::Hash,
@@ -32,7 +33,7 @@ use crate::{
     sink::database::OrderDatabase,
 };
 
-/// How often a caller that waits for another's lookup checks whether it is still needed.
+/// Interval at which a worker that waits for the lookup lock checks for cancellation.
 const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The users and products of a batch. An id that is missing here is in no table.
@@ -73,12 +74,13 @@ pub struct Enricher {
     redis: ConnectionManager,
     keys: CacheKeys,
     redis_breaker: CircuitBreaker,
-    /// Held during a lookup outside of this process, so that two workers never look up the same id at the same time.
+    /// Locked during a lookup in Redis and PostgreSQL, so that two workers never look up the same id at the same time.
     lookup_lock: Mutex<()>,
 }
 
 impl Enricher {
-    /// Empty caches whose entries expire after `ttl`. While Redis does not answer, lookups go to the database.
+    /// Starts with empty caches, whose entries expire after `ttl`. While Redis does not answer, lookups go to the
+    /// database.
     pub fn new(redis: ConnectionManager, keys: CacheKeys, ttl: Duration) -> Self {
         Self {
             users: LookupCache::new(ttl),
@@ -131,7 +133,7 @@ impl Enricher {
         }
     }
 
-    /// Returns the ids that this process has no answer for.
+    /// Looks up in the cache of this process. Returns the ids that it does not have.
     fn find_in_process<'a>(
         &self,
         users: Ids<'a, UserId>,
@@ -183,13 +185,13 @@ impl Enricher {
         match cache::lookup(&mut self.redis.clone(), key, ids).await {
             Ok(rows) => {
                 if self.redis_breaker.record_success() == Transition::Closed {
-                    tracing::info!("Redis answers again");
+                    tracing::info!("Redis: working again");
                 }
                 Some(rows)
             }
             Err(error) => {
                 if self.redis_breaker.record_failure(Instant::now()) == Transition::Opened {
-                    tracing::warn!(%error, "Redis does not answer: users and products are looked up in the database");
+                    tracing::warn!(%error, "Redis: no answer, users and products are looked up in PostgreSQL");
                 }
                 None
             }
@@ -229,7 +231,7 @@ fn texts<Id: AsRef<str>>(ids: &[Id]) -> Vec<&str> {
     ids.iter().map(AsRef::as_ref).collect()
 }
 
-/// Caches the database's answer for each id that it was asked for.
+/// Caches the result of the database for each queried id, also that there is no row.
 fn cache_answers<Id, Row>(what: &'static str, cache: &LookupCache<Id, Row>, asked: Vec<Id>, found: &ById<Id, Row>)
 where
     Id: Clone + Eq + Hash + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! The cache of users and products in this process: rows by id, and ids that have no row, each for a time.
+//! The cache of users and products in this process: rows by id, and ids that have no row. Entries expire.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,10 +13,10 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle},
 };
 
-/// How long an id counts as unknown. The row may be inserted at any time, and a dead letter too many is worse than a
-/// lookup too many.
+/// How long an id counts as unknown. Short, because the row may be inserted at any time: an unnecessary lookup is
+/// cheaper than a wrong dead letter.
 const NEGATIVE_TTL: Duration = Duration::from_secs(1);
-/// The rows that one cache holds at most, some 300 bytes each; two caches take about 12 MiB.
+/// Maximum number of rows in one cache, some 300 bytes each; the two caches use about 12 MiB.
 const CAPACITY: usize = 20_000;
 
 /// Rows by their ids.
@@ -24,13 +24,13 @@ pub type ById<Id, Row> = HashMap<Id, Arc<Row>, RandomState>;
 /// Ids to look up.
 pub type Ids<'a, Id> = HashSet<&'a Id, RandomState>;
 
-/// Holds the rows of one table by id, and negative answers, until they expire.
+/// The rows of one table by id, and negative entries, until they expire.
 pub struct LookupCache<Id, Row> {
     entries: Cache<Id, Entry<Row>, UnitWeighter, RandomState>,
     ttl: Duration,
 }
 
-/// A row, or none when the table has no such row, and when the entry expires.
+/// A row, or none when the table has no such row; and the time at which the entry expires.
 type Entry<Row> = (Option<Arc<Row>>, Instant);
 
 impl<Id, Row> LookupCache<Id, Row>
@@ -44,14 +44,14 @@ where
         Self { entries: Cache::with(CAPACITY, CAPACITY as u64, UnitWeighter, hasher, lifecycle), ttl }
     }
 
-    /// Keeps a row, or that there is none.
+    /// Caches a row, or that there is none.
     pub fn insert(&self, id: Id, row: Option<Arc<Row>>) {
         let ttl = if row.is_some() { self.ttl } else { NEGATIVE_TTL };
         self.entries.insert(id, (row, Instant::now() + ttl));
     }
 
-    /// Adds the rows that the cache has to `found` and returns the ids that it has no answer for. Each id is looked up
-    /// once: an entry that expires a moment later counts all the same.
+    /// Adds the rows of the cache to `found` and returns the ids that have no entry. Each id is read once, so an entry
+    /// that expires during the call is still used.
     pub fn get<'a>(&self, ids: Ids<'a, Id>, found: &mut ById<Id, Row>) -> Ids<'a, Id> {
         let (now, mut missing) = (Instant::now(), Ids::default());
         for id in ids {

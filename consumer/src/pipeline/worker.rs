@@ -1,5 +1,5 @@
-//! A worker: takes all records that wait for it, decodes and enriches them, and has the batch committed. While one
-//! batch is in the database, the next is being decoded and enriched.
+//! A worker: takes all records that wait for it, decodes and enriches them, and commits the batch. While one batch is
+//! being committed, the next is decoded and enriched.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -13,13 +13,13 @@ use super::{
     latency::PreparationTimes,
 };
 use crate::{
-    dlq::writer::DeadLetterSink,
+    dlq::topic::DeadLetterSink,
     model::{InFlightRecord, RejectReason},
     retry_scope::{Cancelled, RetryScope},
     sink::database::OrderDatabase,
 };
 
-/// What all workers share.
+/// The parts that all workers share.
 pub struct Pipeline<D, O> {
     pub enricher: Enricher,
     pub committer: BatchCommitter<D, O>,
@@ -40,7 +40,7 @@ pub async fn run_worker<D, O>(
     let preparing = tokio::spawn(prepare_batches(pipeline.clone(), records, max_batch, lookups, prepared));
     commit_batches(pipeline, batches, inserts).await;
     if let Err(error) = preparing.await {
-        tracing::error!(%error, "a worker's preparation ended with a panic");
+        tracing::error!(%error, "worker: decoding or enriching a batch panicked, which is a bug");
     }
 }
 

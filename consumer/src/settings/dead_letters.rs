@@ -2,10 +2,10 @@ use std::{fmt, str::FromStr};
 
 use clap::Args;
 
-/// How many dead letters of one kind are too many.
+/// The maximum number of dead letters of one kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum DeadLetterLimit {
-    /// Within 10 s: more than a share of all records (and a hundred at least), or more than a number.
+    /// In 10 s: more than a share of all records, and more than 100; or more than a number.
     At {
         /// 0 to 1.
         share: f64,
@@ -47,12 +47,12 @@ impl FromStr for DeadLetterLimit {
     }
 }
 
-/// When dead-lettering stops.
+/// The limit at which dead-lettering stops.
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Dead letters")]
 pub struct DeadLetterSettings {
-    /// The limit of dead letters of one kind within 10 s: this share of the records (and a hundred at least), or this
-    /// number. Above it the consumer pauses until it gets the signal USR1, which accepts the kind. `none` for no limit.
+    /// Maximum dead letters of one kind in 10 s: a share of the records (at least 100 dead letters), or a number. Above
+    /// it, dead-lettering stops until the signal USR1 accepts the kind. `none`: no limit.
     #[arg(long, default_value_t, value_name = "SHARE%,NUMBER")]
     pub dead_letter_limit: DeadLetterLimit,
 }

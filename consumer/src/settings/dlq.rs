@@ -18,7 +18,7 @@ pub enum DlqAction {
         #[command(flatten)]
         dlq: Box<DlqSettings>,
     },
-    /// Put orders back on their topic. Safe to interrupt and to repeat.
+    /// Send orders to their topic again. Can be interrupted and repeated.
     Replay {
         #[command(flatten)]
         selection: ReplaySelection,
@@ -27,7 +27,7 @@ pub enum DlqAction {
     },
 }
 
-/// Where the dead letters are.
+/// The dead-letter topic and the database.
 #[derive(Debug, Args)]
 pub struct DlqSettings {
     /// The format of the output.
@@ -38,24 +38,24 @@ pub struct DlqSettings {
     /// The topic of the orders; the name of the dead-letter topic derives from it.
     #[command(flatten)]
     pub topic: TopicSettings,
-    /// The database: an order that is in its table is settled.
+    /// The database whose table shows which orders are stored.
     #[command(flatten)]
     pub database: DatabaseArgs,
 }
 
-/// Which dead letters are replayed.
+/// The dead letters to replay.
 #[derive(Clone, Debug, Args)]
 pub struct ReplaySelection {
     /// Replay only this kind, as `dlq list` names it.
     #[arg(long)]
     pub kind: Option<String>,
-    /// Replay this many orders at most.
+    /// Maximum number of orders to replay.
     #[arg(long, value_name = "NUMBER")]
     pub limit: Option<u64>,
-    /// Skip orders that were replayed this often already and were dead-lettered again.
+    /// Skip orders that were replayed this often and dead-lettered again.
     #[arg(long, default_value_t = 3, value_name = "NUMBER")]
     pub max_replays: u32,
-    /// Print what would be done, and do nothing.
+    /// Print how many orders would be replayed, and replay none.
     #[arg(long)]
     pub dry_run: bool,
 }

@@ -6,8 +6,8 @@ use shared::program::positive_duration;
 /// How orders are enriched.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct EnrichmentSettings {
-    /// How long this process caches a user or a product. A change in the tables shows in new orders after the
-    /// cache-worker's next round and this time.
+    /// How long this process caches a user or a product. New orders have a change of the tables after the next round of
+    /// the cache-worker plus this time.
     #[arg(
         long,
         alias = "remember",

@@ -3,10 +3,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use shared::program::positive_duration;
 
-/// The protocol by which the members of a group share its partitions.
+/// The protocol by which a group assigns its partitions to its members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GroupProtocol {
-    /// Classic.
+    /// The recommended protocol: classic.
     Auto,
     /// The brokers assign the partitions (KIP-848; brokers from 4.0 on). librdkafka may leave a partition without an
     /// owner.
@@ -18,9 +18,9 @@ pub enum GroupProtocol {
 /// What a consumer does when the topic does not have the group's committed offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnOffsetOutOfRange {
-    /// Log the gap and end; nothing more is stored.
+    /// Log the missing records and exit with 1; nothing more is stored.
     End,
-    /// Log the gap and continue at the beginning of the partition.
+    /// Log the missing records and continue at the first offset of the partition.
     Continue,
 }
 
@@ -31,38 +31,38 @@ pub struct GroupSettings {
     /// Consumer group; its members share the partitions.
     #[arg(long, env = "CONSUMER_GROUP", default_value = "orderflow")]
     pub group: String,
-    /// The group protocol.
+    /// Protocol by which the group assigns its partitions.
     #[arg(long, value_enum, default_value = "auto")]
     pub group_protocol: GroupProtocol,
     /// Make this a static member of the group (group.instance.id). The name must be unique in the group. A member that
     /// restarts within the session timeout keeps its partitions.
     #[arg(long, env = "CONSUMER_INSTANCE_ID")]
     pub instance_id: Option<String>,
-    /// At a stop, a static member leaves the group (to scale down), so that others take its partitions at once. Needs
+    /// At a stop, a static member leaves the group (to scale down), so that others get its partitions at once. Requires
     /// the classic protocol.
     #[arg(long, requires = "instance_id")]
     pub leave: bool,
     /// What to do when the topic does not have the group's committed offset: records may have been deleted unread.
     #[arg(long, alias = "on-gap", value_enum, default_value = "end")]
     pub on_offset_out_of_range: OnOffsetOutOfRange,
-    /// End when a partition has lag and its stored offset does not advance for this long, without a known outage.
+    /// Exit when a partition has lag and its stored offset does not advance for this long without an outage.
     #[arg(long, default_value = "2m", value_parser = positive_duration, value_name = "DURATION")]
     pub stuck_after: Duration,
-    /// The name of this instance in dead letters, logs and latency logs; by default the instance id, or derived from
-    /// the process id.
-    #[arg(long, env = "CONSUMER_INSTANCE")]
-    pub instance: Option<String>,
-    /// How long a partition that is revoked is drained first; the rest is handed back to its next owner.
+    /// Name of this consumer in dead letters and latency logs. Default: --instance-id, else a name with the process id.
+    #[arg(long, alias = "instance", env = "CONSUMER_INSTANCE")]
+    pub instance_name: Option<String>,
+    /// How long a revoked partition is drained: its records in flight are stored before it is released. Later ones are
+    /// left to the next owner.
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub drain: Duration,
-    /// How long a stop may take; the rest is handed back to the group.
+    /// Timeout of a stop. Records that are not stored by then are left to the next owner of their partition.
     #[arg(long, default_value = "20s", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub stop_deadline: Duration,
 }
 
 impl GroupSettings {
-    pub fn instance(&self) -> String {
-        let name = self.instance.clone().or_else(|| self.instance_id.clone());
+    pub fn instance_name(&self) -> String {
+        let name = self.instance_name.clone().or_else(|| self.instance_id.clone());
         name.unwrap_or_else(|| format!("consumer-{}", std::process::id()))
     }
 }

@@ -26,7 +26,7 @@ pub use self::{
 #[command(
     version,
     after_help = "Examples:\n  consumer --group orders-sink --listen 127.0.0.1:9466\n  consumer dlq list\n\n\
-                  Any number of instances share the topic; those beyond its number of partitions stand by."
+                  Any number of instances share the topic; those beyond its number of partitions are on standby."
 )]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Command {
@@ -46,7 +46,7 @@ pub struct Command {
     pub services: ServiceSettings,
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
-    /// Append latency logs (HdrHistogram interval logs, one interval a second) in this folder.
+    /// Append latency logs (HdrHistogram interval logs, one interval per second) in this folder.
     #[arg(long, value_name = "FOLDER", help_heading = "Telemetry")]
     pub stats_dir: Option<PathBuf>,
 }
@@ -66,8 +66,10 @@ mod tests {
 
     #[test]
     fn the_former_names_of_flags_still_work() {
-        let command = Command::parse_from(["consumer", "--remember", "7s", "--on-gap", "continue"]);
+        let arguments = ["--remember", "7s", "--on-gap", "continue", "--writers", "5", "--instance", "first"];
+        let command = Command::parse_from(["consumer"].iter().chain(&arguments));
         assert_eq!(command.enrichment.cache_ttl, Duration::from_secs(7));
         assert_eq!(command.group.on_offset_out_of_range, OnOffsetOutOfRange::Continue);
+        assert_eq!((command.batches.workers, command.group.instance_name()), (5, "first".to_owned()));
     }
 }

@@ -1,5 +1,5 @@
 //! Inserts a batch by one statement, retried until the table accepts it. A row that the table refuses is isolated by
-//! bisection and costs no other row (invariants 5 and 7).
+//! bisection; the other rows are inserted (invariants 5 and 7).
 
 use shared::database::SqlError;
 
@@ -8,10 +8,10 @@ use crate::{
     retry_scope::{Cancelled, RetryScope},
 };
 
-/// Where rows are inserted.
+/// Inserts rows.
 pub trait OrderSink: Send {
-    /// Tries once to insert all of `rows`; those that are in the table already are skipped. After an outcome that asks
-    /// for a retry, it has backed off before it returns.
+    /// Tries once to insert all of `rows`; rows that are in the table already are skipped. It waits for a backoff
+    /// before it returns [`InsertOutcome::Unknown`].
     ///
     /// # Errors
     /// [`Cancelled`]; some of the rows may be in the table.
@@ -25,13 +25,13 @@ pub trait OrderSink: Send {
 /// The outcome of one insert.
 #[derive(Debug)]
 pub enum InsertOutcome {
-    /// All rows are in the table. So many were inserted, the others were there before.
+    /// All rows are in the table; this number of them is new.
     Inserted(u64),
     /// No row is in the table: it refuses at least one of them.
     Refused(SqlError),
     /// No row is in the table: they are too many for the server's statement timeout. Never for a single row.
     TooLong,
-    /// Which rows are in the table is not known: the same insert is to be retried.
+    /// It is not known which rows are in the table: the same insert must be retried.
     Unknown,
 }
 
@@ -45,8 +45,8 @@ pub struct InsertedBatch {
     pub dropped: Vec<usize>,
 }
 
-/// Inserts all rows but those that the table refuses, with O(k log n) statements for k of them, and those whose
-/// partition is not assigned any more when their statement is sent (invariant 9).
+/// Inserts all rows except those that the table refuses and those whose partition is revoked before their statement is
+/// sent (invariant 9). Isolating k refused rows takes O(k log n) statements.
 ///
 /// # Errors
 /// [`Cancelled`]; some of the rows may be in the table.

@@ -1,5 +1,5 @@
-//! The orders table in PostgreSQL: a connection that is opened again when it breaks, and what an error means for the
-//! rows.
+//! The orders table in PostgreSQL: a connection that is opened again when it breaks, and the meaning of an error for
+//! the rows.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     settings::StatementSettings,
 };
 
-/// What a database error means for the rows.
+/// The meaning of a database error for the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
     /// The table refuses a row.
@@ -25,7 +25,7 @@ enum Failure {
     TooLong,
     /// The prepared statement does not exist any more: the table changed, or a pooler switched the connection.
     StalePreparedStatement,
-    /// No fault of the rows: a retry helps.
+    /// The rows are not the cause: the statement is retried.
     Outage,
 }
 
@@ -42,20 +42,20 @@ impl Failure {
     }
 }
 
-/// The orders table.
+/// A connection to the database with the orders table, and the health that reports its outages.
 pub struct OrderDatabase {
     client: ReconnectingClient,
     health: Arc<ConsumerHealth>,
 }
 
 impl OrderDatabase {
-    /// Not connected yet.
+    /// Connects at the first statement.
     pub fn new(settings: DatabaseSettings, statements: StatementSettings, health: Arc<ConsumerHealth>) -> Self {
         let StatementSettings { statements, statement_deadline } = statements;
         Self { client: ReconnectingClient::new(settings, statements, statement_deadline), health }
     }
 
-    /// The connection; retries until there is one.
+    /// Returns the open connection. Opens one if there is none, and retries until it succeeds.
     ///
     /// # Errors
     /// [`Cancelled`] when `scope` ends first.
@@ -64,7 +64,7 @@ impl OrderDatabase {
         self.client.open().ok_or(Cancelled)
     }
 
-    /// Connects where there is no connection. Returns false when that fails, after the next delay of `scope`.
+    /// Connects if there is no connection. When that fails, waits for the next delay of `scope` and returns false.
     async fn try_connect(&mut self, scope: &mut RetryScope<'_>) -> Result<bool, Cancelled> {
         scope.check()?;
         match scope.run(self.client.connected()).await? {
@@ -85,7 +85,7 @@ impl OrderDatabase {
         scope.back_off().await;
     }
 
-    /// Has the statement prepared again. A second time in a row, the connection must be behind a pooler.
+    /// Prepares the statement again. If that fails twice in a row, the cause is most likely a pooler.
     async fn prepare_again(&mut self, error: &SqlError, scope: &mut RetryScope<'_>) {
         if let Some(client) = self.client.open() {
             client.forget_prepared();
@@ -126,7 +126,7 @@ impl OrderSink for OrderDatabase {
             }
             Failure::TooLong if rows.len() > 1 => return Ok(InsertOutcome::TooLong),
             Failure::StalePreparedStatement => self.prepare_again(&error, scope).await,
-            // A single row that takes too long waits for a lock: the row is not at fault.
+            // A single row that takes too long waits for a lock: the row is not the cause.
             Failure::TooLong | Failure::Outage => self.back_off_after(error.to_string(), scope).await,
         }
         Ok(InsertOutcome::Unknown)

@@ -1,5 +1,5 @@
-//! Rows into the table: [`bisect`] has a batch inserted and isolates the rows that the table refuses, [`insert`] is the
-//! one statement, [`database`] the connection.
+//! Inserts rows into the table: [`bisect`] inserts a batch and isolates the rows that the table refuses, [`insert`] has
+//! the statement, [`database`] the connection.
 
 pub mod bisect;
 pub mod database;

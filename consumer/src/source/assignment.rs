@@ -8,11 +8,11 @@ use std::{
 
 use crate::{metrics, model::PartitionHandle};
 
-/// The handle of each partition that is assigned now.
+/// The assigned partitions, each with the handle of its assignment.
 #[derive(Debug, Default)]
 pub struct Assignment {
     handles: Mutex<HashMap<i32, Arc<PartitionHandle>>>,
-    /// Assigned, and their start position is not known yet.
+    /// Assigned partitions whose start position is not known yet.
     without_start_position: Mutex<Vec<i32>>,
 }
 
@@ -36,7 +36,7 @@ impl Assignment {
         ::metrics::gauge!(metrics::ASSIGNED).set(handles.len() as f64);
     }
 
-    /// Returns the partitions that were assigned since the last call and still are.
+    /// Returns the partitions that were assigned since the last call and are still assigned.
     pub fn take_without_start_position(&self) -> Vec<i32> {
         let mut partitions = std::mem::take(&mut *self.without_start_position());
         let handles = self.handles();
@@ -49,7 +49,7 @@ impl Assignment {
         self.without_start_position().extend(partitions);
     }
 
-    /// Blocks until no record of the partitions is in flight; false when the deadline comes first.
+    /// Blocks until no record of the partitions is in flight. Returns false at `deadline`.
     pub fn drain(&self, partitions: &[i32], deadline: Instant) -> bool {
         let handles: Vec<_> = partitions.iter().filter_map(|partition| self.handle(*partition)).collect();
         handles.iter().all(|handle| handle.wait_until_idle(deadline))
@@ -71,7 +71,6 @@ impl Assignment {
         self.handles().get(&partition).cloned()
     }
 
-    /// The numbers of the partitions that are assigned.
     pub fn partitions(&self) -> Vec<i32> {
         self.handles().keys().copied().collect()
     }

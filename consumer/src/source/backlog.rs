@@ -1,4 +1,4 @@
-//! Records that are read and not yet dispatched, since the queue to the workers is full.
+//! Records that are read and not dispatched yet, since the queue to the workers is full.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +15,7 @@ pub struct WaitingRecord {
     pub read_at: SystemTime,
 }
 
-/// The records that wait for room in the queue, oldest first.
+/// The records that wait until the queue is no longer full, oldest first.
 #[derive(Default)]
 pub struct Backlog {
     pub records: VecDeque<WaitingRecord>,
@@ -30,7 +30,7 @@ impl Backlog {
         self.full_since.get_or_insert_with(Instant::now).elapsed()
     }
 
-    /// The queue has room again. Returns whether the partitions were paused.
+    /// Records that the queue is no longer full. Returns whether the partitions were paused.
     pub fn clear_full(&mut self) -> bool {
         self.full_since = None;
         std::mem::take(&mut self.paused)

@@ -1,4 +1,4 @@
-//! The Kafka client of a group member, and how it is configured.
+//! The Kafka client of a group member, and its configuration.
 
 use std::{sync::Arc, time::Instant};
 
@@ -11,7 +11,7 @@ use crate::settings::{GroupProtocol, GroupSettings};
 
 pub type GroupConsumer = BaseConsumer<RebalanceContext>;
 
-/// A client that is a member of the group, or about to be.
+/// A client that is a member of the group, or is joining it.
 pub struct Member {
     pub consumer: GroupConsumer,
     pub assignment: Arc<Assignment>,
@@ -38,14 +38,15 @@ impl Member {
 fn client_settings(group: &GroupSettings) -> Vec<(&'static str, &str)> {
     let mut settings = vec![
         ("group.id", group.group.as_str()),
-        // A group without offsets starts at the beginning; with the library's default, `latest`, it would skip orders.
+        // A group without offsets starts at the beginning. With librdkafka's default, `latest`, it would skip orders.
         ("auto.offset.reset", "earliest"),
         ("enable.auto.commit", "true"),
         ("auto.commit.interval.ms", "1000"),
         ("enable.auto.offset.store", "false"),
-        // The library's queue takes some 500 bytes a record beside the record itself. These settings bound it to about
-        // a fetch a partition, and a fetch to little more than one batch of our producer. The defaults are 100,000
-        // records a partition, 64 MiB, 50 MiB a fetch, and a second of backoff when the queue is full.
+        // In librdkafka's queue, a record needs some 500 bytes in addition to its own size. These settings limit the
+        // queue to about one fetch per partition, and a fetch to little more than one batch of orderflow's producer.
+        // The defaults are 100,000 records per partition, 64 MiB, 50 MiB per fetch, and a backoff of one second when
+        // the queue is full.
         ("queued.min.messages", "1000"),
         ("queued.max.messages.kbytes", "16384"),
         ("fetch.max.bytes", "1048576"),
@@ -54,10 +55,10 @@ fn client_settings(group: &GroupSettings) -> Vec<(&'static str, &str)> {
     ];
     settings.extend(group.instance_id.as_deref().map(|id| ("group.instance.id", id)));
     match group.group_protocol {
-        // Under this protocol the brokers set the session timeout; the library refuses one that is set here.
+        // With KIP-848 the brokers set the session timeout; librdkafka refuses one that is set here.
         GroupProtocol::Consumer => settings.push(("group.protocol", "consumer")),
-        // librdkafka 2.12 under the other protocol: a paused member beside a killed broker left a partition without an
-        // owner in 2 of 3 tests. Under this one: in 0 of 6.
+        // With KIP-848, librdkafka 2.12 left a partition without an owner in 2 of 3 tests with a paused member beside a
+        // killed broker; with the classic protocol in 0 of 6.
         GroupProtocol::Auto | GroupProtocol::Classic => settings.extend([
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("session.timeout.ms", "6000"),

@@ -19,17 +19,17 @@ use crate::{
     settings::{GroupProtocol, GroupSettings},
 };
 
-/// The delay before a static member whose name is still taken joins again.
+/// Delay before a static member joins again while its name belongs to another member.
 const REJOIN_DELAY: Duration = Duration::from_secs(2);
-/// How long the brokers may take to list the members of the group.
+/// Timeout of the request that lists the members of the group.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a static member may take to leave the group.
+/// Timeout of leaving the group as a static member.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The brokers make the member id of a static member from its name, a hyphen and a UUID of this length.
+/// The member id of a static member is its name, a hyphen and a UUID of this length.
 const UUID_CHARS: usize = 36;
 
-/// This instance's membership of the group. A client that ended with a fatal error is replaced: the partitions of the
-/// old one are revoked, and its later rebalance events do not touch the assignment of the new one.
+/// This instance's membership of the group. A client that fails with a fatal error is replaced: the partitions of the
+/// old client are revoked, and its later rebalance events do not change the assignment of the new one.
 pub struct Group {
     kafka: KafkaSettings,
     settings: GroupSettings,
@@ -43,7 +43,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// Joins the group.
+    /// Subscribes to the topic as a member of the group. The group assigns partitions later.
     ///
     /// # Errors
     /// When a setting is wrong.
@@ -53,10 +53,10 @@ impl Group {
         topic: String,
         health: Arc<ConsumerHealth>,
     ) -> anyhow::Result<Self> {
-        // Under the other protocol librdkafka announces each leaving static member as temporarily absent.
+        // With KIP-848, librdkafka reports each leaving static member as temporarily absent.
         ensure!(
             !settings.leave || settings.group_protocol != GroupProtocol::Consumer,
-            "--leave does not go with --group-protocol consumer: use classic or auto"
+            "--leave requires the classic protocol: use --group-protocol classic or auto"
         );
         let member = RwLock::new(Arc::new(Member::subscribe(&kafka, &settings, &topic)?));
         let (closing, was_replaced) = (Mutex::default(), AtomicBool::new(false));
@@ -68,15 +68,15 @@ impl Group {
         &self.topic
     }
 
-    /// The current member.
+    /// The client that is the member now: a fatal error replaces it.
     pub fn member(&self) -> Arc<Member> {
         self.member.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces the client if it ended with a fatal error. Returns whether it did.
+    /// Replaces the client if it failed with a fatal error. Returns whether it did.
     ///
     /// # Errors
-    /// When another client would end with the same error.
+    /// When another client would fail with the same error.
     pub fn replace_if_fatal(&self) -> anyhow::Result<bool> {
         let old = self.member();
         let Some((code, reason)) = old.consumer.client().fatal_error() else { return Ok(false) };
@@ -100,8 +100,8 @@ impl Group {
             FencedInstanceId => bail!("another instance joined the group as --instance-id {name}: each needs its own"),
             UnreleasedInstanceId => {
                 let message = format!(
-                    "the group has another member as --instance-id {name}, or one that was killed and whose session \
-                     lasts: waiting until it is gone"
+                    "consumer group: --instance-id {name} belongs to another member, or to a killed one until its \
+                     session timeout; joining again every {REJOIN_DELAY:?}"
                 );
                 self.health.report(ConsumerIssue::Group, message);
                 std::thread::sleep(REJOIN_DELAY);
@@ -114,8 +114,8 @@ impl Group {
             }
             _ => {
                 let again = self.was_replaced.swap(true, Ordering::Relaxed);
-                ensure!(!again, "the Kafka client ended with a fatal error again: {reason} ({code})");
-                tracing::warn!("the Kafka client ended with a fatal error and is replaced: {reason} ({code})");
+                ensure!(!again, "Kafka: the client failed with a fatal error again: {reason} ({code})");
+                tracing::warn!("Kafka: the client failed with a fatal error and is replaced: {reason} ({code})");
             }
         }
         Ok(())
@@ -126,20 +126,20 @@ impl Group {
         self.health.resolve(ConsumerIssue::Group);
     }
 
-    /// Leaves the group and closes all clients. Blocks, for as long as the session lasts when no broker answers.
+    /// Leaves the group and closes all clients. Blocks; without a broker, for up to the session timeout.
     pub fn leave(self: Arc<Self>) {
         self.leave_as_static_member();
         let (member, closing) = (self.member(), std::mem::take(&mut *self.closing()));
         drop(self);
         close(member);
         for thread in closing {
-            // A thread that panicked has closed all that it could.
+            // An error here is a panic of the thread, after which there is nothing left to close.
             let _ = thread.join();
         }
     }
 
-    /// On closing, a static member keeps its partitions in the group. It gives them up by unsubscribing; the library
-    /// does not wait for the end of that by itself.
+    /// When a static member is closed, its partitions stay assigned to it. Unsubscribing releases them; librdkafka does
+    /// not wait until that is done.
     fn leave_as_static_member(&self) {
         let consumer = &self.member().consumer;
         let Some(name) = self.settings.instance_id.as_deref().filter(|_| self.settings.leave) else { return };
@@ -148,16 +148,18 @@ impl Group {
         while Instant::now() < deadline {
             consumer.poll(Duration::from_millis(50));
             if has_left(consumer, &self.settings.group, name) {
-                tracing::info!("left the group for good");
+                tracing::info!("consumer group: static member {name} left");
                 return;
             }
         }
-        tracing::warn!("the group was not left in time: its session timeout ends the membership");
+        tracing::warn!(
+            "consumer group: not left within {LEAVE_TIMEOUT:?}; the membership ends with the session timeout"
+        );
     }
 }
 
-/// Closes a client once no other thread uses it. That may take as long as the session lasts; it must end before the
-/// process does, since the client's threads would not survive the process' clean-up.
+/// Closes a client once no other thread uses it. That may take as long as the session timeout. Closing must end before
+/// the process exits: at exit, C libraries free memory that the client's threads still use.
 fn close(member: Arc<Member>) {
     while Arc::strong_count(&member) > 1 {
         std::thread::sleep(Duration::from_millis(10));
@@ -165,7 +167,7 @@ fn close(member: Arc<Member>) {
     drop(member);
 }
 
-/// Whether the group has no static member of this name any more.
+/// Whether the group has no static member of this name.
 fn has_left(consumer: &GroupConsumer, group: &str, name: &str) -> bool {
     consumer.fetch_group_list(Some(group), REQUEST_TIMEOUT).is_ok_and(|list| {
         let mut members = list.groups().iter().flat_map(GroupInfo::members);

@@ -1,5 +1,5 @@
-//! The lag of each partition, counted to what is stored and not to what was read, and a watchdog for a partition that
-//! is stuck.
+//! The lag of each partition, measured from the stored offset and not from the offset that was read, and a watchdog for
+//! a partition that is stuck.
 
 use std::{
     collections::HashMap,
@@ -18,16 +18,15 @@ use crate::{
 };
 
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// How long the brokers may take to answer.
+/// Timeout of each request to the brokers.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Watches the lag of every partition that is assigned to this instance.
+/// Measures the lag of every partition that is assigned to this instance.
 pub struct LagMonitor {
     pub group: Arc<Group>,
     pub topic: String,
     pub health: Arc<ConsumerHealth>,
-    /// A partition is stuck when it has lag and its stored offset does not advance for this long, without a known
-    /// outage.
+    /// A partition is stuck when it has lag and its stored offset does not advance for this long without an outage.
     pub stuck_after: Duration,
 }
 
@@ -36,26 +35,26 @@ struct Position {
     partition: i32,
     /// The offset below which everything is stored.
     stored: i64,
-    /// Records from there to the end of the partition.
+    /// Records between `stored` and the end of the partition.
     lag: i64,
     /// Whether records are in flight.
     busy: bool,
 }
 
 /// A partition when its stored offset last advanced.
-struct Progress {
+struct StoredProgress {
     stored: i64,
     lag: i64,
     since: Instant,
 }
 
-impl Progress {
+impl StoredProgress {
     fn at(position: Position, now: Instant) -> Self {
         Self { stored: position.stored, lag: position.lag, since: now }
     }
 
-    /// Whether there are records and none of them is stored. A lag that was there before is not enough: the markers of
-    /// another producer's transactions are offsets without a record.
+    /// Stuck means that records are in flight or the lag grew, and no offset was stored. A constant lag is not enough:
+    /// transaction markers take offsets but are no records.
     fn is_stuck(&self, position: Position, after: Duration, now: Instant) -> bool {
         now.duration_since(self.since) > after && (position.busy || position.lag > self.lag)
     }
@@ -71,7 +70,7 @@ impl LagMonitor {
         while stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
             let (member, topic, stopping) = (self.group.member(), self.topic.clone(), stop.clone());
             let asking = tokio::task::spawn_blocking(move || positions(&member, &topic, &stopping));
-            // Without brokers, the requests take longer than a stop may.
+            // Without brokers, the requests take longer than the timeout of a stop.
             let Some(positions) = stop.run_until_cancelled(asking).await else { break };
             match positions.context("the lag can't be read")? {
                 Some(positions) => {
@@ -79,7 +78,7 @@ impl LagMonitor {
                     check(&self.health, self.stuck_after, &positions, &mut progress, Instant::now())?;
                 }
                 None => {
-                    let message = "Kafka: no broker answers; reading goes on as soon as one does".to_owned();
+                    let message = "Kafka: no broker answers; reading continues once one answers".to_owned();
                     self.health.report(ConsumerIssue::Brokers, message);
                 }
             }
@@ -89,7 +88,7 @@ impl LagMonitor {
 }
 
 /// Asks the brokers for the end of each partition, until `stop`. Partitions whose end or stored offset is not known are
-/// left out; none when no broker answers for any partition. Blocks.
+/// left out. Returns none when no broker answers for any partition. Blocks.
 fn positions(member: &Member, topic: &str, stop: &CancellationToken) -> Option<Vec<Position>> {
     let (mut positions, partitions, mut answers) = (Vec::new(), member.assignment.partitions(), 0);
     for partition in partitions.iter().copied().take_while(|_| !stop.is_cancelled()) {
@@ -111,10 +110,10 @@ fn check(
     health: &ConsumerHealth,
     stuck_after: Duration,
     positions: &[Position],
-    progress: &mut HashMap<i32, Progress>,
+    progress: &mut HashMap<i32, StoredProgress>,
     now: Instant,
 ) -> anyhow::Result<()> {
-    // A known outage explains the lag. Once it is over, the time starts again.
+    // An outage explains the lag. The time starts again at its end.
     if health.ready().is_err() {
         progress.clear();
     }
@@ -128,13 +127,14 @@ fn check(
     });
     for position in positions.iter().copied() {
         let Position { partition, stored, lag, .. } = position;
-        let seen = progress.entry(partition).or_insert_with(|| Progress::at(position, now));
+        let seen = progress.entry(partition).or_insert_with(|| StoredProgress::at(position, now));
         if lag == 0 || seen.stored != stored {
-            *seen = Progress::at(position, now);
+            *seen = StoredProgress::at(position, now);
         } else if seen.is_stuck(position, stuck_after, now) {
             bail!(
-                "partition {partition} is stuck: it is {lag} records behind and its stored offset {stored} has not \
-                 advanced for {:?}, without a known outage; this instance ends, so that another one takes it",
+                "partition {partition} is stuck: it is {lag} records behind, and its stored offset {stored} has not \
+                 advanced for {:?} without an outage (--stuck-after). The consumer exits, so that another one takes \
+                 the partition",
                 now.duration_since(seen.since)
             );
         }
@@ -161,7 +161,7 @@ mod tests {
         assert!(check(&health, 10, 5, at_once).is_ok(), "just seen");
         assert!(check(&health, 11, 5, at_once).is_ok(), "advanced");
         health.report(ConsumerIssue::Database, "the database is lost".to_owned());
-        assert!(check(&health, 11, 9, at_once).is_ok(), "a known outage");
+        assert!(check(&health, 11, 9, at_once).is_ok(), "an outage");
         health.resolve(ConsumerIssue::Database);
         assert!(check(&health, 12, 1, at_once).is_ok(), "a transaction marker");
         assert!(check(&health, 12, 1, later).is_ok(), "still only that");

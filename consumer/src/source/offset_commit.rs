@@ -1,5 +1,5 @@
-//! Commits the stored offsets to the group at a revoke and at a stop. In between, the client library commits them each
-//! second (`enable.auto.commit` in [`client`](super::client)).
+//! Commits the stored offsets to the group at a revoke and at a stop. In between, librdkafka commits them every second
+//! (`enable.auto.commit` in [`client`](super::client)).
 
 use rdkafka::{
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext},
@@ -12,7 +12,10 @@ pub fn commit_stored_offsets<C: ConsumerContext>(consumer: &BaseConsumer<C>) {
         // Nothing new to commit is success.
         Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
         Err(error) => {
-            tracing::warn!(%error, "offsets are not committed: the orders will be read again, and are stored already");
+            tracing::warn!(
+                %error,
+                "Kafka: offsets not committed; the next owner reads these records again and counts them as duplicates"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Stores offsets in the client library, which commits them each second (see [`client`](super::client)); a revoke and a
-//! stop commit them at once (see [`offset_commit`](super::offset_commit)).
+//! Stores offsets in librdkafka, which commits them every second (see [`client`](super::client)); a revoke and a stop
+//! commit them at once (see [`offset_commit`](super::offset_commit)).
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ impl OffsetStore for Arc<Group> {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
             if let Err(error) = list.add_partition_offset(self.topic(), *partition, Offset::Offset(*offset)) {
-                tracing::warn!(%error, "an offset can't be stored");
+                tracing::warn!(%error, "Kafka: offset {offset} of partition {partition} can't be stored");
             }
         }
-        // Refused when the partition is revoked at this moment: its next owner reads the orders again, and they are
-        // stored.
+        // Refused when the partition is revoked at this moment: its next owner reads the records again and counts them
+        // as duplicates.
         if let Err(error) = self.member().consumer.store_offsets(&list) {
-            tracing::debug!(%error, "offsets are not stored");
+            tracing::debug!(%error, "Kafka: offsets not stored, a partition was revoked");
         }
     }
 }

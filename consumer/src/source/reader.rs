@@ -1,5 +1,5 @@
 //! The polling thread. It dispatches records to the workers and never waits for the database, so that the instance
-//! stays a member of its group whatever happens to the workers (invariant 8).
+//! stays a member of its group when workers are slow or blocked (invariant 8).
 
 use std::{
     sync::Arc,
@@ -26,24 +26,24 @@ use crate::{
 };
 
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
-/// Records that are polled before they are dispatched; few, since the thread has no other work.
+/// Records that are polled before they are dispatched; small, so that records are dispatched soon.
 const MAX_POLLED: usize = 32;
 /// How long a full queue blocks the poll before the partitions are paused. A pause discards what the client prefetched
-/// and costs up to a second, so it is for outages that last.
+/// and costs up to a second, so it is used only in long outages.
 const PAUSE_AFTER: Duration = Duration::from_secs(2);
-/// A member without a partition after this time logs that it stands by. An assignment takes less.
+/// A member without a partition after this time logs that it is on standby. An assignment takes less time.
 const STANDBY_NOTICE_DELAY: Duration = Duration::from_secs(10);
-/// How long the last commit of a stop may take.
+/// Timeout of the last commit of a stop.
 const FINAL_COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads records and dispatches them to the workers.
 pub struct Reader {
     pub group: Arc<Group>,
-    /// One channel a worker; partition p goes to worker p modulo their number.
+    /// One channel per worker; partition p belongs to worker p modulo the number of workers.
     pub workers: Vec<mpsc::UnboundedSender<InFlightRecord>>,
-    /// Bounds the bytes of the records that are in flight.
+    /// Limits the bytes of the records in flight.
     pub memory: Arc<Semaphore>,
-    /// The permits that `memory` starts with, one a byte.
+    /// The permits of `memory` when no record is in flight, one per byte.
     pub capacity: usize,
     pub accounting: Arc<Accounting>,
     pub topic: String,
@@ -55,18 +55,18 @@ impl Reader {
     /// on a thread of its own.
     ///
     /// # Errors
-    /// When the client library ends with a fatal error, or a committed offset is out of range and that is to end the
-    /// reader.
+    /// When librdkafka fails with a fatal error, or a committed offset is out of range and `on_offset_out_of_range` is
+    /// `End`.
     pub fn run(&self, stop: &CancellationToken, stop_deadline: Duration) -> anyhow::Result<()> {
         let mut backlog = Backlog::default();
         let mut read = Ok(());
-        let mut has_announced_standby = false;
+        let mut has_logged_standby = false;
         while !stop.is_cancelled() && read.is_ok() {
             let member = self.group.member();
             read = self.step(&member, &mut backlog).and_then(|()| self.check_start_positions(&member));
-            if !has_announced_standby && member.created_at.elapsed() > STANDBY_NOTICE_DELAY {
-                has_announced_standby = true;
-                self.announce_standby(&member);
+            if !has_logged_standby && member.created_at.elapsed() > STANDBY_NOTICE_DELAY {
+                has_logged_standby = true;
+                self.log_standby(&member);
             }
         }
         self.accounting.handed_back(backlog.records.len() as u64);
@@ -74,11 +74,12 @@ impl Reader {
         read.and_then(|()| self.drain(Instant::now() + stop_deadline))
     }
 
-    fn announce_standby(&self, member: &Member) {
+    fn log_standby(&self, member: &Member) {
         self.group.resolve_join_issue();
         if member.assignment.partitions().is_empty() {
             tracing::info!(
-                "standing by without a partition: the group may have more members than the topic has partitions"
+                "consumer group: on standby without a partition; the group may have more members than the topic has \
+                 partitions"
             );
         }
     }
@@ -90,15 +91,17 @@ impl Reader {
         if backlog.records.is_empty() {
             if backlog.clear_full() {
                 member.consumer.resume(&self.all_partitions(member)).context("the partitions can't be resumed")?;
-                tracing::info!("the queue has room again: partitions resumed");
+                tracing::info!("record queue: no longer full, partitions resumed");
             }
             return self.poll(member, POLL_TIMEOUT, backlog);
         }
         if backlog.full_for() > PAUSE_AFTER || backlog.paused {
-            // To pause a paused partition costs nothing, and one that was assigned meanwhile has to be paused too.
+            // Pausing a paused partition has no effect, and one that was assigned meanwhile must be paused too.
             member.consumer.pause(&self.all_partitions(member)).context("the partitions can't be paused")?;
             if !std::mem::replace(&mut backlog.paused, true) {
-                tracing::warn!("the queue stays full: partitions paused until the database accepts orders again");
+                tracing::warn!(
+                    "record queue: full for more than {PAUSE_AFTER:?}, partitions paused until PostgreSQL accepts rows"
+                );
             }
             return self.poll(member, POLL_TIMEOUT, backlog);
         }
@@ -134,8 +137,8 @@ impl Reader {
         }
     }
 
-    /// Checks, for each newly assigned partition, that the topic has the committed offset. The first commit comes a
-    /// second after the assignment at the earliest: this check comes before it.
+    /// Checks, for each newly assigned partition, that the topic has the committed offset. This must happen before the
+    /// first commit, which is at least one second after the assignment.
     fn check_start_positions(&self, member: &Member) -> anyhow::Result<()> {
         let partitions = member.assignment.take_without_start_position();
         if partitions.is_empty() {
@@ -145,7 +148,7 @@ impl Reader {
         let positions = match start_positions(&member.consumer, &self.topic, &partitions) {
             Ok(positions) => positions,
             Err(error) => {
-                tracing::debug!("the start positions can't be checked yet: {error:#}");
+                tracing::debug!("Kafka: committed offsets can't be checked yet, retrying: {error:#}");
                 member.assignment.put_back_without_start_position(partitions);
                 return Ok(());
             }
@@ -158,13 +161,13 @@ impl Reader {
             ::metrics::counter!(metrics::DELETED_UNREAD).increment(out_of_range.deleted_records());
             match self.on_offset_out_of_range {
                 OnOffsetOutOfRange::Continue => {
-                    tracing::warn!("{out_of_range}; continuing at the beginning of the partition");
+                    tracing::warn!("{out_of_range}; continuing at the first offset of the partition");
                 }
                 OnOffsetOutOfRange::End => {
-                    // A commit behind the gap would hide it from the next start.
+                    // If an offset after the missing records was committed, the next start would not report them.
                     member.assignment.revoke(&[partition]);
                     bail!(
-                        "{out_of_range}. To continue at the beginning of the partition: \
+                        "{out_of_range}. To continue at the first offset of the partition: \
                          --on-offset-out-of-range continue"
                     )
                 }
@@ -173,10 +176,10 @@ impl Reader {
         Ok(())
     }
 
-    /// Replaces a client that ended with a fatal error. The library itself recovers from any other error.
+    /// Replaces a client that failed with a fatal error. librdkafka itself recovers from any other error.
     fn handle_error(&self, error: &KafkaError) -> anyhow::Result<()> {
         if !self.group.replace_if_fatal()? {
-            tracing::warn!(%error, "Kafka: reading goes on after an error");
+            tracing::warn!(%error, "Kafka: error reported by librdkafka, reading continues");
         }
         Ok(())
     }
@@ -194,7 +197,7 @@ impl Reader {
             let Ok(memory) = self.memory.clone().try_acquire_many_owned(permits) else { return };
             let Some(WaitingRecord { partition, record, read_at }) = backlog.records.pop_front() else { return };
             let worker = &self.workers[partition.partition() as usize % self.workers.len()];
-            // Partitions are revoked on this very thread, so this one is still assigned.
+            // Partitions are revoked on this thread, so this one is still assigned.
             partition.begin();
             if let Err(mpsc::error::SendError(lost)) =
                 worker.send(InFlightRecord { partition, record, read_at, memory })
@@ -219,7 +222,10 @@ impl Reader {
         }
         self.accounting.handed_back(late.records.len() as u64);
         if !drained {
-            tracing::warn!("the deadline of the stop is over: what is not stored yet is left to the next owner");
+            tracing::warn!(
+                "stop: --stop-deadline is over; records that are not stored are left to the next owner of their \
+                 partition"
+            );
         }
         let partitions = member.assignment.partitions();
         member.assignment.revoke(&partitions);
@@ -236,8 +242,8 @@ impl Reader {
     }
 }
 
-/// Commits the stored offsets. Without a coordinator, a commit blocks for as long as the session lasts, which a stop
-/// must not.
+/// Commits the stored offsets. Without a coordinator, a commit blocks for the session timeout, which would exceed the
+/// stop deadline.
 fn commit_within(member: Arc<Member>, timeout: Duration) {
     let (done, committed) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -245,6 +251,9 @@ fn commit_within(member: Arc<Member>, timeout: Duration) {
         let _ = done.send(());
     });
     if committed.recv_timeout(timeout).is_err() {
-        tracing::warn!("offsets are not committed in time: the orders will be read again, and are stored already");
+        tracing::warn!(
+            "Kafka: offsets not committed within {timeout:?}; the next owner reads these records again and counts them \
+             as duplicates"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What happens at a rebalance, within the client's `poll`.
+//! Handles a rebalance, within the client's `poll`.
 
 use std::{
     sync::Arc,
@@ -23,20 +23,20 @@ pub struct RebalanceContext {
 impl ClientContext for RebalanceContext {}
 
 impl ConsumerContext for RebalanceContext {
-    /// Records in flight are stored first, then the offsets are committed, so that the next owner reads nothing twice.
-    /// The owner of a lost partition may have begun already: records in flight are dropped.
+    /// Records in flight are stored first, then the offsets are committed, so that the next owner reads no record
+    /// twice. A lost partition may already have another owner: its records in flight are dropped.
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let Rebalance::Revoke(list) = rebalance else { return };
         let partitions = partitions_of(list);
         if consumer.assignment_lost() {
-            tracing::warn!(?partitions, "partitions lost: records in flight are left to the next owner");
+            tracing::warn!(?partitions, "consumer group: partitions lost, records in flight are dropped");
             self.assignment.revoke(&partitions);
             return;
         }
         let drained = self.assignment.drain(&partitions, Instant::now() + self.drain_timeout);
         self.assignment.revoke(&partitions);
         commit_stored_offsets(consumer);
-        tracing::info!(?partitions, drained, "partitions revoked");
+        tracing::info!(?partitions, drained, "consumer group: partitions revoked");
     }
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
@@ -44,16 +44,21 @@ impl ConsumerContext for RebalanceContext {
             Rebalance::Assign(list) => {
                 let partitions = partitions_of(list);
                 self.assignment.assign(partitions.iter().copied());
-                // A pause survives an assignment: without this, a partition that comes back would stall.
+                // librdkafka keeps the pause of a partition across assignments. Without this, a reassigned partition
+                // would stay paused.
                 if let Err(error) = consumer.resume(list) {
-                    tracing::warn!(%error, "new partitions can't be resumed");
+                    tracing::warn!(%error, "Kafka: assigned partitions can't be resumed");
                 }
                 if !partitions.is_empty() {
-                    tracing::info!(?partitions, all = self.assignment.partitions().len(), "partitions assigned");
+                    tracing::info!(
+                        ?partitions,
+                        all = self.assignment.partitions().len(),
+                        "consumer group: partitions assigned"
+                    );
                 }
             }
             Rebalance::Revoke(_) => {}
-            Rebalance::Error(error) => tracing::warn!(%error, "the rebalance of the group failed"),
+            Rebalance::Error(error) => tracing::warn!(%error, "consumer group: rebalance failed"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where the group starts in a newly assigned partition. The topic may not have the committed offset (records were
-//! deleted before they were read, or the topic was recreated); the client library would silently continue at the
-//! beginning.
+//! deleted before they were read, or the topic was recreated); librdkafka would continue at the first offset without an
+//! error.
 
 use std::{fmt, time::Duration};
 
@@ -9,7 +9,7 @@ use rdkafka::{Offset, TopicPartitionList, consumer::Consumer, topic_partition_li
 
 use super::client::GroupConsumer;
 
-/// How long the brokers may take to answer.
+/// Timeout of each request to the brokers.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The committed offset is not in the topic.
@@ -59,8 +59,8 @@ pub struct StartPosition {
     pub out_of_range: Option<OffsetOutOfRange>,
 }
 
-/// Asks the brokers where the group starts in these partitions: at its committed offset, or at the beginning of a
-/// partition that it has committed nothing for. Blocks.
+/// Reads from the brokers where the group starts in these partitions: at its committed offset, or at the first offset
+/// of a partition without a committed one. Blocks.
 ///
 /// # Errors
 /// When the brokers don't answer.

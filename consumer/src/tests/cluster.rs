@@ -1,4 +1,4 @@
-//! The cluster that the histories run on: topic, table, dead letters, offsets and assignment, in memory.
+//! The cluster of the property tests: topic, table, dead letters, offsets and assignment, in memory.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -9,7 +9,7 @@ use shared::database::SqlError;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    dlq::writer::DeadLetterSink,
+    dlq::topic::DeadLetterSink,
     model::{KafkaRecord, OrderRow, RejectReason},
     pipeline::commit::OffsetStore,
     retry_scope::{Cancelled, RetryScope},
@@ -23,11 +23,11 @@ pub const PARTITIONS: usize = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Good,
-    /// The same order as one before.
+    /// The same order as an earlier one.
     Repeat,
     /// Can't become a row.
     Broken,
-    /// The table does not take it.
+    /// The table refuses it.
     Refused,
 }
 
@@ -56,7 +56,7 @@ pub struct Cluster {
     pub table: HashSet<String>,
     pub dead_letters: HashMap<String, usize>,
     pub assignment: Arc<Assignment>,
-    /// The offsets stored in the client library: none after an assignment until the first is stored.
+    /// The offsets stored in librdkafka: none after an assignment until the first is stored.
     pub stored: [Option<i64>; PARTITIONS],
     pub committed: [i64; PARTITIONS],
     pub position: [i64; PARTITIONS],

@@ -1,7 +1,6 @@
-//! Random histories of a few partitions: orders, repeats, poison records, rebalances, crashes, a database that fails
-//! before or after it has stored a batch. Whatever happens, no offset is stored before everything below it is
-//! processed, no statement has a row of a revoked partition, and in the end every order is in the table or a dead
-//! letter, as its kind demands.
+//! Property tests with random sequences of events: repeated and invalid orders, rebalances, crashes, failing inserts.
+//! Invariants: no offset is stored before everything below it is processed; no statement has a row of a revoked
+//! partition; at the end every order is in the table or a dead letter.
 
 mod cluster;
 mod instance;
@@ -46,7 +45,7 @@ async fn apply(cluster: &SharedCluster, instance: &mut Instance, event: Event) {
         }
     }
     if instance.committer.force_stop.is_cancelled() {
-        // The stop's deadline was over: what is left is handed back, and the process ends.
+        // The stop deadline is over: the records that are left are handed back, and the process exits.
         for worker in 0..WORKERS {
             instance.commit_batch(cluster, worker, usize::MAX, Vec::new()).await;
         }
@@ -91,12 +90,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_every_order_ends_where_it_belongs(history in vec(events(), 0..120)) {
+    fn every_order_is_stored_or_dead_lettered_after_any_sequence_of_events(sequence in vec(events(), 0..120)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let cluster = SharedCluster::default();
             let mut instance = Instance::start(&cluster);
-            for event in history {
+            for event in sequence {
                 apply(&cluster, &mut instance, event).await;
             }
             for partition in 0..PARTITIONS {

@@ -1,5 +1,4 @@
-//! Sends rejected records to the dead-letter topic, unchanged, with headers that tell where they were and why they are
-//! there.
+//! Sends rejected records to the dead-letter topic, unchanged, with headers for their position and the reason.
 
 use std::{
     sync::Arc,
@@ -26,15 +25,16 @@ use crate::{
     retry_scope::{Cancelled, RetryScope},
 };
 
-/// How long one attempt may take.
+/// Timeout of one attempt.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum characters of the header with the reason.
 const MAX_MESSAGE_CHARS: usize = 1_000;
-/// How often a held record checks whether an operator has accepted its kind.
+/// Interval at which a record over the limit checks whether an operator has accepted its kind.
 const ACCEPT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Where rejected records go.
+/// Stores rejected records.
 pub trait DeadLetterSink: Send + Sync {
-    /// Counts records that were processed, those that are to be sent here included.
+    /// Counts processed records, including those that will be sent here.
     fn observe(&self, records: usize);
 
     /// Sends a record and returns once it is acknowledged.
@@ -49,7 +49,7 @@ pub trait DeadLetterSink: Send + Sync {
     ) -> impl Future<Output = Result<(), Cancelled>> + Send;
 }
 
-/// The dead-letter topic.
+/// The producer of dead letters, with the limit of each kind.
 pub struct DeadLetterTopic {
     producer: FutureProducer,
     source_topic: String,
@@ -85,20 +85,20 @@ impl DeadLetterTopic {
 
     /// Returns once the limiter allows a dead letter of this kind.
     async fn wait_for_limiter(&self, kind: &'static str, scope: &mut RetryScope<'_>) -> Result<(), Cancelled> {
-        let mut was_held = false;
-        while let Decision::Hold { dead_letters } = self.limiter.decide(kind, Instant::now()) {
-            was_held = true;
+        let mut was_over_limit = false;
+        while let Decision::OverLimit { dead_letters } = self.limiter.decide(kind, Instant::now()) {
+            was_over_limit = true;
             scope.check()?;
             let message = format!(
-                "dead-letter limit reached: {dead_letters} orders of kind {kind} within seconds. Is this the right \
-                 database, is it seeded, do the producers have the same version? Dead-lettering is stopped: \
-                 kill -USR1 {} accepts the kind, Ctrl-C leaves the orders in the topic",
+                "dead-letter limit reached: {dead_letters} orders of kind {kind}. Dead-lettering is stopped. Check \
+                 that this is the right database, that it is seeded, and that producers and consumers have the same \
+                 version. To accept the kind: kill -USR1 {}. To stop without dead-lettering: Ctrl-C",
                 std::process::id()
             );
             scope.report(&self.health, ConsumerIssue::DeadLetterLimit, message);
             scope.run(tokio::time::sleep(ACCEPT_CHECK_INTERVAL)).await?;
         }
-        if was_held {
+        if was_over_limit {
             self.health.resolve(ConsumerIssue::DeadLetterLimit);
         }
         Ok(())
@@ -124,7 +124,7 @@ impl DeadLetterTopic {
             RejectReason::RefusedByTable(error) => error.sqlstate().unwrap_or_default(),
             _ => "",
         };
-        // The message may quote the record, however long that is.
+        // The message may contain a value of the record of any length.
         let message: String = reason.to_string().chars().take(MAX_MESSAGE_CHARS).collect();
         let described = [
             (dlq_headers::TOPIC, self.source_topic.as_str()),
@@ -148,8 +148,8 @@ impl DeadLetterSink for DeadLetterTopic {
         self.limiter.observe(records as u64, Instant::now());
     }
 
-    /// Retries until the brokers acknowledge. A record that is too large with all of its headers goes without them, and
-    /// one that still is goes without its value: the headers name the position of the original.
+    /// Retries until the brokers acknowledge. A dead letter that is too large is sent without the headers of the
+    /// record, and if it is still too large, without its value: its own headers have the position of the original.
     async fn send(
         &self,
         record: &KafkaRecord,
@@ -180,7 +180,7 @@ impl DeadLetterSink for DeadLetterTopic {
     }
 }
 
-/// How much of the record a dead letter has.
+/// The parts of the record that a dead letter has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Whole,
