@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use producer::pace::Rate;
 use shared::{
-    ledger::RunsDirectory,
+    ledger::RunsFolder,
     program::{OutputFormat, positive_duration},
     services::ServiceSettings,
 };
@@ -154,7 +154,7 @@ pub struct PipelineSettings {
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
     #[command(flatten)]
-    pub runs: RunsDirectory,
+    pub runs: RunsFolder,
     #[command(flatten)]
     pub services: ServiceSettings,
 }

@@ -16,7 +16,7 @@ use orderdb::audit::topic::read_sequences;
 use scenario::{Scenario, TIMEOUT};
 use shared::{
     cache,
-    ledger::{RunSummary, RunsDirectory, Verdict},
+    ledger::{RunSummary, RunsFolder, Verdict},
 };
 use testbed::Testbed;
 
@@ -152,7 +152,7 @@ mod short {
         assert!(counts.failed > 0 && counts.unknown > 0 && counts.skipped > 0 && run.queue_full > 0, "{run:?}");
         assert_eq!(counts.scheduled, counts.enqueued + counts.skipped);
         assert_eq!(counts.scheduled, 4_000, "what waits for a full queue is skipped, and the schedule ends in time");
-        let ledger = RunsDirectory { runs_dir: bed.runs() }.read(&run.run_id).unwrap().remove(0);
+        let ledger = RunsFolder { runs_dir: bed.runs() }.read(&run.run_id).unwrap().remove(0);
         let (kafka, topic, tag, from) =
             (bed.kafka.clone(), bed.topic.topic.clone(), ledger.run.tag, ledger.run.started_at);
         let in_topic = tokio::task::spawn_blocking(move || read_sequences(&kafka, &topic, &[tag], from).unwrap());

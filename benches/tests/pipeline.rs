@@ -22,7 +22,7 @@ use rustix::process::Signal;
 use scenario::{Scenario, TIMEOUT, arguments, stored};
 use shared::{
     kafka::ensure_topic,
-    ledger::{Ledger, RunId, RunSummary, RunsDirectory},
+    ledger::{Ledger, RunId, RunSummary, RunsFolder},
 };
 use testbed::Testbed;
 
@@ -157,7 +157,7 @@ async fn a_killed_producers_run_can_be_audited() {
     let report = scenario.audit(run_id.clone()).await;
     assert!(report.is_balanced() && !report.finished, "{report:?}");
     assert!(report.acknowledged > 0 && report.stored >= report.acknowledged, "{report:?}");
-    let ledgers = RunsDirectory { runs_dir: scenario.bed.runs() }.read(&run_id).unwrap();
+    let ledgers = RunsFolder { runs_dir: scenario.bed.runs() }.read(&run_id).unwrap();
     let Ledger { journal, summary, .. } = &ledgers[0];
     assert!(summary.is_none() && journal.failed.is_empty());
     scenario.end().await;
@@ -190,7 +190,7 @@ async fn a_run_of_two_producers_with_orders_wrong_on_purpose_is_audited_as_one()
     assert_eq!((report.invalid, report.dead_lettered, report.stored), (invalid, invalid, 2_000 - invalid));
 
     std::fs::remove_dir_all(scenario.bed.runs().join("shared/1-of-2")).unwrap();
-    let runs = RunsDirectory { runs_dir: scenario.bed.runs() };
+    let runs = RunsFolder { runs_dir: scenario.bed.runs() };
     let error = runs.read(&"shared".parse().unwrap()).unwrap_err().to_string();
     assert!(error.contains("shard 1/2 is missing"), "{error}");
     scenario.end().await;

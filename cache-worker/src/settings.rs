@@ -8,7 +8,7 @@ use shared::{
     confirm::YesDestroy,
     database::DatabaseArgs,
     program::{OutputFormat, positive_duration},
-    telemetry::TelemetryArgs,
+    telemetry::TelemetrySettings,
 };
 
 /// Keeps the Redis cache of users and products fresh. In each interval it replaces the whole cache by rows that were
@@ -35,7 +35,7 @@ pub struct Command {
     #[command(flatten)]
     pub database: DatabaseArgs,
     #[command(flatten)]
-    pub telemetry: TelemetryArgs,
+    pub telemetry: TelemetrySettings,
 }
 
 #[derive(Debug, Subcommand)]

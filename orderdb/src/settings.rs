@@ -12,7 +12,7 @@ use shared::{
     confirm::YesDestroy,
     database::DatabaseArgs,
     kafka::{KafkaSettings, TopicSettings},
-    ledger::{RunId, RunsDirectory},
+    ledger::{RunId, RunsFolder},
     program::{OutputFormat, positive_duration},
 };
 
@@ -138,7 +138,7 @@ pub struct AuditSettings {
     /// Id of the run, as the producer printed it.
     pub run_id: RunId,
     #[command(flatten)]
-    pub runs: RunsDirectory,
+    pub runs: RunsFolder,
     /// Folder with the consumers' latency logs; adds latencies to the report.
     #[arg(long, value_name = "FOLDER")]
     pub stats_dir: Option<PathBuf>,

@@ -39,7 +39,7 @@ async fn a_run_has_exactly_the_configured_orders() {
         let code = if summary.verdict == Verdict::Valid { 0 } else { 3 };
         assert_eq!(output.status.code(), Some(code), "{summary:?}");
 
-        let runs = shared::ledger::RunsDirectory { runs_dir: bed.runs() };
+        let runs = shared::ledger::RunsFolder { runs_dir: bed.runs() };
         let ledger = runs.read(&summary.run_id).unwrap().remove(0);
         let run = ledger.run;
         assert_eq!(ledger.journal.acknowledged, (0..600).collect());
@@ -156,7 +156,7 @@ async fn a_run_can_be_repeated_byte_for_byte_also_by_several_shards() {
         values
     };
     assert_eq!(values(&records(&third)), values(&as_first_sent));
-    let ledgers = shared::ledger::RunsDirectory { runs_dir: folder.into() }.read(&"shared".parse().unwrap()).unwrap();
+    let ledgers = shared::ledger::RunsFolder { runs_dir: folder.into() }.read(&"shared".parse().unwrap()).unwrap();
     let mut all = JournalContents::default();
     ledgers.into_iter().for_each(|ledger| all.add(ledger.journal));
     assert_eq!(all.acknowledged, (0..300).collect());

@@ -1,7 +1,7 @@
 //! The cache in Redis: its settings, its keys, and the commands that read it.
 //!
 //! It has two hashes, of users and of products. Only the cache-worker writes them. The producer draws random rows from
-//! them, the consumer looks rows up by id.
+//! them, the consumer looks up rows by id.
 
 use std::{future::Future, time::Duration};
 
@@ -80,7 +80,7 @@ impl CacheSettings {
         connecting.await.with_context(unreachable)?.with_context(unreachable)
     }
 
-    /// As [`Self::connect`], but connects at the first command, for a program that works without Redis as well.
+    /// As [`Self::connect`], but connects at the first command, for a program that also works without Redis.
     ///
     /// # Errors
     /// When `REDIS_URL` is not a Redis URL.
@@ -114,7 +114,7 @@ pub struct CacheKeys {
     pub products: String,
     /// Time of the last swap of both hashes, RFC 3339.
     pub refreshed_at: String,
-    /// Number of the round that made the last swap. It only grows.
+    /// Number of the round that did the last swap. It only grows.
     pub epoch: String,
     /// Hash that the next users are written to before the swap.
     pub staging_users: String,
@@ -123,7 +123,7 @@ pub struct CacheKeys {
 }
 
 impl CacheKeys {
-    /// The error message for an empty cache. It says which commands fill it.
+    /// The error message for an empty cache, with the commands that fill it.
     pub fn empty(&self) -> String {
         format!(
             "the cache is empty ({} and {} have no rows): run `orderdb seed`, then run `cache-worker`",

@@ -1,4 +1,4 @@
-//! Confirmation before a command deletes rows: a person types two codes, a script passes the name of the database.
+//! Confirmation before a command deletes rows: a user types two codes, a script passes the name of the database.
 
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -20,7 +20,7 @@ pub struct YesDestroy {
 }
 
 impl YesDestroy {
-    /// Returns once the user has confirmed. `what` says what happens, with the number of rows, without a full stop,
+    /// Returns once the user has confirmed. `what` is the consequence, with the number of rows, without a full stop,
     /// such as `this deletes 1000 users`.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ fn prompt(input: &mut impl BufRead, output: &mut impl Write, what: &str, codes: 
         output.flush()?;
         let mut answer = String::new();
         input.read_line(&mut answer).context("the answer can't be read")?;
-        ensure!(answer.trim().eq_ignore_ascii_case(code), "that was not {code}: nothing was changed");
+        ensure!(answer.trim().eq_ignore_ascii_case(code), "the answer is not {code}: nothing was changed");
     }
     Ok(())
 }

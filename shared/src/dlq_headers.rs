@@ -12,7 +12,7 @@ pub const OFFSET: &str = "dlq-offset";
 pub const TIMESTAMP: &str = "dlq-timestamp";
 /// Kind of the reason, such as `unknown_user`. Dead letters are counted by kind.
 pub const KIND: &str = "dlq-kind";
-/// The reason as text for a person.
+/// The reason as text.
 pub const MESSAGE: &str = "dlq-message";
 /// SQLSTATE of five characters when PostgreSQL refused the row, else empty.
 pub const SQLSTATE: &str = "dlq-sqlstate";

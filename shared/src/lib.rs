@@ -1,4 +1,4 @@
-//! What the programs of orderflow share.
+//! The library of all programs of orderflow.
 //!
 //! The data, in the order in which it moves:
 //! - [`catalog`]: users and products, and a synthetic catalog of them.
@@ -10,11 +10,11 @@
 //! - [`services`]: the settings of Kafka, Redis and PostgreSQL in one struct.
 //!
 //! The results of a run:
-//! - [`ledger`]: what a producer run leaves on disk for the audit.
+//! - [`ledger`]: the files of a producer run, for the audit.
 //! - [`latency`]: latency histograms and their logs.
 //! - [`report`]: the tables that a program prints.
 //!
-//! What every program does in the same way:
+//! Tasks of every program:
 //! - [`program`]: start, `.env`, exit codes.
 //! - [`confirm`]: confirmation before rows are deleted.
 //! - [`retry`]: the delays between retries.

@@ -56,7 +56,7 @@ impl Sequence {
     }
 }
 
-/// Id of an order that the producer of this project made. Other producers may use any other string.
+/// Id of an order of orderflow's producer. Other producers may use any other string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(Uuid);
 
@@ -117,14 +117,14 @@ impl fmt::Display for OrderId {
 /// The text is not a version 7 UUID, so the order is from another producer.
 #[derive(Debug, thiserror::Error)]
 #[error("not a version 7 UUID")]
-pub struct NotOurs;
+pub struct ForeignOrderId;
 
 impl FromStr for OrderId {
-    type Err = NotOurs;
+    type Err = ForeignOrderId;
 
-    fn from_str(text: &str) -> Result<Self, NotOurs> {
-        let uuid = Uuid::try_parse(text).map_err(|_| NotOurs)?;
-        if uuid.get_version_num() == 7 { Ok(Self(uuid)) } else { Err(NotOurs) }
+    fn from_str(text: &str) -> Result<Self, ForeignOrderId> {
+        let uuid = Uuid::try_parse(text).map_err(|_| ForeignOrderId)?;
+        if uuid.get_version_num() == 7 { Ok(Self(uuid)) } else { Err(ForeignOrderId) }
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_id_gives_back_what_it_was_made_of(
+        fn an_id_has_the_due_time_the_tag_and_the_sequence_that_it_was_created_from(
             due in 0..4_000_000_000_000_000_000u64,
             tag in 0..1u32 << TAG_BITS,
             n in 0..Sequence::LIMIT,
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn another_producers_id_is_not_ours() {
+    fn an_id_of_another_producer_is_a_foreign_one() {
         for text in ["", "order-1", "f47ac10b-58cc-4372-a567-0e02b2c3d479"] {
             assert!(text.parse::<OrderId>().is_err(), "{text}");
         }

@@ -18,7 +18,7 @@ pub enum Outcome {
 /// Format of the result on stdout. Logs and progress are on stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
-    /// Tables for a person.
+    /// Tables.
     #[default]
     Text,
     /// One JSON object and nothing else.
@@ -28,7 +28,7 @@ pub enum OutputFormat {
 /// Environment variable with the path of a file to read instead of `.env`; `/dev/null` for none.
 const ENV_FILE: &str = "ORDERFLOW_ENV_FILE";
 
-/// Timeout for the threads that still run after the work is done.
+/// Timeout for the threads that still run at the end.
 const THREAD_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs a program: reads `.env`, parses the command line, starts logging, runs `body` and returns the exit code.
@@ -59,8 +59,8 @@ where
         }
     };
     let result = runtime.block_on(body(args));
-    // At exit, C libraries free what their threads may still use, so the threads must end before the process does. But
-    // a blocking call that is stuck, such as the close of a client, must not keep the process from exiting.
+    // At exit, C libraries free memory that their threads may still use, so the threads must end before the process
+    // exits. But a blocking call that hangs, such as the close of a client, must not prevent the exit.
     runtime.shutdown_timeout(THREAD_SHUTDOWN_TIMEOUT);
     match result {
         Ok(Outcome::Valid) => ExitCode::SUCCESS,
@@ -83,7 +83,7 @@ fn load_env_file(file: Option<&OsStr>) -> Result<(), String> {
     };
     let name = file.map_or(".env".into(), OsStr::to_string_lossy);
     loaded.map_err(|error| match error {
-        // The library's own message has the line, which may contain a secret.
+        // The message of dotenvy has the line, which may contain a secret.
         dotenvy::Error::LineParse(_, at) => {
             format!("{name} can't be read: character {at} of a line is not KEY=value; a value with spaces needs quotes")
         }
@@ -94,7 +94,7 @@ fn load_env_file(file: Option<&OsStr>) -> Result<(), String> {
 /// Parses a duration above 0 from a command line, such as `30s` or `1m30s`.
 ///
 /// # Errors
-/// A message that says how to write a duration.
+/// A message with the form of a duration.
 pub fn positive_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_env_file_that_is_named_must_exist_and_its_secrets_are_not_shown() {
+    fn an_env_file_that_is_set_must_exist_and_its_secrets_are_not_shown() {
         assert_eq!(load_env_file(Some(OsStr::new("/dev/null"))), Ok(()));
         assert!(load_env_file(Some(OsStr::new("/nowhere/env"))).unwrap_err().contains("/nowhere/env can't be read"));
         let file = tempfile::NamedTempFile::new().unwrap();

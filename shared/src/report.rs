@@ -1,4 +1,4 @@
-//! The tables that a program prints for a person: one figure per row, latencies in columns, at most 80 columns wide.
+//! The tables that a program prints: one figure per row, latencies in columns, at most 80 columns wide.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl Report {
         Self { figures, latencies: None }
     }
 
-    /// Adds a row with a figure. `meaning` explains the value, such as its unit or its bound.
+    /// Adds a row with a figure. `meaning` explains the value, such as by its unit or its bound.
     pub fn line(&mut self, what: &str, value: impl ToString, meaning: impl ToString) {
         self.figures.add_row([what.to_owned(), value.to_string(), meaning.to_string()]);
     }

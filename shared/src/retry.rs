@@ -1,4 +1,5 @@
-//! The retry policy for a lost dependency: exponential backoff with a cap and jitter, without an end.
+//! The retry policy for an unreachable dependency: exponential backoff with a cap and jitter, without a limit of
+//! retries.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ impl Backoff {
         Self(policy.build())
     }
 
-    /// The delay before the next try, 100 ms to 10 s.
+    /// The delay before the next retry, 100 ms to 10 s.
     pub fn next_delay(&mut self) -> Duration {
         self.0.next().unwrap_or(Duration::from_secs(5))
     }

@@ -8,8 +8,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging to stderr, at level `info` unless `RUST_LOG` says otherwise. librdkafka's own log lines are off by
-/// default, since the programs report the same events themselves.
+/// Starts logging to stderr, at level `info` if `RUST_LOG` is not set. librdkafka's own log lines are off by default,
+/// since the programs report the same events themselves.
 ///
 /// # Panics
 /// When it is called twice.
@@ -27,7 +27,7 @@ pub fn start_logging() {
 
 /// The address of `/metrics`, `/healthz` and `/readyz`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct TelemetryArgs {
+pub struct TelemetrySettings {
     /// Serve /metrics (Prometheus), /healthz and /readyz at this address, such as 127.0.0.1:9464; without it nothing is
     /// served.
     #[arg(long, env = "ORDERFLOW_LISTEN", value_name = "ADDRESS:PORT", help_heading = "Telemetry")]
@@ -48,7 +48,7 @@ pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 ///
 /// # Errors
 /// When the address can't be bound, or a recorder is installed already.
-pub async fn serve(args: &TelemetryArgs, ready: Readiness, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn serve(args: &TelemetrySettings, ready: Readiness, stop: CancellationToken) -> anyhow::Result<()> {
     let Some(address) = args.listen else { return Ok(()) };
     let seconds = Matcher::Suffix("_seconds".to_owned());
     let handle = PrometheusBuilder::new()

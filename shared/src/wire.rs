@@ -46,7 +46,7 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// Value of [`crate::dlq::KIND`] for this error.
+    /// Value of [`crate::dlq_headers::KIND`] for this error.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::MissingId | Self::InvalidId => "invalid_id",
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_without_the_header_is_taken() {
+    fn an_order_without_the_header_is_accepted() {
         assert!(decode(None, Some(b"any-id"), Some(&value())).is_ok());
     }
 

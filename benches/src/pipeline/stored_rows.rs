@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::{
     database::{DatabaseSettings, connect},
-    ledger::{RunId, RunsDirectory},
+    ledger::{RunId, RunsFolder},
     order_id::OrderId,
 };
 
@@ -30,7 +30,7 @@ pub struct StoredRow {
 /// When the ledger or the table can't be read.
 pub async fn stored_rows(
     database: &DatabaseSettings,
-    runs: &RunsDirectory,
+    runs: &RunsFolder,
     run_id: &RunId,
     count: i64,
 ) -> anyhow::Result<Vec<StoredRow>> {

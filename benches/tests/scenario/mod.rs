@@ -11,7 +11,7 @@ use orderdb::audit::{AuditInputs, gather, report::AuditReport};
 use shared::{
     database::DatabaseSettings,
     kafka::ensure_topic,
-    ledger::{RunId, RunSummary, RunsDirectory},
+    ledger::{RunId, RunSummary, RunsFolder},
 };
 use testbed::Testbed;
 
@@ -84,7 +84,7 @@ impl Scenario {
     pub async fn audit(&self, run_id: RunId) -> AuditReport {
         let inputs = AuditInputs {
             run_id,
-            runs: RunsDirectory { runs_dir: self.bed.runs() },
+            runs: RunsFolder { runs_dir: self.bed.runs() },
             stats_dir: Some(self.programs.stats_dir()),
             kafka: self.settings.services.kafka.clone(),
             dead_letter_topic: self.settings.services.topic.dead_letter_topic(),

@@ -140,11 +140,11 @@ impl Enricher {
         products: Ids<'a, ProductId>,
         found: &mut Attributes,
     ) -> (Ids<'a, UserId>, Ids<'a, ProductId>) {
-        let asked = (users.len(), products.len());
+        let queried = (users.len(), products.len());
         let users = self.users.get(users, &mut found.users);
         let products = self.products.get(products, &mut found.products);
-        count("user", "process", asked.0 - users.len());
-        count("product", "process", asked.1 - products.len());
+        count("user", "process", queried.0 - users.len());
+        count("product", "process", queried.1 - products.len());
         (users, products)
     }
 
@@ -163,7 +163,7 @@ impl Enricher {
     {
         let ids: Vec<Id> = ids.into_iter().cloned().collect();
         let rows: Vec<Option<Row>> = self.query_redis(key, &texts(&ids)).await.unwrap_or_default();
-        let (asked, mut rows, mut missing) = (ids.len(), rows.into_iter(), Vec::new());
+        let (queried, mut rows, mut missing) = (ids.len(), rows.into_iter(), Vec::new());
         for id in ids {
             match rows.next().flatten().map(Arc::new) {
                 Some(row) => {
@@ -173,7 +173,7 @@ impl Enricher {
                 None => missing.push(id),
             }
         }
-        count(what, "redis", asked - missing.len());
+        count(what, "redis", queried - missing.len());
         missing
     }
 
@@ -232,14 +232,14 @@ fn texts<Id: AsRef<str>>(ids: &[Id]) -> Vec<&str> {
 }
 
 /// Caches the result of the database for each queried id, also that there is no row.
-fn cache_answers<Id, Row>(what: &'static str, cache: &LookupCache<Id, Row>, asked: Vec<Id>, found: &ById<Id, Row>)
+fn cache_answers<Id, Row>(what: &'static str, cache: &LookupCache<Id, Row>, queried: Vec<Id>, found: &ById<Id, Row>)
 where
     Id: Clone + Eq + Hash + Send + Sync + 'static,
     Row: Send + Sync + 'static,
 {
-    let all = asked.len();
+    let all = queried.len();
     let mut known = 0;
-    for id in asked {
+    for id in queried {
         let row = found.get(&id).cloned();
         known += usize::from(row.is_some());
         cache.insert(id, row);

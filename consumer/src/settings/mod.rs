@@ -9,7 +9,7 @@ mod group;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use shared::{services::ServiceSettings, telemetry::TelemetryArgs};
+use shared::{services::ServiceSettings, telemetry::TelemetrySettings};
 
 pub use self::{
     batches::{BatchSettings, StatementSettings},
@@ -45,7 +45,7 @@ pub struct Command {
     #[command(flatten)]
     pub services: ServiceSettings,
     #[command(flatten)]
-    pub telemetry: TelemetryArgs,
+    pub telemetry: TelemetrySettings,
     /// Append latency logs (HdrHistogram interval logs, one interval per second) in this folder.
     #[arg(long, value_name = "FOLDER", help_heading = "Telemetry")]
     pub stats_dir: Option<PathBuf>,

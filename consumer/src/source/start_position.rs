@@ -69,11 +69,12 @@ pub fn start_positions(
     topic: &str,
     partitions: &[i32],
 ) -> anyhow::Result<Vec<StartPosition>> {
-    let mut asked = TopicPartitionList::new();
+    let mut requested = TopicPartitionList::new();
     for partition in partitions {
-        asked.add_partition(topic, *partition);
+        requested.add_partition(topic, *partition);
     }
-    let committed = consumer.committed_offsets(asked, REQUEST_TIMEOUT).context("the group's offsets can't be read")?;
+    let committed =
+        consumer.committed_offsets(requested, REQUEST_TIMEOUT).context("the group's offsets can't be read")?;
     let start = |place: &TopicPartitionListElem<'_>| {
         let partition = place.partition();
         let (first, end) = consumer

@@ -156,7 +156,7 @@ impl FaultyTable {
         }
         let ids = || rows.iter().map(|row| row.order.order_id.clone());
         if ids().any(|id| id.starts_with("refused")) {
-            return InsertOutcome::Refused(SqlError::Deadline(std::time::Duration::ZERO));
+            return InsertOutcome::Refused(SqlError::Timeout(std::time::Duration::ZERO));
         }
         InsertOutcome::Inserted(ids().filter(|id| self.cluster.lock().table.insert(id.clone())).count() as u64)
     }

@@ -8,7 +8,7 @@ use roaring::RoaringTreemap;
 use shared::{
     database::{DatabaseSettings, connect},
     kafka::KafkaSettings,
-    ledger::{Ledger, RunId, RunsDirectory},
+    ledger::{Ledger, RunId, RunsFolder},
     order_id::RunTag,
 };
 
@@ -25,7 +25,7 @@ const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(60);
 pub struct AuditInputs {
     pub run_id: RunId,
     /// Where the ledgers are.
-    pub runs: RunsDirectory,
+    pub runs: RunsFolder,
     /// Where the consumers' latency logs are.
     pub stats_dir: Option<PathBuf>,
     pub kafka: KafkaSettings,

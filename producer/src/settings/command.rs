@@ -5,7 +5,7 @@ use shared::{
     cache::CacheSettings,
     kafka::{KafkaSettings, TopicSettings},
     program::OutputFormat,
-    telemetry::TelemetryArgs,
+    telemetry::TelemetrySettings,
 };
 
 use super::{
@@ -50,7 +50,7 @@ pub struct Command {
     #[command(flatten)]
     pub run: RunSettings,
     #[command(flatten)]
-    pub telemetry: TelemetryArgs,
+    pub telemetry: TelemetrySettings,
     /// Format of the summary.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use shared::{
-    ledger::{RunId, RunsDirectory, Shard},
+    ledger::{RunId, RunsFolder, Shard},
     order_id::RunTag,
 };
 
@@ -10,7 +10,7 @@ use shared::{
 #[derive(Clone, Debug, Args)]
 pub struct RunSettings {
     #[command(flatten)]
-    pub runs: RunsDirectory,
+    pub runs: RunsFolder,
     /// Name of the run. Without it, the name is made from the time and a random tag.
     #[arg(long, help_heading = "Run ledger")]
     pub run_id: Option<RunId>,

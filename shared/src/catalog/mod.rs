@@ -20,3 +20,4 @@ pub use products::{change_product, product_id, synthetic_product};
 pub use row::CatalogRow;
 pub use synthetic::{DEFAULT_PRODUCTS, DEFAULT_SEED, DEFAULT_USERS, SyntheticProducts, SyntheticUsers};
 pub use users::{Locale, change_user, synthetic_user, user_id};
+pub use weighted::Weighted;

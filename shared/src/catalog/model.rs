@@ -1,4 +1,4 @@
-//! A user and a product. Their JSON form is what the Redis hashes hold.
+//! A user and a product. The values of the Redis hashes are their JSON form.
 
 use std::{fmt, sync::Arc};
 

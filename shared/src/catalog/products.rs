@@ -17,11 +17,10 @@ const DISCOUNTS: [(u32, i32); 11] =
     [(60, 0), (8, 5), (10, 10), (4, 15), (7, 20), (2, 25), (4, 30), (1, 35), (2, 40), (1, 45), (1, 50)];
 static DISCOUNT: LazyLock<Weighted<i32>> = LazyLock::new(|| Weighted::new(&DISCOUNTS));
 
-/// Most pieces of a product in stock.
+/// Maximum pieces of a product in stock.
 const MAX_STOCK: i32 = 1_000;
 
-/// Product `number`. Its id is `P000001` for number 1; all else is drawn from `random`, and the same for the same state
-/// of it.
+/// Product `number`. Its id is `P000001` for number 1; all other values follow from the state of `random`.
 ///
 /// Prices are whole won below 5,000,000, so that the total of an order of many pieces fits an `i32`. `price` is
 /// `org_price` less `discount_rate` (0 to 0.5 in steps of 0.05), rounded to 10 won. `stock` is 0 to 1,000.

@@ -23,7 +23,7 @@ pub enum CatalogRow {
 
 /// The keys by which the two kinds of rows differ.
 #[derive(Deserialize)]
-struct Ids {
+struct IdFields {
     user_id: Option<IgnoredAny>,
     product_id: Option<IgnoredAny>,
 }
@@ -32,11 +32,11 @@ impl CatalogRow {
     /// Parses one line and checks that the tables accept its values. Further keys are ignored.
     ///
     /// # Errors
-    /// When the line is not JSON, is no user and no product, lacks a key, or has a value that the table refuses.
+    /// When the line is not JSON, is neither a user nor a product, lacks a key, or has a value that the table refuses.
     pub fn from_json(line: &[u8]) -> anyhow::Result<Self> {
         // Other JSON values would be reported with the names of Rust types.
         ensure!(line.trim_ascii_start().starts_with(b"{"), "it is not a JSON object");
-        let ids: Ids = parse(line)?;
+        let ids: IdFields = parse(line)?;
         match (ids.user_id, ids.product_id) {
             (Some(_), None) => {
                 let user = parse(line)?;

@@ -57,8 +57,7 @@ pub enum Locale {
     ZhTw,
 }
 
-/// User `number`. Its id is `U00000001` for number 1; all else is drawn from `random`, and the same for the same state
-/// of it.
+/// User `number`. Its id is `U00000001` for number 1; all other values follow from the state of `random`.
 ///
 /// Age (14 to 89 years) and region follow the population of South Korea, in every `locale`. The user signed up in the
 /// ten years up to `today`, at the age of 14 or older.

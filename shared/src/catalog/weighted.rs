@@ -15,8 +15,7 @@ impl<T> Weighted<T> {
     /// A table of (weight, row).
     ///
     /// # Panics
-    /// When there is no weight above 0. All tables are constants of this crate, so that would be an error in the
-    /// source.
+    /// When there is no weight above 0. All tables are constants, so that would be an error in the source.
     pub fn new(rows: &'static [(u32, T)]) -> Self {
         let index = WeightedIndex::new(rows.iter().map(|(weight, _)| *weight)).expect("a table has weights above 0");
         Self { rows, index }
@@ -33,7 +32,8 @@ pub fn pick<T: Copy>(random: &mut impl Rng, rows: &[T]) -> T {
     rows[random.random_range(0..rows.len())]
 }
 
-/// Fails unless `count` of `draws` is within five standard deviations of what a row with this `share` (0 to 1) gets.
+/// Fails unless `count` of `draws` is within five standard deviations of the expected count of a row with this `share`
+/// (0 to 1).
 #[cfg(test)]
 pub fn assert_share(what: &str, count: usize, draws: usize, share: f64) {
     let expected = draws as f64 * share;

@@ -207,15 +207,16 @@ impl RdsArgs {
     }
 }
 
-/// An empty variable counts as not set: `deploy/stack env` sets `DATABASE_URL` so, to override one in `.env`.
+/// An empty variable counts as not set: `deploy/stack env` sets `DATABASE_URL` to an empty value, to override one in
+/// `.env`.
 fn non_empty(secret: &Option<SecretString>) -> Option<&SecretString> {
     secret.as_ref().filter(|secret| !secret.expose_secret().is_empty())
 }
 
 fn parse_url(url: &str, name: &str) -> anyhow::Result<Config> {
     let mut config = Config::from_str(url).with_context(|| format!("{name} is not a PostgreSQL URL"))?;
-    // The library's default, `prefer`, fails at a server with a self-signed certificate. So TLS must be requested in
-    // the URL.
+    // The default of tokio-postgres, `prefer`, fails at a server with a self-signed certificate. So TLS must be
+    // requested in the URL.
     if config.get_ssl_mode() == SslMode::Prefer {
         config.ssl_mode(SslMode::Disable);
     }
@@ -229,26 +230,26 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Program {
+    struct TestCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     }
 
     fn settings(arguments: &[&str]) -> anyhow::Result<DatabaseSettings> {
         // The environment of the tests must not matter.
-        let command = Program::command().mut_args(|argument| argument.env("NEVER_SET"));
+        let command = TestCommand::command().mut_args(|argument| argument.env("NEVER_SET"));
         let matches = command.try_get_matches_from(["program"].iter().chain(arguments))?;
-        Program::from_arg_matches(&matches)?.database.settings()
+        TestCommand::from_arg_matches(&matches)?.database.settings()
     }
 
     #[test]
-    fn unset_or_empty_it_is_the_local_stack() {
+    fn without_settings_or_with_an_empty_url_the_database_is_that_of_the_local_stack() {
         assert_eq!(settings(&[]).unwrap().to_string(), "orderflow at 127.0.0.1:15432");
         assert_eq!(settings(&["--database-url", ""]).unwrap().to_string(), "orderflow at 127.0.0.1:15432");
     }
 
     #[test]
-    fn supabase_takes_its_password_from_its_own_setting_whatever_characters_it_has() {
+    fn supabase_has_a_setting_for_its_password_which_may_have_any_characters() {
         let url = "postgresql://postgres:[YOUR-PASSWORD]@db.example.com:5432/postgres";
         let found =
             settings(&["--db-type", "supabase", "--supabase-direct-url", url, "--supabase-password", "p@s/s:word"])
@@ -260,14 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_setting_is_named() {
         let error = settings(&["--db-type", "rds", "--rds-user", "me"]).err().unwrap();
         assert!(error.to_string().contains("RDS_HOST"), "{error}");
     }
 
     #[test]
     fn every_setting_can_be_given_in_the_environment_and_is_passed_on_to_programs() {
-        let mut command = Program::command();
+        let mut command = TestCommand::command();
         command.build();
         let arguments: Vec<_> =
             command.get_arguments().filter(|argument| argument.get_id() != "help").cloned().collect();
@@ -280,7 +281,7 @@ mod tests {
         let filled = arguments
             .iter()
             .flat_map(|argument| [format!("--{}", argument.get_long().unwrap()), value(argument).to_owned()]);
-        let program = Program::parse_from(["program".to_owned()].into_iter().chain(filled));
+        let program = TestCommand::parse_from(["program".to_owned()].into_iter().chain(filled));
         let passed_on: Vec<String> = program.database.environment().into_iter().map(|(name, _)| name).collect();
         let environment: Vec<_> = arguments.iter().filter_map(|argument| argument.get_env()?.to_str()).collect();
         assert_eq!(passed_on, environment);
@@ -288,7 +289,7 @@ mod tests {
 
     #[test]
     fn no_secret_is_printed() {
-        let program = Program::parse_from(["program", "--postgres-password", "hunter2"]);
+        let program = TestCommand::parse_from(["program", "--postgres-password", "hunter2"]);
         assert!(!format!("{:?}", program.database).contains("hunter2"));
     }
 }

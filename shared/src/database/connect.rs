@@ -37,7 +37,7 @@ async fn open(settings: &DatabaseSettings) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-/// Asks the server to cancel the statement of `token`. Without that, the server would keep executing a statement whose
+/// Requests the server to cancel the statement of `token`. Otherwise the server continues to execute a statement whose
 /// client has stopped waiting.
 pub(super) async fn cancel(settings: DatabaseSettings, token: CancelToken) {
     let cancelling = async {

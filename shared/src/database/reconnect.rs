@@ -9,14 +9,14 @@ use super::{
 pub struct ReconnectingClient {
     settings: DatabaseSettings,
     mode: StatementMode,
-    deadline: Duration,
+    timeout: Duration,
     client: Option<StatementClient>,
 }
 
 impl ReconnectingClient {
-    /// Does not connect yet. `deadline` is the timeout of each statement.
-    pub fn new(settings: DatabaseSettings, mode: StatementMode, deadline: Duration) -> Self {
-        Self { settings, mode, deadline, client: None }
+    /// Does not connect yet. `timeout` is that of each statement.
+    pub fn new(settings: DatabaseSettings, mode: StatementMode, timeout: Duration) -> Self {
+        Self { settings, mode, timeout, client: None }
     }
 
     /// The settings of the database.
@@ -36,7 +36,7 @@ impl ReconnectingClient {
     pub async fn connected(&mut self) -> anyhow::Result<&mut StatementClient> {
         let open = match self.client.take().filter(|client| !client.is_closed()) {
             Some(client) => client,
-            None => StatementClient::connect(&self.settings, self.mode, self.deadline).await?,
+            None => StatementClient::connect(&self.settings, self.mode, self.timeout).await?,
         };
         Ok(self.client.insert(open))
     }

@@ -20,7 +20,7 @@ pub struct StatementClient {
     client: Client,
     settings: DatabaseSettings,
     mode: StatementMode,
-    deadline: Duration,
+    timeout: Duration,
     prepared: HashMap<String, Statement>,
 }
 
@@ -40,11 +40,11 @@ pub enum SqlError {
     /// The server refused the statement, or the connection was lost.
     #[error("{}", describe(.0))]
     Postgres(#[from] tokio_postgres::Error),
-    /// The server did not answer in time. It is asked to cancel the statement, but may have executed it.
+    /// The server did not answer in time. It gets a request to cancel the statement, but may have executed it.
     #[error("no answer from the database within {0:?}")]
-    Deadline(Duration),
-    /// The query returned no row, although the migrations insert one that it always finds.
-    #[error("a row that the migrations insert is missing")]
+    Timeout(Duration),
+    /// The query returned no row. Only table `cache_rounds` is read by such queries, and the migrations insert its row.
+    #[error("table cache_rounds has no row, which the migrations insert")]
     NoRow,
     /// Diesel can't build the statement: a bug in this program.
     #[error("the statement can't be built: {0}")]
@@ -63,19 +63,19 @@ impl SqlError {
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Postgres(error) => error.code().map(tokio_postgres::error::SqlState::code),
-            Self::Deadline(_) | Self::NoRow | Self::Build(_) => None,
+            Self::Timeout(_) | Self::NoRow | Self::Build(_) => None,
         }
     }
 }
 
 impl StatementClient {
-    /// Connects. `deadline` is the timeout of each later call.
+    /// Connects. `timeout` is that of each later call.
     ///
     /// # Errors
     /// When the server does not answer within 8 s, or refuses the connection.
-    pub async fn connect(settings: &DatabaseSettings, mode: StatementMode, deadline: Duration) -> anyhow::Result<Self> {
+    pub async fn connect(settings: &DatabaseSettings, mode: StatementMode, timeout: Duration) -> anyhow::Result<Self> {
         let client = connect(settings).await?;
-        Ok(Self { client, settings: settings.clone(), mode, deadline, prepared: HashMap::new() })
+        Ok(Self { client, settings: settings.clone(), mode, timeout, prepared: HashMap::new() })
     }
 
     /// Whether the connection is closed.
@@ -91,15 +91,15 @@ impl StatementClient {
     /// Runs a statement. Returns the number of rows that it changed.
     ///
     /// # Errors
-    /// [`SqlError`]. After [`SqlError::Deadline`] the connection must not be used again.
+    /// [`SqlError`]. After [`SqlError::Timeout`] the connection must not be used again.
     pub async fn execute<Q: QueryFragment<Pg>>(&mut self, query: &Q) -> Result<u64, SqlError> {
         let binds = Binds::of(query)?;
         match self.mode {
             StatementMode::Prepared => {
                 let statement = self.prepare(query, &binds).await?;
-                self.with_deadline(self.client.execute(&statement, &binds.values())).await
+                self.with_timeout(self.client.execute(&statement, &binds.values())).await
             }
-            StatementMode::Unnamed => self.with_deadline(self.client.execute_typed(&sql(query)?, &binds.typed())).await,
+            StatementMode::Unnamed => self.with_timeout(self.client.execute_typed(&sql(query)?, &binds.typed())).await,
         }
     }
 
@@ -112,13 +112,13 @@ impl StatementClient {
         match self.mode {
             StatementMode::Prepared => {
                 let statement = self.prepare(query, &binds).await?;
-                self.with_deadline(self.client.query(&statement, &binds.values())).await
+                self.with_timeout(self.client.query(&statement, &binds.values())).await
             }
-            StatementMode::Unnamed => self.with_deadline(self.client.query_typed(&sql(query)?, &binds.typed())).await,
+            StatementMode::Unnamed => self.with_timeout(self.client.query_typed(&sql(query)?, &binds.typed())).await,
         }
     }
 
-    /// Runs a query that always finds a row. Returns the first row.
+    /// Runs a query that always finds a row: an aggregate, or that of table `cache_rounds`. Returns the first row.
     ///
     /// # Errors
     /// As [`Self::execute`], or [`SqlError::NoRow`].
@@ -153,18 +153,18 @@ impl StatementClient {
     /// # Errors
     /// As [`Self::execute`].
     pub async fn batch(&mut self, sql: &str) -> Result<(), SqlError> {
-        self.with_deadline(self.client.batch_execute(sql)).await
+        self.with_timeout(self.client.batch_execute(sql)).await
     }
 
-    async fn with_deadline<T>(
+    async fn with_timeout<T>(
         &self,
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, SqlError> {
-        match tokio::time::timeout(self.deadline, call).await {
+        match tokio::time::timeout(self.timeout, call).await {
             Ok(result) => Ok(result?),
             Err(_) => {
                 tokio::spawn(cancel(self.settings.clone(), self.client.cancel_token()));
-                Err(SqlError::Deadline(self.deadline))
+                Err(SqlError::Timeout(self.timeout))
             }
         }
     }
@@ -174,7 +174,7 @@ impl StatementClient {
         if let Some(statement) = self.prepared.get(&sql) {
             return Ok(statement.clone());
         }
-        let statement = self.with_deadline(self.client.prepare_typed(&sql, &binds.types)).await?;
+        let statement = self.with_timeout(self.client.prepare_typed(&sql, &binds.types)).await?;
         self.prepared.insert(sql, statement.clone());
         Ok(statement)
     }

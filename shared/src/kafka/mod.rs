@@ -11,6 +11,6 @@ mod topic;
 pub use headers::{UnreadableHeader, read_headers};
 pub use lag::{GroupLag, group_lag};
 pub use scan::scan;
-pub use security::{SaslMechanism, SecurityArgs, SecurityProtocol};
+pub use security::{SaslMechanism, SecurityProtocol, SecuritySettings};
 pub use settings::KafkaSettings;
 pub use topic::{TopicSettings, TopicSpec, ensure_topic, partition_count};

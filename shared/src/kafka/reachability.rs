@@ -12,14 +12,14 @@ use rdkafka::{
 
 use super::settings::{FIRST_ANSWER_TIMEOUT, KafkaSettings};
 
-/// Timeout of one metadata request. Between two requests, the errors that the client library reports are read.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Timeout of one metadata request. Between two requests, the errors that librdkafka reports are read.
+const METADATA_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Upper bound of the events that the client library queues within one [`POLL_INTERVAL`].
+/// Upper bound of the events that librdkafka queues within one [`METADATA_TIMEOUT`].
 const MAX_EVENTS_PER_POLL: usize = 1_000;
 
-/// The last error that the client library reported by its callback. A failed call returns only a timeout. The cause,
-/// such as a wrong password or an untrusted certificate, is reported by the callback alone.
+/// The last error that librdkafka reported by its callback. A failed call returns only a timeout. The cause, such as a
+/// wrong password or an untrusted certificate, is reported by the callback alone.
 #[derive(Default)]
 struct LastError(Mutex<Option<(KafkaError, String)>>);
 
@@ -51,7 +51,7 @@ impl KafkaSettings {
             self.client(&[]).create_with_context(LastError::default()).context("the Kafka settings are not usable")?;
         let deadline = Instant::now() + FIRST_ANSWER_TIMEOUT;
         loop {
-            let Err(error) = client.client().fetch_metadata(None, POLL_INTERVAL) else { return Ok(()) };
+            let Err(error) = client.client().fetch_metadata(None, METADATA_TIMEOUT) else { return Ok(()) };
             // Each poll handles one event, and the error may be behind others in the queue.
             (0..MAX_EVENTS_PER_POLL).for_each(|_| client.poll(Duration::ZERO));
             let last_error = client.context().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -73,8 +73,8 @@ impl KafkaSettings {
 }
 
 /// Returns whether a broker refused the connection, so that a retry does not help. A broker refuses a client
-/// certificate by a TLS alert, which may arrive after the handshake: the client library then reports a lost connection.
-/// It may report the same when it refuses the broker's certificate itself.
+/// certificate by a TLS alert, which may arrive after the handshake: librdkafka then reports a lost connection. It may
+/// report the same when it refuses the broker's certificate itself.
 fn is_refusal(error: &KafkaError, reason: &str) -> bool {
     matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL))
         || reason.contains("SSL alert")

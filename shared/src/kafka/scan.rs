@@ -28,7 +28,7 @@ pub fn scan(
     from: Option<DateTime<Utc>>,
     mut visit: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    // The client library requires a group id to assign partitions.
+    // librdkafka requires a group id to assign partitions.
     let role = [
         ("group.id", "orderflow-scan"),
         ("enable.auto.commit", "false"),

@@ -37,7 +37,7 @@ pub enum SaslMechanism {
 /// all users of a machine can read the command lines of its processes.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Kafka security")]
-pub struct SecurityArgs {
+pub struct SecuritySettings {
     /// Encryption and authentication; `plaintext` when not set.
     #[arg(long, env = "KAFKA_SECURITY_PROTOCOL", value_enum, ignore_case = true)]
     security_protocol: Option<SecurityProtocol>,
@@ -113,7 +113,7 @@ fn exposed(file: &Option<SecretString>, environment: &Option<SecretString>) -> O
     file.as_ref().or(environment.as_ref()).map(|secret| secret.expose_secret().to_owned())
 }
 
-impl SecurityArgs {
+impl SecuritySettings {
     fn sasl_secret(&self) -> Option<String> {
         exposed(&self.sasl_password_file, &self.sasl_password)
     }
@@ -158,7 +158,7 @@ impl SecurityArgs {
     }
 }
 
-impl fmt::Display for SecurityArgs {
+impl fmt::Display for SecuritySettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.security_protocol.map_or_else(|| "plaintext".to_owned(), name))?;
         self.sasl_username.iter().try_for_each(|user| write!(f, " as {user}"))
@@ -172,13 +172,13 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Parser)]
-    struct Command {
+    struct TestCommand {
         #[command(flatten)]
-        security: SecurityArgs,
+        security: SecuritySettings,
     }
 
-    fn parse(arguments: &[&str]) -> Result<SecurityArgs, clap::Error> {
-        Command::try_parse_from(["test"].iter().chain(arguments)).map(|command| command.security)
+    fn parse(arguments: &[&str]) -> Result<SecuritySettings, clap::Error> {
+        TestCommand::try_parse_from(["test"].iter().chain(arguments)).map(|command| command.security)
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_wrong_usage() {
-        for (arguments, says) in [
+        for (arguments, expected) in [
             (&["--sasl-username", "me"][..], "--security-protocol"),
             (&["--tls-ca", "/dev/null"], "--security-protocol"),
             (&["--security-protocol", "ssl", "--tls-ca", "/nowhere/ca.pem"], "/nowhere/ca.pem can't be read"),
@@ -209,7 +209,7 @@ mod tests {
         ] {
             let error = parse(arguments).unwrap_err();
             assert_eq!(error.exit_code(), 2);
-            assert!(error.to_string().contains(says), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
         }
     }
 }

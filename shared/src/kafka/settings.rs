@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use clap::Args;
 use rdkafka::ClientConfig;
 
-use super::security::SecurityArgs;
+use super::security::SecuritySettings;
 
 /// Timeout of the first answer of the cluster.
 pub const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ pub struct KafkaSettings {
     pub brokers: String,
     /// Encryption and authentication.
     #[command(flatten)]
-    pub security: SecurityArgs,
+    pub security: SecuritySettings,
     /// Any other setting of librdkafka; may be repeated; overrides the program's own settings. A secret is refused: put
     /// it in the file of --kafka-config-file.
     #[arg(long = "kafka-config", value_name = "KEY=VALUE", value_parser = key_value, help_heading = "Kafka")]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// Longest latency that a histogram distinguishes. A longer one is recorded as this.
+/// Maximum latency of a histogram. A longer latency is recorded as this one.
 pub const MAX_LATENCY: Duration = Duration::from_secs(24 * 3600);
 
 /// A histogram of latencies, from 1 µs to [`MAX_LATENCY`], to three significant digits. A negative latency (the clocks

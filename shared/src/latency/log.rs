@@ -28,13 +28,13 @@ pub struct LatencyLog {
 }
 
 impl LatencyLog {
-    /// Opens `directory/NAME.hlog` for appending. Creates the directory and the file when they are missing.
+    /// Opens `folder/NAME.hlog` for appending. Creates the folder and the file when they are missing.
     ///
     /// # Errors
-    /// When the directory or the file can't be written.
-    pub fn open(directory: &Path, name: &str) -> io::Result<Self> {
-        std::fs::create_dir_all(directory)?;
-        let path = directory.join(format!("{name}.hlog"));
+    /// When the folder or the file can't be written.
+    pub fn open(folder: &Path, name: &str) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let path = folder.join(format!("{name}.hlog"));
         let mut file = BufWriter::new(File::options().create(true).append(true).open(&path)?);
         let mut serializer = V2Serializer::new();
         let now = SystemTime::now();
@@ -82,13 +82,13 @@ impl LatencyLog {
     }
 }
 
-/// Merges, from every `*.hlog` in `directory`, the series for which `wanted` returns true.
+/// Merges, from every `*.hlog` in `folder`, the series for which `wanted` returns true.
 ///
 /// # Errors
-/// When the directory or a log can't be read, or a log is damaged. An incomplete last line is not damage.
-pub fn merge_logs(directory: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Latencies> {
+/// When the folder or a log can't be read, or a log is damaged. An incomplete last line is not damage.
+pub fn merge_logs(folder: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Latencies> {
     let mut merged = Latencies::default();
-    for entry in std::fs::read_dir(directory)? {
+    for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "hlog") {
             merge_log(&path, &wanted, &mut merged)?;

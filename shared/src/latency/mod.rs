@@ -1,4 +1,4 @@
-//! Latencies: recorded in histograms, appended to a log each second, merged from the logs of all programs.
+//! Latencies: recorded in histograms, appended to a log every second, merged from the logs of all programs.
 //!
 //! Percentiles come from merged histograms only. The average of two percentiles is not a percentile.
 

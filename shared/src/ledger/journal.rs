@@ -29,7 +29,7 @@ pub struct JournalContents {
     pub acknowledged: RoaringTreemap,
     /// Orders that are not in the topic: librdkafka reported them as not persisted.
     pub failed: RoaringTreemap,
-    /// Orders that are invalid on purpose, whatever their result.
+    /// Orders that are invalid on purpose, with any result.
     pub invalid: RoaringTreemap,
 }
 
@@ -135,9 +135,9 @@ fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("damaged: {what}"))
 }
 
-type Record<'a> = ((u8, RoaringTreemap), &'a [u8]);
+type JournalRecord<'a> = ((u8, RoaringTreemap), &'a [u8]);
 
-fn next_record(bytes: &[u8]) -> io::Result<Option<Record<'_>>> {
+fn next_record(bytes: &[u8]) -> io::Result<Option<JournalRecord<'_>>> {
     let Some((header, rest)) = bytes.split_at_checked(HEADER_BYTES) else { return Ok(None) };
     if header[..4] != MAGIC {
         return Err(damaged("a record does not begin with the magic bytes"));

@@ -6,14 +6,14 @@
 //! - `summary.json`: the result, see [`RunSummary`].
 //! - latency logs, see [`crate::latency`].
 
-mod directory;
 mod journal;
 mod run;
 mod run_id;
+mod runs_folder;
 mod shard;
 
-pub use directory::{Ledger, RunsDirectory};
 pub use journal::{Journal, JournalContents, JournalError, read_journal};
 pub use run::{Counts, Run, RunSummary, Verdict};
 pub use run_id::{InvalidRunId, RunId};
+pub use runs_folder::{Ledger, RunsFolder};
 pub use shard::{InvalidShard, Shard};

@@ -34,7 +34,7 @@ pub struct Counts {
     pub scheduled: u64,
     /// Orders that were overdue for longer than the catch-up limit, and were not sent.
     pub skipped: u64,
-    /// Orders that were passed to the client library.
+    /// Orders that were enqueued in librdkafka.
     pub enqueued: u64,
     /// Orders, among the enqueued ones, that are invalid on purpose: the consumer must dead-letter them.
     #[serde(default)]
@@ -51,9 +51,9 @@ pub struct Counts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// All scheduled orders were acknowledged, at the requested rate, within the lateness limit.
+    /// All scheduled orders were acknowledged, at the target rate, within the lateness limit.
     Valid,
-    /// The producer missed the requested rate or the lateness limit. The usual cause is too little CPU.
+    /// The producer missed the target rate or the lateness limit. The usual cause is too little CPU.
     GeneratorLimited,
     /// The brokers accepted orders at a lower rate than they became due.
     BrokerLimited,
@@ -80,7 +80,7 @@ pub struct RunSummary {
     /// Shard of this producer.
     #[serde(default, alias = "instance")]
     pub shard: Shard,
-    /// Requested rate in orders per second, averaged over the schedule; `None` for an unpaced run.
+    /// Target rate in orders per second, averaged over the schedule; `None` for an unpaced run.
     pub rate_asked: Option<f64>,
     /// Acknowledged orders per second. The time is the length of the schedule plus the delay of its last order: until
     /// it was sent, or until it was acknowledged when that took longer than the rate tolerance. For an unpaced run it
@@ -93,9 +93,9 @@ pub struct RunSummary {
     pub counts: Counts,
     /// Orders of the warm-up by result.
     pub warm_up: Counts,
-    /// Failed orders by the name of the error in the client library.
+    /// Failed orders by the name of the error in librdkafka.
     pub errors: BTreeMap<String, u64>,
-    /// How often the queue of the client library was full. The orders were sent late, not lost.
+    /// How often librdkafka's queue was full. The orders were enqueued late, not lost.
     pub queue_full: u64,
     /// Lateness, enqueued − due, in milliseconds, without the warm-up.
     pub lateness_ms: LatencySummary,

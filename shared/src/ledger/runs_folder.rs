@@ -17,10 +17,10 @@ const RUN: &str = "run.json";
 const JOURNAL: &str = "acknowledged.journal";
 const SUMMARY: &str = "summary.json";
 
-/// The directory of all run ledgers.
+/// The folder of all run ledgers.
 #[derive(Clone, Debug, Args)]
-pub struct RunsDirectory {
-    /// Directory of the run ledgers, with one folder per run.
+pub struct RunsFolder {
+    /// Folder of the run ledgers, with one folder per run.
     #[arg(long, env = "RUNS_DIR", default_value = "runs", value_name = "FOLDER", help_heading = "Run ledger")]
     pub runs_dir: PathBuf,
 }
@@ -36,7 +36,7 @@ pub struct Ledger {
     pub summary: Option<RunSummary>,
 }
 
-impl RunsDirectory {
+impl RunsFolder {
     /// Folder of a run.
     pub fn folder(&self, id: &RunId) -> PathBuf {
         self.runs_dir.join(id.to_string())
@@ -57,7 +57,7 @@ impl RunsDirectory {
         ensure!(!folder.join(RUN).exists(), "run {} exists already in {}", run.run_id, folder.display());
         let refused = || {
             format!(
-                "the run ledger can't be kept in {}: free some space there or choose another directory with --runs-dir",
+                "the run ledger can't be created in {}: free some disk space, or choose another folder with --runs-dir",
                 folder.display()
             )
         };
