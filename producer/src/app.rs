@@ -24,9 +24,9 @@ use crate::{
     },
     pace::Pacer,
     report::{
-        progress::Progress,
+        progress::ProgressDisplay,
         summary::summarize,
-        table::{sequence_ranges, table},
+        text::{sequence_ranges, table},
     },
     sample::{self, OpenSource},
     send::{
@@ -38,8 +38,8 @@ use crate::{
     settings::{Action, Command, RunPlan},
 };
 
-/// How long the end of a run waits for the progress display, which may sleep until its next log line.
-const PROGRESS_TIMEOUT: Duration = Duration::from_millis(100);
+/// Timeout of the progress display at the end of a run. It may sleep until its next log line.
+const DISPLAY_END_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A run that is ready to start.
 struct PreparedRun {
@@ -51,7 +51,7 @@ struct PreparedRun {
     live_stats: watch::Sender<LiveStats>,
 }
 
-/// Runs the program.
+/// Sends the orders of a run, or prints the builtin catalog.
 ///
 /// # Errors
 /// When the run can't be started, fails, or its ledger is incomplete.
@@ -103,7 +103,7 @@ async fn execute(
         Some(tokio::spawn(client_stats::export(statistics.subscribe()))),
     ];
     let (schedule, cache) = (pacer.clone(), cache_age.clone());
-    let progress = Progress { clock, schedule, live_stats: live_stats.subscribe(), cache_age: cache };
+    let progress = ProgressDisplay { clock, schedule, live_stats: live_stats.subscribe(), cache_age: cache };
     let showing = tokio::spawn(progress.show());
     let publisher = Publisher {
         client: kafka_client(command, tracker.clone(), statistics)?,
@@ -118,8 +118,8 @@ async fn execute(
     let recorder = Recorder { tracker, journal, latency_log, live_stats, cache_age };
     let ended = send_and_record(publisher, recorder, stop).await?;
     background.into_iter().flatten().for_each(|task| task.abort());
-    if tokio::time::timeout(PROGRESS_TIMEOUT, showing).await.is_err() {
-        tracing::debug!("the last progress was not shown");
+    if tokio::time::timeout(DISPLAY_END_TIMEOUT, showing).await.is_err() {
+        tracing::debug!("progress display: not ended within {DISPLAY_END_TIMEOUT:?}");
     }
     Ok(ended)
 }

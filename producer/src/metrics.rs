@@ -1,12 +1,12 @@
 //! The names of the metrics.
 
-/// Orders passed to the client library.
+/// Orders enqueued in librdkafka.
 pub const ENQUEUED: &str = "orderflow_producer_enqueued_total";
 /// Orders acknowledged by the brokers.
 pub const ACKNOWLEDGED: &str = "orderflow_producer_acknowledged_total";
 /// Orders not acknowledged, by `outcome` (`failed`: certainly not in the log, `unknown`: may be in the log).
 pub const UNACKNOWLEDGED: &str = "orderflow_producer_unacknowledged_total";
-/// Number of times that the client's queue was full.
+/// Number of times that librdkafka's queue was full.
 pub const QUEUE_FULL: &str = "orderflow_producer_queue_full_total";
 /// Number of times that a batch of samples was reused because the next one was not fetched yet.
 pub const SAMPLES_REUSED: &str = "orderflow_producer_samples_reused_total";
@@ -17,9 +17,9 @@ pub const IN_FLIGHT: &str = "orderflow_producer_in_flight";
 /// Seconds since the last refresh of the cache.
 pub const CACHE_AGE: &str = "orderflow_producer_cache_age_seconds";
 
-/// Messages in the client library's queue.
+/// Messages in librdkafka's queue.
 pub const CLIENT_QUEUE_MESSAGES: &str = "orderflow_producer_client_queue_messages";
-/// Bytes in the client library's queue.
+/// Bytes in librdkafka's queue.
 pub const CLIENT_QUEUE_BYTES: &str = "orderflow_producer_client_queue_bytes";
 /// Round trip of a request in seconds, by `broker` and `quantile`.
 pub const ROUND_TRIP: &str = "orderflow_producer_broker_round_trip_seconds";

@@ -10,7 +10,7 @@ use std::{
 use shared::ledger::{RunSummary, read_journal};
 use testbed::Testbed;
 
-/// Longest time until the message.
+/// Maximum time until the message.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 fn producer(environment: &[(String, String)], arguments: &[&str]) -> Output {
@@ -35,7 +35,7 @@ fn assert_refused(output: &Output, code: i32, expected: &[&str]) {
 fn a_wrong_rate_is_wrong_usage() {
     for rate in ["0", "-1", "abc", "inf", "1e9", "1K", "11M", ""] {
         let output = producer(&[], &["--count", "1", &format!("--rate={rate}")]);
-        assert_refused(&output, 2, &["--rate", "a rate is a number of orders a second"]);
+        assert_refused(&output, 2, &["--rate", "a rate is a number of orders per second"]);
     }
 }
 
@@ -52,10 +52,13 @@ fn flags_that_contradict_each_other_are_wrong_usage() {
     for (arguments, expected) in [
         (&["--rate", "max", "--arrival", "poisson"][..], "--rate max has no schedule"),
         (&["--rate", "100000", "--ramp-up", "17h"], "--ramp-up is too long"),
-        (&["--rate", "1", "--kafka-config", "acks=1"], "acks=1 is not for the producer"),
+        (&["--rate", "1", "--kafka-config", "acks=1"], "acks=1 is not allowed"),
         (&["--rate", "1", "--source", "catalog"], "--source catalog needs --catalog FILE"),
-        (&["--rate", "1", "--builtin-users", "5"], "--builtin-users is for --source builtin, and the source is redis"),
-        (&["--rate", "1", "--source", "builtin", "--snapshot"], "--snapshot is for --source redis"),
+        (
+            &["--rate", "1", "--builtin-users", "5"],
+            "--builtin-users requires --source builtin, but the source is redis",
+        ),
+        (&["--rate", "1", "--source", "builtin", "--snapshot"], "--snapshot requires --source redis"),
     ] {
         assert_refused(&producer(&[], arguments), 2, &[expected]);
     }
@@ -156,6 +159,6 @@ async fn a_full_disk_under_the_ledger_ends_the_run_before_its_first_order() {
     std::os::unix::fs::symlink("/dev/full", folder.join("run-1/run.tmp")).unwrap();
     environment.push(("RUNS_DIR".to_owned(), folder.display().to_string()));
     let output = producer(&environment, &["--rate", "10", "--count", "1", "--run-id", "run-1"]);
-    assert_refused(&output, 1, &["the run ledger can't be kept", "free some space", "No space left"]);
+    assert_refused(&output, 1, &["the run ledger can't be created in", "free some disk space", "No space left"]);
     assert!(!Path::new(&folder).join("run-1/summary.json").exists());
 }

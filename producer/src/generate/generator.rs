@@ -1,52 +1,32 @@
 //! Makes an order from a user and a product: weighted random figures, and the total that follows from them.
 
 use chrono::{DateTime, Utc};
-use rand::{
-    Rng, RngExt, SeedableRng,
-    distr::{Distribution, weighted::WeightedIndex},
-    rngs::Xoshiro256PlusPlus,
-};
+use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use shared::{
-    catalog::UserId,
+    catalog::{UserId, Weighted},
     order::{OrderPlaced, OrderStatus, PaymentMethod},
 };
 
 use crate::sample::SampledProduct;
 
-const QUANTITIES: [(i32, u32); 5] = [(1, 60), (2, 22), (3, 10), (4, 5), (5, 3)];
+/// Weighted by their share of the orders in percent, as the tables below.
+const QUANTITIES: [(u32, i32); 5] = [(60, 1), (22, 2), (10, 3), (5, 4), (3, 5)];
 /// Discounts in percent.
-const DISCOUNTS: [(i32, u32); 5] = [(0, 70), (5, 12), (10, 10), (15, 5), (20, 3)];
-const PAYMENTS: [(PaymentMethod, u32); 5] = [
-    (PaymentMethod::Card, 52),
-    (PaymentMethod::EasyPay, 33),
-    (PaymentMethod::BankTransfer, 7),
-    (PaymentMethod::VirtualAccount, 5),
-    (PaymentMethod::MobilePhone, 3),
+const DISCOUNTS: [(u32, i32); 5] = [(70, 0), (12, 5), (10, 10), (5, 15), (3, 20)];
+const PAYMENTS: [(u32, PaymentMethod); 5] = [
+    (52, PaymentMethod::Card),
+    (33, PaymentMethod::EasyPay),
+    (7, PaymentMethod::BankTransfer),
+    (5, PaymentMethod::VirtualAccount),
+    (3, PaymentMethod::MobilePhone),
 ];
-const STATUSES: [(OrderStatus, u32); 3] =
-    [(OrderStatus::Paid, 90), (OrderStatus::PaymentPending, 7), (OrderStatus::Cancelled, 3)];
+const STATUSES: [(u32, OrderStatus); 3] =
+    [(90, OrderStatus::Paid), (7, OrderStatus::PaymentPending), (3, OrderStatus::Cancelled)];
 
 /// Whole won of shipping below [`FREE_SHIPPING_FROM`].
 pub const SHIPPING: i32 = 3_000;
 /// Whole won of discounted goods from which shipping is free.
 pub const FREE_SHIPPING_FROM: i32 = 50_000;
-
-/// Draws values by weight.
-struct Weighted<T: 'static> {
-    table: &'static [(T, u32)],
-    index: WeightedIndex<u32>,
-}
-
-impl<T: Copy> Weighted<T> {
-    fn new(table: &'static [(T, u32)]) -> Self {
-        let index = WeightedIndex::new(table.iter().map(|(_, weight)| *weight)).expect("the weights are positive");
-        Self { table, index }
-    }
-
-    fn draw(&self, random: &mut impl Rng) -> T {
-        self.table[self.index.sample(random)].0
-    }
-}
 
 /// The random generator of an order. The algorithm is named, so that a seed yields the same orders in later versions.
 pub type OrderRandom = Xoshiro256PlusPlus;
@@ -86,9 +66,9 @@ impl Generator {
         product: &SampledProduct,
         created_at: DateTime<Utc>,
     ) -> OrderPlaced {
-        let quantity = self.quantities.draw(random);
+        let quantity = *self.quantities.draw(random);
         let goods = product.price.saturating_mul(quantity);
-        let percent = self.discounts.draw(random);
+        let percent = *self.discounts.draw(random);
         let discount_amount = (i64::from(goods) * i64::from(percent) / 1_000 * 10) as i32;
         let to_pay = goods - discount_amount;
         let shipping_cost = if to_pay >= FREE_SHIPPING_FROM { 0 } else { SHIPPING };
@@ -99,8 +79,8 @@ impl Generator {
             total_amount: to_pay.saturating_add(shipping_cost),
             shipping_cost,
             discount_amount,
-            payment_method: self.payments.draw(random),
-            status: self.statuses.draw(random),
+            payment_method: *self.payments.draw(random),
+            status: *self.statuses.draw(random),
             created_at,
         }
     }

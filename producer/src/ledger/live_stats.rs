@@ -13,7 +13,7 @@ use crate::send::tally::Tally;
 /// The producer is not ready when orders are in flight and none was acknowledged for this long.
 const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The figures of a run so far. Both phases are counted.
+/// The figures of a running run. Both phases are counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LiveStats {
     pub enqueued: u64,

@@ -49,7 +49,7 @@ pub fn open_ledger(command: &Command, seed: u64, source: &Source, samples: &Samp
         run.started_at = clock.started_at;
         command.run.runs.describe(&run)?;
     }
-    // A later run can use the snapshot by --catalog.
+    // A later run can read the snapshot with --catalog.
     if let (Source::RedisSnapshot { .. }, Samples::Catalog(catalog)) = (source, samples) {
         catalog.write(&command.run.runs.shard_folder(&run.run_id, run.shard).join("catalog.jsonl"))?;
     }

@@ -59,7 +59,8 @@ impl Recorder {
         Recorded { tally: total, unsaved }
     }
 
-    /// Appends the interval's entries and those that were unsaved before it; returns what could not be written.
+    /// Appends the interval's entries and those that were unsaved before it. Returns the entries that could not be
+    /// written.
     fn save(&mut self, unsaved: Option<UnsavedEntries>, interval: &JournalContents) -> Option<UnsavedEntries> {
         let failed_before = unsaved.is_some();
         let mut sequences = interval.clone();

@@ -5,7 +5,7 @@ use std::{str::FromStr, time::Duration};
 use clap::ValueEnum;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
-use super::profile::{ORDER, Profile};
+use super::profile::{Profile, WORK_PER_ORDER};
 
 /// The distribution of the due times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -13,7 +13,7 @@ pub enum Arrival {
     /// Evenly spaced.
     #[default]
     Constant,
-    /// A Poisson process: exponential gaps, as from many independent buyers.
+    /// A Poisson process: exponential intervals, as of many independent buyers.
     Poisson,
 }
 
@@ -62,7 +62,7 @@ struct NextBurst {
 }
 
 impl Arrivals {
-    /// The orders of `profile`, distributed as `arrival`, plus `burst`s. The gaps of a Poisson process follow from
+    /// The orders of `profile`, distributed as `arrival`, plus `burst`s. The intervals of a Poisson process follow from
     /// `seed`.
     pub fn new(profile: Profile, arrival: Arrival, burst: Option<Burst>, seed: u64) -> Self {
         let spread = match arrival {
@@ -84,11 +84,11 @@ impl Arrivals {
     }
 
     /// Number of orders due before `time`: exact when evenly spaced, the expected value of a Poisson process.
-    pub fn before(&self, time: u64) -> u64 {
+    pub fn count_before(&self, time: u64) -> u64 {
         let Some(last) = time.checked_sub(1) else { return 0 };
         let of_profile = match self.spread {
-            Spread::Constant { .. } => self.profile.work(last) / ORDER + 1,
-            Spread::Poisson { .. } => self.profile.work(last) / ORDER,
+            Spread::Constant { .. } => self.profile.work(last) / WORK_PER_ORDER + 1,
+            Spread::Poisson { .. } => self.profile.work(last) / WORK_PER_ORDER,
         };
         let of_bursts = self.burst.as_ref().map_or(0, |burst| last / burst.every * burst.orders);
         u64::try_from(of_profile).unwrap_or(u64::MAX).saturating_add(of_bursts)
@@ -97,17 +97,17 @@ impl Arrivals {
     fn advance_profile(&mut self) {
         let work = match &mut self.spread {
             Spread::Constant { next } => {
-                *next += ORDER;
-                *next - ORDER
+                *next += WORK_PER_ORDER;
+                *next - WORK_PER_ORDER
             }
             Spread::Poisson { work, random } => {
                 // Time-rescaling: in units of work the process has rate 1, so the gaps of work are exponential.
                 let gap = -(1.0 - random.random::<f64>()).ln();
-                *work += (gap * ORDER as f64) as u128;
+                *work += (gap * WORK_PER_ORDER as f64) as u128;
                 *work
             }
         };
-        self.next_of_profile = self.profile.when(work);
+        self.next_of_profile = self.profile.time_of_work(work);
     }
 }
 
@@ -153,8 +153,8 @@ mod tests {
             let arrivals = Arrivals::new(profile.clone(), Arrival::Constant, burst, 0);
             let time = millis * 1_000_000;
             let bursts = burst.map_or(0, |burst| millis / burst.every.as_millis() as u64 * burst.orders);
-            let exact = (profile.work(time) / ORDER + 1) as u64 + bursts;
-            prop_assert_eq!(arrivals.before(time + 1), exact);
+            let exact = (profile.work(time) / WORK_PER_ORDER + 1) as u64 + bursts;
+            prop_assert_eq!(arrivals.count_before(time + 1), exact);
             let due: Vec<u64> = arrivals.take_while(|due| *due <= time).collect();
             prop_assert_eq!(due.len() as u64, exact);
             prop_assert!(due.is_sorted());

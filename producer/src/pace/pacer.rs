@@ -22,7 +22,7 @@ pub enum End {
     /// After this number of orders, without those of the warm-up.
     Orders(u64),
     /// At a stop signal.
-    Open,
+    AtStop,
 }
 
 /// An order of the schedule.
@@ -41,12 +41,12 @@ pub enum Next {
     /// No order is due before this time, in nanoseconds after the start.
     WaitUntil(u64),
     /// The schedule is over.
-    Over,
+    EndOfSchedule,
 }
 
 /// Decides what to do at each time. Every order that is due is sent at once. After a stall, orders up to `catch_up`
-/// behind are sent and older ones are skipped and counted. The shards of a run walk the same schedule, and each takes
-/// its own orders.
+/// behind are sent and older ones are skipped and counted. All shards of a run iterate over the same schedule, and each
+/// takes its own orders.
 #[derive(Clone, Debug)]
 pub struct Pacer {
     pace: Pace,
@@ -96,12 +96,12 @@ impl Pacer {
                 Pace::Unpaced => now,
             };
             if self.is_over(due) {
-                return Next::Over;
+                return Next::EndOfSchedule;
             }
             if due > now {
                 return Next::WaitUntil(due);
             }
-            let order = self.take(due);
+            let order = self.take_order(due);
             if !self.shard.has(order.number) {
                 continue;
             }
@@ -126,8 +126,8 @@ impl Pacer {
         }
     }
 
-    /// Takes back the last order of an unpaced run, which was not sent. The next order has its number again.
-    pub fn give_back(&mut self, order: Order) {
+    /// Returns the last order of an unpaced run, which was not sent. The next order has its number again.
+    pub fn return_unsent(&mut self, order: Order) {
         self.number = order.number;
         if order.due >= self.warm_up {
             self.measured -= 1;
@@ -138,11 +138,11 @@ impl Pacer {
         match self.end {
             End::At(end) => due >= end,
             End::Orders(orders) => self.measured >= orders,
-            End::Open => false,
+            End::AtStop => false,
         }
     }
 
-    fn take(&mut self, due: u64) -> Order {
+    fn take_order(&mut self, due: u64) -> Order {
         let order = Order { number: self.number, due };
         self.number += match &mut self.pace {
             Pace::Scheduled(arrivals) => {
@@ -171,7 +171,7 @@ impl Pacer {
         let Pace::Scheduled(arrivals) = &self.pace else { return None };
         let end = match self.end {
             End::At(end) => arrivals.peek().min(end),
-            End::Orders(_) | End::Open => arrivals.peek(),
+            End::Orders(_) | End::AtStop => arrivals.peek(),
         };
         Some(Duration::from_nanos(end.saturating_sub(self.warm_up)))
     }
@@ -180,19 +180,19 @@ impl Pacer {
     pub fn end(&self) -> Option<Duration> {
         match self.end {
             End::At(end) => Some(Duration::from_nanos(end)),
-            End::Orders(_) | End::Open => None,
+            End::Orders(_) | End::AtStop => None,
         }
     }
 
     /// Number of orders of this shard, if known; an expected value with Poisson arrivals.
     pub fn expected(&self) -> Option<u64> {
         match (&self.pace, self.end) {
-            (Pace::Scheduled(arrivals), End::At(end)) => Some(self.shard.share_of(arrivals.before(end))),
+            (Pace::Scheduled(arrivals), End::At(end)) => Some(self.shard.share_of(arrivals.count_before(end))),
             (Pace::Scheduled(arrivals), End::Orders(orders)) => {
-                Some(self.shard.share_of(arrivals.before(self.warm_up) + orders))
+                Some(self.shard.share_of(arrivals.count_before(self.warm_up) + orders))
             }
             (Pace::Unpaced, End::Orders(orders)) => Some(orders),
-            (Pace::Unpaced, End::At(_)) | (_, End::Open) => None,
+            (Pace::Unpaced, End::At(_)) | (_, End::AtStop) => None,
         }
     }
 
@@ -200,7 +200,7 @@ impl Pacer {
     /// Poisson arrivals. `None` for an unpaced run.
     pub fn due_by(&self, now: u64) -> Option<u64> {
         let Pace::Scheduled(arrivals) = &self.pace else { return None };
-        let due = self.shard.share_of(arrivals.before(now));
+        let due = self.shard.share_of(arrivals.count_before(now));
         Some(self.expected().map_or(due, |all| due.min(all)))
     }
 }
@@ -251,8 +251,8 @@ mod tests {
             while let Next::Send(order) = pacer.next(now) {
                 sent.push(order);
             }
-            prop_assert_eq!(pacer.next(now), Next::Over);
-            prop_assert_eq!(sent.len() as u64 + pacer.skipped().measured, arrivals(profile.clone()).before(end));
+            prop_assert_eq!(pacer.next(now), Next::EndOfSchedule);
+            prop_assert_eq!(sent.len() as u64 + pacer.skipped().measured, arrivals(profile.clone()).count_before(end));
             prop_assert!(sent.is_sorted_by(|a, b| a.number < b.number));
             let due: Vec<u64> = arrivals(profile).take_while(|due| *due < end).collect();
             prop_assert!(sent.iter().all(|order| due[order.number as usize] == order.due), "the schedule was shifted");
@@ -267,7 +267,7 @@ mod tests {
             let due = number * 1_000_000;
             assert_eq!(pacer.next(due as i64), Next::Send(Order { number, due }));
         }
-        assert_eq!((pacer.next(2_000_001), pacer.skipped()), (Next::Over, Skipped::default()));
+        assert_eq!((pacer.next(2_000_001), pacer.skipped()), (Next::EndOfSchedule, Skipped::default()));
         assert_eq!((pacer.length(), pacer.expected()), (Some(Duration::from_millis(3)), Some(3)));
     }
 
@@ -322,8 +322,8 @@ mod tests {
         let mut pacer = Pacer::new(Pace::Unpaced, End::Orders(2), Duration::ZERO, Duration::ZERO);
         assert_eq!(pacer.next(7), Next::Send(Order { number: 0, due: 7 }));
         assert_eq!(pacer.next(9), Next::Send(Order { number: 1, due: 9 }));
-        assert_eq!((pacer.next(10), pacer.length()), (Next::Over, None));
-        pacer.give_back(Order { number: 1, due: 9 });
+        assert_eq!((pacer.next(10), pacer.length()), (Next::EndOfSchedule, None));
+        pacer.return_unsent(Order { number: 1, due: 9 });
         assert_eq!(pacer.next(11), Next::Send(Order { number: 1, due: 11 }));
     }
 }

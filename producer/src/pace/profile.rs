@@ -6,7 +6,7 @@ use std::{str::FromStr, time::Duration};
 use super::rate::Rate;
 
 /// The work of one order: a rate in millionths of an order per second, times nanoseconds.
-pub const ORDER: u128 = 1_000_000 * 1_000_000_000;
+pub const WORK_PER_ORDER: u128 = 1_000_000 * 1_000_000_000;
 
 /// One step of `--steps`: `500:30s` is 500 orders per second for 30 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ struct Segment {
     shape: Shape,
 }
 
-/// The work due by each time, in units of [`ORDER`]. The last segment has no end.
+/// The work due by each time, in units of [`WORK_PER_ORDER`]. The last segment has no end.
 #[derive(Clone, Debug)]
 pub struct Profile {
     segments: Vec<Segment>,
@@ -101,7 +101,7 @@ impl Profile {
     }
 
     /// The first nanosecond after the start at which `work` is due.
-    pub fn when(&self, work: u128) -> u64 {
+    pub fn time_of_work(&self, work: u128) -> u64 {
         // The first segment that reaches the work before the next segment starts.
         let reaches = |at: usize| self.segments.get(at + 1).is_none_or(|next| next.before >= work);
         let at = (0..self.segments.len()).find(|at| reaches(*at)).unwrap_or(0);
@@ -156,18 +156,18 @@ pub mod tests {
     proptest! {
         #[test]
         fn work_is_due_at_the_first_nanosecond_that_has_it(profile in any_profile(), n in 0..50_000u128) {
-            let due = profile.when(n * ORDER);
-            prop_assert!(profile.work(due) >= n * ORDER);
-            prop_assert!(due == 0 || profile.work(due - 1) < n * ORDER);
+            let due = profile.time_of_work(n * WORK_PER_ORDER);
+            prop_assert!(profile.work(due) >= n * WORK_PER_ORDER);
+            prop_assert!(due == 0 || profile.work(due - 1) < n * WORK_PER_ORDER);
         }
     }
 
     #[test]
-    fn a_thousand_a_second_is_one_each_millisecond_after_a_year_too() {
+    fn a_thousand_per_second_is_one_per_millisecond_also_after_a_year() {
         let profile = Profile::constant(rate(1_000.0));
         let year = 365 * 24 * 3_600 * 1_000;
         for n in [0, 1, 2, 3, year, year + 1] {
-            assert_eq!(u128::from(profile.when(n * ORDER)), n * 1_000_000);
+            assert_eq!(u128::from(profile.time_of_work(n * WORK_PER_ORDER)), n * 1_000_000);
         }
     }
 
@@ -176,15 +176,15 @@ pub mod tests {
         let ramp = |seconds, to| Profile::ramp(Duration::ZERO, Duration::from_secs(seconds), rate(to));
         assert!(ramp(17 * 3_600, 100_000.0).is_none() && ramp(3_600, 100_000.0).is_some());
         let profile = ramp(30, 1_000.0).unwrap();
-        assert_eq!(profile.work(30_000_000_000) / ORDER, 15_000);
-        assert_eq!(profile.work(31_000_000_000) / ORDER, 16_000);
+        assert_eq!(profile.work(30_000_000_000) / WORK_PER_ORDER, 15_000);
+        assert_eq!(profile.work(31_000_000_000) / WORK_PER_ORDER, 16_000);
     }
 
     #[test]
     fn steps_have_exactly_their_orders() {
         let step = |text: &str| text.parse::<Step>().unwrap();
         let profile = Profile::steps(Duration::ZERO, &[step("500:30s"), step("1000:30s"), step("2000:30s")]);
-        assert_eq!(profile.work(90_000_000_000) / ORDER, 15_000 + 30_000 + 60_000);
+        assert_eq!(profile.work(90_000_000_000) / WORK_PER_ORDER, 15_000 + 30_000 + 60_000);
         for wrong in ["500", "500:", ":30s", "0:30s", "500:0s"] {
             assert!(wrong.parse::<Step>().is_err(), "{wrong}");
         }

@@ -11,7 +11,7 @@ pub struct Rate {
 
 /// The text is not a rate.
 #[derive(Debug, thiserror::Error)]
-#[error("a rate is a number of orders a second from 0.000001 to 10000000, such as 0.5, 1000, 10k or 2.5M")]
+#[error("a rate is a number of orders per second from 0.000001 to 10000000, such as 0.5, 1000, 10k or 2.5M")]
 pub struct InvalidRate;
 
 impl FromStr for Rate {

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A run misses its rate when its last order is delayed by more than this fraction of the run's length.
 const RATE_TOLERANCE: f64 = 0.01;
 
-/// Lower limit of the tolerance: in a short run, a shorter delay is a scheduling pause of the machine.
+/// Lower limit of the tolerance: in a short run, the operating system's scheduling alone causes shorter delays.
 pub const MIN_DELAY_TOLERANCE: Duration = Duration::from_millis(250);
 
 /// Whether a delay at the end of a schedule of this length misses the rate.

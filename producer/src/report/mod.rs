@@ -1,7 +1,7 @@
-//! Reports a run: [`progress`] while it lasts, and at its end the [`summary`] with its [`verdict`], printed as a
-//! [`table`].
+//! Reports a run: [`progress`] while it lasts, and at its end the [`summary`] with its [`verdict`], printed as
+//! [`text`].
 
 pub mod progress;
 pub mod summary;
-pub mod table;
+pub mod text;
 pub mod verdict;

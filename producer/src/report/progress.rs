@@ -11,7 +11,7 @@ use crate::{clock::RunClock, ledger::live_stats::LiveStats, pace::Pacer, sample:
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The progress display of a run.
-pub struct Progress {
+pub struct ProgressDisplay {
     pub clock: RunClock,
     /// The schedule at its first order.
     pub schedule: Pacer,
@@ -19,7 +19,7 @@ pub struct Progress {
     pub cache_age: CacheAge,
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// Shows the progress until the recorder drops its end of `live_stats`.
     pub async fn show(self) {
         if std::io::stderr().is_terminal() { self.show_bar().await } else { self.log_lines().await }

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use shared::{
     cache::{self, CacheKeys},
     catalog::{ProductId, UserId},
+    wire::MAX_ID_CHARS,
 };
 
 use super::{
@@ -24,10 +25,8 @@ use super::{
     popularity::{IndexSampler, Popularity},
 };
 
-/// Highest price in whole won: the total of five pieces and shipping fits the column of the table.
+/// Maximum price in whole won: the total of five pieces and shipping fits the column of the table.
 const MAX_PRICE: i32 = 400_000_000;
-/// Most characters of an id.
-const MAX_ID_LENGTH: usize = 50;
 
 /// Users and products to draw from.
 #[derive(Clone, Debug)]
@@ -40,7 +39,7 @@ pub struct Catalog {
 
 /// One line of a catalog file.
 #[derive(Deserialize)]
-struct Row {
+struct CatalogLine {
     user_id: Option<UserId>,
     product_id: Option<ProductId>,
     price: Option<i32>,
@@ -79,7 +78,7 @@ impl Catalog {
             let at = || format!("the catalog {name} has an error in line {number}");
             let line = line.with_context(at)?;
             if !line.trim().is_empty() {
-                add_row(&line, &mut users, &mut products).with_context(at)?;
+                add_line(&line, &mut users, &mut products).with_context(at)?;
             }
         }
         ensure!(!users.is_empty(), "the catalog {name} has no users: add lines such as {{\"user_id\": \"…\"}}");
@@ -139,14 +138,14 @@ impl Catalog {
     }
 }
 
-fn add_row(line: &str, users: &mut Vec<SampledUser>, products: &mut Vec<SampledProduct>) -> anyhow::Result<()> {
-    let row: Row = serde_json::from_str(line)?;
-    match row {
-        Row { user_id: Some(user_id), product_id: None, .. } => {
+fn add_line(json: &str, users: &mut Vec<SampledUser>, products: &mut Vec<SampledProduct>) -> anyhow::Result<()> {
+    let line: CatalogLine = serde_json::from_str(json)?;
+    match line {
+        CatalogLine { user_id: Some(user_id), product_id: None, .. } => {
             check_id(user_id.as_str())?;
             users.push(SampledUser { user_id });
         }
-        Row { user_id: None, product_id: Some(product_id), price } => {
+        CatalogLine { user_id: None, product_id: Some(product_id), price } => {
             check_id(product_id.as_str())?;
             let price = price.context("a product needs its price in whole won, such as \"price\": 1000")?;
             ensure!((0..=MAX_PRICE).contains(&price), "price {price} is not between 0 and {MAX_PRICE}");
@@ -158,8 +157,8 @@ fn add_row(line: &str, users: &mut Vec<SampledUser>, products: &mut Vec<SampledP
 }
 
 fn check_id(id: &str) -> anyhow::Result<()> {
-    let valid = (1..=MAX_ID_LENGTH).contains(&id.chars().count()) && !id.contains('\0');
-    ensure!(valid, "an id has 1 to {MAX_ID_LENGTH} characters and no NUL");
+    let valid = (1..=MAX_ID_CHARS).contains(&id.chars().count()) && !id.contains('\0');
+    ensure!(valid, "an id has 1 to {MAX_ID_CHARS} characters and no NUL");
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use super::{
     prefetch::{self, PrefetchedSamples, Prefetcher},
 };
 
-/// How long Redis may take for the first connection.
+/// Timeout of the first connection to Redis.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where users and products come from.

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use super::tally::{Phase, Tally};
 use crate::{clock::RunClock, generate::Corruption, pace::Order};
 
-/// An order that the client library has, without a delivery report yet.
+/// An order that is enqueued in librdkafka, without a delivery report yet.
 #[derive(Clone, Copy, Debug)]
 struct InFlight {
     order: Order,
@@ -68,7 +68,7 @@ impl DeliveryTracker {
         Arc::new(Self { clock, warm_up_nanos, state: Mutex::default() })
     }
 
-    /// Returns what happened since the last call, and resets the tally.
+    /// Returns the outcomes since the last call, and resets the tally.
     pub fn take_tally(&self) -> Tally {
         // Allocated before the lock is taken: a tally is half a megabyte, and the sending thread would wait meanwhile.
         let empty = Tally::default();
@@ -82,7 +82,7 @@ impl DeliveryTracker {
     /// Enqueues the order by `send`, which passes the token to librdkafka. A refused order is counted as failed.
     ///
     /// # Errors
-    /// When the client library refuses the order for another reason than a full queue.
+    /// When librdkafka refuses the order for another reason than a full queue.
     pub fn enqueue(
         &self,
         order: Order,

@@ -1,6 +1,6 @@
 //! Chooses the partition of each order: the same one until its batch is full or due to be sent, then the next.
 //!
-//! The key is the order id, which is unique: no consumer depends on where its hash would put the order. Kafka's own
+//! The key is the order id, which is unique: no consumer depends on the partition that its hash selects. Kafka's own
 //! clients do the same for records without a key (sticky partitioning, KIP-480). The default partitioner spreads each
 //! batch over all partitions, which costs client and brokers about half of their throughput.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::pace::Order;
 
-/// Most orders of one batch. An order is some 260 bytes, so that this is slightly less than a `batch.size` of 1 MB.
+/// Maximum orders of one batch. An order is some 260 bytes, so that this is slightly less than a `batch.size` of 1 MB.
 pub const MAX_BATCH_ORDERS: u32 = 3_000;
 
 /// How the partition of an order is chosen.

@@ -19,15 +19,15 @@ use crate::{
     pace::{Next, Order, Pacer, Skipped, tolerance::MIN_DELAY_TOLERANCE},
 };
 
-/// Most orders between two polls of the delivery reports. A stop signal is noticed as often.
+/// Maximum orders between two polls of the delivery reports. The stop signal is checked as often.
 const ORDERS_PER_POLL: u32 = 500;
-/// Longest wait, so that delivery reports and a stop signal are noticed soon at any rate.
+/// Maximum wait, so that delivery reports and the stop signal are handled soon at any rate.
 const MAX_WAIT: Duration = Duration::from_millis(10);
 /// Wait while the client's queue is full or being flushed.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
-/// How long the client may take to fetch the topic's metadata before the first order.
+/// Timeout of fetching the topic's metadata before the first order.
 const METADATA_TIMEOUT: Duration = Duration::from_millis(150);
-/// How long the delivery reports of purged orders may take; they need no broker.
+/// Timeout of the delivery reports of purged orders; they need no broker.
 const PURGE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Sends the orders of a run.
@@ -40,7 +40,7 @@ pub struct Publisher {
     /// `None`: the client chooses the partition by the key.
     pub partitioner: Option<StickyPartitioner>,
     pub topic: String,
-    /// How long the outstanding acknowledgements may take at the end.
+    /// Timeout of the outstanding acknowledgements at the end.
     pub flush_timeout: Duration,
 }
 
@@ -49,12 +49,12 @@ pub struct Sent {
     pub skipped: Skipped,
     /// Length of the schedule without the warm-up; `None` for an unpaced run.
     pub length: Option<Duration>,
-    /// The fatal error of the client library that ended the run.
+    /// The fatal error of librdkafka that ended the run.
     pub fatal: Option<anyhow::Error>,
 }
 
 /// What the sending thread does after it sent the due orders.
-enum Then {
+enum AfterSend {
     SendMore,
     WaitUntil(u64),
     End,
@@ -69,12 +69,12 @@ impl Publisher {
         let mut waiting = None;
         let mut fatal = None;
         while !stop.is_cancelled() && fatal.is_none() {
-            let then = self.send_due(&mut waiting);
+            let after_send = self.send_due(&mut waiting);
             self.tracker.poll_deliveries(|| self.client.poll(Duration::ZERO));
-            match then {
-                Ok(Then::SendMore) => {}
-                Ok(Then::WaitUntil(due)) => self.wait_until(due),
-                Ok(Then::End) => break,
+            match after_send {
+                Ok(AfterSend::SendMore) => {}
+                Ok(AfterSend::WaitUntil(due)) => self.wait_until(due),
+                Ok(AfterSend::End) => break,
                 Err(error) => fatal = Some(error),
             }
         }
@@ -94,8 +94,8 @@ impl Publisher {
         tracing::debug!("Kafka: metadata prefetched: {}", fetched.is_ok());
     }
 
-    /// Counts the orders that are overdue at a stop as skipped: they were delayed by the brokers or the machine, which
-    /// must show in the figures.
+    /// Counts the orders that are overdue at a stop as skipped: the brokers or the machine delayed them, and the
+    /// figures must include that.
     fn skip_overdue(&mut self, waiting: Option<Order>) {
         if !self.pacer.is_paced() {
             return;
@@ -109,9 +109,9 @@ impl Publisher {
         }
     }
 
-    /// Sends the due orders, at most [`ORDERS_PER_POLL`]. An order of a paced run that meets a full queue is put in
+    /// Sends the due orders, at most [`ORDERS_PER_POLL`]. If the queue is full, the order of a paced run is stored in
     /// `waiting`.
-    fn send_due(&mut self, waiting: &mut Option<Order>) -> anyhow::Result<Then> {
+    fn send_due(&mut self, waiting: &mut Option<Order>) -> anyhow::Result<AfterSend> {
         let mut now = self.clock.now();
         for _ in 0..ORDERS_PER_POLL {
             let late = |order: &Order| self.pacer.is_too_late(*order, u64::try_from(now).unwrap_or_default());
@@ -119,15 +119,15 @@ impl Publisher {
                 self.pacer.skip(order);
             }
             let order = match waiting.take() {
-                // The encoder still holds its record.
+                // Its record is still in the encoder.
                 Some(order) => order,
                 None => match self.pacer.next(now) {
                     Next::Send(order) => {
                         self.encode(order, now)?;
                         order
                     }
-                    Next::WaitUntil(due) => return Ok(Then::WaitUntil(due)),
-                    Next::Over => return Ok(Then::End),
+                    Next::WaitUntil(due) => return Ok(AfterSend::WaitUntil(due)),
+                    Next::EndOfSchedule => return Ok(AfterSend::End),
                 },
             };
             match self.enqueue(order)? {
@@ -137,12 +137,12 @@ impl Publisher {
                     break;
                 }
                 None => {
-                    self.pacer.give_back(order);
+                    self.pacer.return_unsent(order);
                     break;
                 }
             }
         }
-        Ok(Then::SendMore)
+        Ok(AfterSend::SendMore)
     }
 
     fn encode(&mut self, order: Order, now: i64) -> anyhow::Result<()> {
@@ -175,8 +175,8 @@ impl Publisher {
         }
     }
 
-    /// Sleeps until `due`, at most [`MAX_WAIT`]. `poll` waits for whole milliseconds and spins for the rest, so the
-    /// last one is a sleep.
+    /// Sleeps until `due`, at most [`MAX_WAIT`]. librdkafka's `poll` waits in whole milliseconds and busy-waits for the
+    /// remainder, so the last millisecond is a sleep.
     fn wait_until(&self, due: u64) {
         let nanos = due as i64 - self.clock.now();
         let Ok(wait) = u64::try_from(nanos).map(Duration::from_nanos) else { return };

@@ -16,7 +16,7 @@ pub enum Phase {
 /// Number of orders of a phase, by outcome.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PhaseCounts {
-    /// Passed to the client library.
+    /// Enqueued in librdkafka.
     pub enqueued: u64,
     /// Number of the enqueued orders that are invalid on purpose.
     pub invalid: u64,
@@ -37,7 +37,7 @@ impl PhaseCounts {
     }
 }
 
-/// What happened to orders in an interval. All times are nanoseconds after the start of the run; latencies are of the
+/// The outcomes of orders in an interval. All times are nanoseconds after the start of the run; latencies are of the
 /// measured phase only.
 #[derive(Clone, Default)]
 pub struct Tally {

@@ -22,7 +22,7 @@ pub struct CatalogSettings {
     /// Number of products.
     #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT_PRODUCTS)]
     pub products: u64,
-    /// Seed of the users and products. The same seed gives the same ones.
+    /// Seed of the users and products.
     #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT_SEED)]
     pub catalog_seed: u64,
     /// Language of the users' names. Ids and prices do not depend on it.

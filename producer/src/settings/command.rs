@@ -17,8 +17,8 @@ use crate::{pace::Pacer, sample::Source};
 /// Emits synthetic orders to Kafka at an exact rate, counts what the brokers acknowledge, and writes a ledger with
 /// which `orderdb audit` proves that no order was lost.
 ///
-/// The schedule is open loop: order n is due at start + n/rate, whatever happens to the orders before it, and lateness
-/// is measured from the due time.
+/// The schedule is open loop: order n is due at start + n/rate, independently of the orders before it. Lateness is
+/// measured from the due time.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -99,8 +99,10 @@ impl Command {
                 _ => false,
             };
             if weakens {
-                let reason = "an order counts once all in-sync replicas have it, each order once";
-                return Err(wrong_usage(&format!("--kafka-config {key}={value} is not for the producer: {reason}")));
+                return Err(wrong_usage(&format!(
+                    "--kafka-config {key}={value} is not allowed: the producer requires acks=all and \
+                     enable.idempotence=true, so that an acknowledged order is not lost or duplicated"
+                )));
             }
         }
         Ok(())

@@ -44,17 +44,17 @@ pub struct LoadSettings {
     /// invalid.
     #[arg(long, default_value = "2s", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub catch_up: Duration,
-    /// A run whose p99 lateness (sent − due) is above this is not valid.
+    /// Maximum p99 of the lateness (sent − due) of a valid run.
     #[arg(long, default_value = "250ms", value_parser = positive_duration, value_name = "DURATION")]
     pub lateness_bound: Duration,
     /// Due time of the first order, such as 2026-01-31T09:00:00Z. Without it, the run starts at once.
     #[arg(long, value_name = "TIME")]
     pub start_at: Option<DateTime<Utc>>,
-    /// Start now, but date the orders as if the run had started at --start-at: repeats an earlier run. The topic's
-    /// retention applies to these dates.
+    /// Send now, with the due times of a run that started at --start-at, to repeat an earlier run. The retention of the
+    /// topic applies to these times.
     #[arg(long, requires = "start_at")]
     pub backdate: bool,
-    /// How long the outstanding acknowledgements may take at the end.
+    /// Timeout of the outstanding acknowledgements at the end.
     #[arg(long, default_value = "30s", value_parser = positive_duration, value_name = "DURATION")]
     pub flush_timeout: Duration,
 }
@@ -90,7 +90,7 @@ impl LoadSettings {
         match (self.count, self.duration.or(steps_length)) {
             (Some(count), _) => End::Orders(count),
             (None, Some(length)) => End::At(u64::try_from((self.warm_up + length).as_nanos()).unwrap_or(u64::MAX)),
-            (None, None) => End::Open,
+            (None, None) => End::AtStop,
         }
     }
 

@@ -42,8 +42,8 @@ pub struct SourceSettings {
     #[arg(
         long,
         help = format!(
-            "Seed of the users and products of --source builtin: those of a database that was seeded by orderdb seed \
-             with the same --seed-value [default: {DEFAULT_SEED}]"
+            "Seed of the users and products of --source builtin. A database has the same ones after orderdb seed with \
+             this --seed-value [default: {DEFAULT_SEED}]"
         ),
         value_name = "NUMBER",
         help_heading = "Users and products"
@@ -56,8 +56,8 @@ pub struct SourceSettings {
     /// Use the rows that Redis has at the start for the whole run. The run's ledger keeps them as catalog.jsonl.
     #[arg(long, conflicts_with = "catalog", help_heading = "Users and products")]
     pub snapshot: bool,
-    /// Make some users and products popular, by Zipf's law with this exponent, such as 1.1. The first ones of the
-    /// catalog are the popular ones; with --source redis, those of a shuffled --snapshot.
+    /// Make some users and products popular, by Zipf's law with this exponent, such as 1.1. The first rows of the
+    /// catalog are the most popular. With --source redis it implies --snapshot, in random order.
     #[arg(long, value_parser = exponent, value_name = "EXPONENT", help_heading = "Users and products")]
     pub skew: Option<f64>,
 }
@@ -110,7 +110,7 @@ impl SourceSettings {
             None => Ok(()),
             Some((flag, _, of)) => {
                 let (of, kind) = (of.name(), kind.name());
-                Err(wrong_usage(&format!("{flag} is for --source {of}, and the source is {kind}")))
+                Err(wrong_usage(&format!("{flag} requires --source {of}, but the source is {kind}")))
             }
         }
     }
@@ -170,16 +170,16 @@ mod tests {
     fn a_flag_of_another_source_is_wrong_usage() {
         for (arguments, expected) in [
             (&["--source", "catalog"][..], "--source catalog needs --catalog FILE"),
-            (&["--source", "redis", "--catalog", "f"], "--catalog is for --source catalog, and the source is redis"),
+            (&["--source", "redis", "--catalog", "f"], "--catalog requires --source catalog, but the source is redis"),
             (
                 &["--source", "builtin", "--catalog", "f"],
-                "--catalog is for --source catalog, and the source is builtin",
+                "--catalog requires --source catalog, but the source is builtin",
             ),
-            (&["--source", "builtin", "--snapshot"], "--snapshot is for --source redis, and the source is builtin"),
-            (&["--source", "catalog", "--snapshot"], "--snapshot is for --source redis, and the source is catalog"),
-            (&["--builtin-users", "5"], "--builtin-users is for --source builtin, and the source is redis"),
-            (&["--catalog", "f", "--catalog-seed", "5"], "--catalog-seed is for --source builtin"),
-            (&["--source", "redis", "--builtin-products", "5"], "--builtin-products is for --source builtin"),
+            (&["--source", "builtin", "--snapshot"], "--snapshot requires --source redis, but the source is builtin"),
+            (&["--source", "catalog", "--snapshot"], "--snapshot requires --source redis, but the source is catalog"),
+            (&["--builtin-users", "5"], "--builtin-users requires --source builtin, but the source is redis"),
+            (&["--catalog", "f", "--catalog-seed", "5"], "--catalog-seed requires --source builtin"),
+            (&["--source", "redis", "--builtin-products", "5"], "--builtin-products requires --source builtin"),
             (&["--source", "builtin", "--builtin-users", "0"], "1..=10000000"),
             (&["--source", "other"], "[possible values: redis, builtin, catalog]"),
         ] {

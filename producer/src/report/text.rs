@@ -17,7 +17,7 @@ pub fn table(summary: &RunSummary) -> Report {
     let mut report = Report::about("run", &format!("{}{shard}", summary.run_id));
     let comparison = match summary.rate_asked {
         Some(target) => format!("target {target}/s, {:+.3} %", (summary.rate_achieved / target - 1.0) * 100.0),
-        None => "as many as the brokers acknowledged".to_owned(),
+        None => "no target rate".to_owned(),
     };
     report.line("rate achieved", format!("{:.2}/s", summary.rate_achieved), comparison);
     add_counts(&mut report, summary);
