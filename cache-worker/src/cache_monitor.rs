@@ -10,13 +10,13 @@ use crate::{health::CacheIssue, metrics, round::RoundOutcome, settings::AgingSet
 pub struct CacheMonitor {
     aging: AgingSettings,
     expected: Expected,
-    /// When the cache was last refreshed, by any worker, as Redis has it.
+    /// When the cache was last refreshed by any instance, as stored in Redis.
     refreshed_at: Option<DateTime<Utc>>,
-    /// When this worker first saw that time. The age is measured from here, since clocks of other hosts may differ.
+    /// When this instance first read that time. The age is measured from here, since clocks of other hosts may differ.
     seen_at: Instant,
 }
 
-/// Which tables have rows in the cache, unless Redis lost them. A table without rows has none there.
+/// The tables whose rows must be in Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Expected {
     users: bool,
@@ -34,7 +34,7 @@ impl CacheMonitor {
         Self { aging, expected: Expected::BOTH, refreshed_at: None, seen_at: Instant::now() }
     }
 
-    /// Exports `contents` as metrics and reports what is wrong with them.
+    /// Exports `contents` as metrics and reports an incomplete or stale cache.
     pub fn observe(&mut self, contents: Contents, health: &Health<CacheIssue>) {
         let Contents { users, products, refreshed_at } = contents;
         for (table, rows) in [("users", users), ("products", products)] {
@@ -46,7 +46,7 @@ impl CacheMonitor {
         if users > 0 && products > 0 {
             health.resolve(CacheIssue::CacheIncomplete);
         } else {
-            let message = format!("cache: Redis has {users} users and {products} products");
+            let message = format!("cache: incomplete, Redis has {users} users and {products} products");
             health.report(CacheIssue::CacheIncomplete, message);
         }
         self.observe_age(refreshed_at, health);
@@ -60,7 +60,7 @@ impl CacheMonitor {
         let age = self.seen_at.elapsed();
         if age > self.aging.interval * 2 + self.aging.round_timeout() {
             let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
-            health.report(CacheIssue::CacheStale, format!("cache: no worker has refreshed it for {age}"));
+            health.report(CacheIssue::CacheStale, format!("cache: stale, no instance has refreshed it for {age}"));
         }
     }
 
@@ -78,7 +78,8 @@ impl CacheMonitor {
         match round {
             RoundOutcome::Cached(cached) => self.expect_rows(cached.users.total(), cached.products.total()),
             RoundOutcome::TablesEmpty => self.expected = Expected::NONE,
-            // Another instance had the last round and found rows. If they are missing, the refill shows of which table.
+            // Another instance had the last round and found rows. If they are missing, the refill finds out for which
+            // table.
             RoundOutcome::NotDue(_) if self.expected == Expected::NONE => self.expected = Expected::BOTH,
             RoundOutcome::NotDue(_) | RoundOutcome::Busy | RoundOutcome::StaleEpoch => {}
         }

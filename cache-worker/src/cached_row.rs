@@ -1,4 +1,4 @@
-//! What the cache-worker needs to know of a table whose rows it caches.
+//! The tables that are cached: name, id column and columns.
 
 use serde::Serialize;
 use shared::catalog::{Product, User};

@@ -21,7 +21,7 @@ pub struct Freshness {
     /// Counted, not estimated.
     pub rows: i64,
     pub never_cached: i64,
-    /// When the row was cached that was cached longest ago.
+    /// The earliest `last_cached_at`.
     pub oldest_cached_at: Option<DateTime<Utc>>,
 }
 
@@ -62,9 +62,9 @@ impl Freshness {
     }
 }
 
-/// How long the query may take. Redis is not checked meanwhile.
+/// Timeout of the query. Redis is not checked meanwhile.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(1);
-/// The query takes at most one part in this many of a worker's time.
+/// The query takes at most 1 / `MIN_PAUSE_FACTOR` of the time.
 const MIN_PAUSE_FACTOR: u32 = 100;
 
 /// Exports the freshness of both tables as metrics.

@@ -1,4 +1,4 @@
-//! The issues that keep the cache from being filled and fresh.
+//! The issues that make the cache-worker not ready.
 
 use shared::health::HealthIssue;
 
@@ -10,7 +10,7 @@ pub enum CacheIssue {
     TablesEmpty,
     /// The cache lacks users or products.
     CacheIncomplete,
-    /// No worker has refreshed the cache for too long.
+    /// No instance has refreshed the cache for too long.
     CacheStale,
 }
 
@@ -18,10 +18,10 @@ impl HealthIssue for CacheIssue {
     fn resolution(self) -> &'static str {
         match self {
             Self::RedisUnreachable => "Redis: working again",
-            Self::RoundFailed => "cache rounds: succeeding again",
-            Self::TablesEmpty => "tables: rows to cache were found",
-            Self::CacheIncomplete => "cache: filled",
-            Self::CacheStale => "cache: refreshed again",
+            Self::RoundFailed => "cache round: working again",
+            Self::TablesEmpty => "tables users and products: no longer empty",
+            Self::CacheIncomplete => "cache: complete again",
+            Self::CacheStale => "cache: fresh again",
         }
     }
 }

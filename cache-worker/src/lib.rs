@@ -1,9 +1,9 @@
 //! Keeps users and products in Redis, 1,000 of each by default, so that no other program scans the tables.
 //!
-//! A [`CacheWorker`](schedule::CacheWorker) checks Redis several times a second ([`cache_monitor`]) and runs a
+//! A [`CacheWorker`](schedule::CacheWorker) checks Redis several times per second ([`cache_monitor`]) and runs a
 //! [`round`] when one is due. A round is one transaction. It acquires the [`round_lock`], [`select`]s and locks the
-//! rows that the aging rule ([`quota`]) chooses, [`swap`]s them into Redis, and sets their `last_cached_at`
-//! ([`mark`]). If Redis lost its rows, a [`refill`] restores those cached last. Each round is logged and counted by
+//! rows that the aging rule ([`quota`]) chooses, [`swap`]s them into Redis, and sets their `last_cached_at` ([`mark`]).
+//! If Redis lost its rows, a [`refill`] restores those cached last. Each round is logged and counted by
 //! [`round_report`].
 //!
 //! `cache-worker status` shows the last round and the [`freshness`] of the tables; `cache-worker reset` starts the

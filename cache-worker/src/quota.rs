@@ -1,5 +1,5 @@
 //! The aging rule: half of the cache is for rows that were never cached, half for the rows that were cached longest
-//! ago. Each half takes what the other leaves free.
+//! ago. If one half has too few rows, the other half takes the rest.
 
 /// Numbers of rows of one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn each_half_takes_what_the_other_leaves_free() {
+    fn if_one_half_has_too_few_rows_the_other_half_takes_the_rest() {
         assert_eq!(quota(counts(2_000, 2_000), 1_000), counts(500, 500));
         assert_eq!(quota(counts(30, 2_000), 1_000), counts(30, 970));
         assert_eq!(quota(counts(2_000, 30), 1_000), counts(970, 30));
@@ -71,7 +71,7 @@ mod tests {
     struct Table {
         /// Oldest first.
         never_cached: VecDeque<usize>,
-        /// The one cached longest ago first.
+        /// Ordered by when they were cached, earliest first.
         aged: VecDeque<usize>,
         /// By row: the round in which it must be refreshed at the latest.
         deadlines: Vec<usize>,

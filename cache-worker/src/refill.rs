@@ -1,4 +1,4 @@
-//! Restores the cache of a Redis that lost its rows, without aging any.
+//! Restores the cache of a Redis that lost its rows, without changing `last_cached_at`.
 
 use redis::aio::ConnectionManager;
 use shared::{
@@ -9,7 +9,7 @@ use shared::{
 
 use crate::{
     round::{RoundError, swap_in_time},
-    round_lock::{AcquireOutcome, When, acquire, persist_epoch},
+    round_lock::{AcquireOutcome, Trigger, acquire, persist_epoch},
     select::select_last_cached,
     settings::AgingSettings,
     swap::{CacheRows, SwapOutcome},
@@ -29,7 +29,7 @@ pub enum RefillOutcome {
     StaleEpoch,
 }
 
-/// Swaps the rows that were cached last into Redis. No row is marked, and the next round is due as before.
+/// Swaps the rows that were cached last into Redis. No `last_cached_at` changes, and the next round is due as before.
 ///
 /// # Errors
 /// [`RoundError`]; the transaction was rolled back.
@@ -42,7 +42,7 @@ pub async fn refill(
     let size = aging.size as usize;
     database
         .transaction(async |database| {
-            let acquired = acquire(database, When::Now, aging.interval, aging.step_timeout()).await?;
+            let acquired = acquire(database, Trigger::Always, aging.interval, aging.step_timeout()).await?;
             let AcquireOutcome::Acquired(lock) = acquired else { return Ok(RefillOutcome::Busy) };
             let contents = cache::contents(cache, keys).await?;
             if contents.users > 0 && contents.products > 0 {

@@ -15,7 +15,7 @@ use shared::{
 use crate::{
     mark::mark_cached,
     quota::RowCounts,
-    round_lock::{AcquireOutcome, RoundLock, When, acquire, persist_epoch},
+    round_lock::{AcquireOutcome, RoundLock, Trigger, acquire, persist_epoch},
     select::{Selection, select_due},
     settings::AgingSettings,
     swap::{CacheRows, SwapOutcome, swap},
@@ -31,7 +31,8 @@ pub enum RoundOutcome {
     NotDue(Duration),
     /// Another instance is in a round.
     Busy,
-    /// Redis has a later epoch than the database. The database has it now as well, so that the next round can swap.
+    /// Redis has a later epoch than the database. It is stored in the database, so that the next round uses a greater
+    /// one.
     StaleEpoch,
 }
 
@@ -56,7 +57,7 @@ pub enum RoundError {
     /// Redis did not answer while rows were locked.
     #[error("Redis did not swap in the new cache within {0:?}")]
     SwapTimeout(Duration),
-    #[error("the rows staged in Redis were changed by something else than this round")]
+    #[error("the staged rows in Redis were changed by another client")]
     StagingAltered,
 }
 
@@ -69,12 +70,12 @@ pub async fn run_round(
     cache: &mut ConnectionManager,
     keys: &CacheKeys,
     aging: AgingSettings,
-    when: When,
+    trigger: Trigger,
 ) -> Result<RoundOutcome, RoundError> {
     let (started, size) = (Instant::now(), aging.size as usize);
     database
         .transaction(async |database| {
-            let lock = match acquire(database, when, aging.interval, aging.step_timeout()).await? {
+            let lock = match acquire(database, trigger, aging.interval, aging.step_timeout()).await? {
                 AcquireOutcome::Acquired(lock) => lock,
                 AcquireOutcome::NotDue(wait) => return Ok(RoundOutcome::NotDue(wait)),
                 AcquireOutcome::Busy => return Ok(RoundOutcome::Busy),
@@ -107,7 +108,7 @@ pub async fn run_round(
 /// Swaps `rows` into Redis within the time of one step of a round.
 ///
 /// # Errors
-/// When Redis fails or does not answer in time, or the staged rows were changed from outside.
+/// When Redis fails or does not answer in time, or another client changed the staged rows.
 pub(crate) async fn swap_in_time(
     cache: &mut ConnectionManager,
     keys: &CacheKeys,
@@ -123,7 +124,7 @@ pub(crate) async fn swap_in_time(
     }
 }
 
-/// Stores the epoch, when the next round is due, and what `status` shows of this one.
+/// Stores the epoch, the due time of the next round, and the figures of this one for `status`.
 async fn persist_round(
     database: &mut StatementClient,
     cached: &CachedRound,

@@ -7,15 +7,14 @@ use diesel::{ExpressionMethods, sql_types};
 use shared::database::{SqlError, StatementClient, schema::cache_rounds};
 
 /// Key of the advisory lock. A transaction holds the lock, not a session. So the lock works behind a pooler, and it is
-/// released when the instance dies.
+/// released when the instance is killed.
 pub const ADVISORY_LOCK: i64 = 0x6f72_6466_6c6f_7701;
 
-/// When a round runs.
+/// Whether a round or refill runs before it is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// Only if it is due.
-    Due,
-    Now,
+pub enum Trigger {
+    IfDue,
+    Always,
 }
 
 /// The right to swap the cache, held until the end of the transaction.
@@ -62,7 +61,7 @@ const NEXT_ROUND: &str = "\
 /// When the database fails.
 pub async fn acquire(
     database: &mut StatementClient,
-    when: When,
+    trigger: Trigger,
     interval: Duration,
     timeout: Duration,
 ) -> Result<AcquireOutcome, SqlError> {
@@ -74,7 +73,7 @@ pub async fn acquire(
     // A separate statement: the one that takes the lock has a snapshot from before the lock.
     let next = database.query_one(&diesel::sql_query(NEXT_ROUND)).await?;
     let (now, due_at) = (next.get("now"), next.get("due_at"));
-    if when == When::Due
+    if trigger == Trigger::IfDue
         && let Some(wait) = wait(due_at, now, interval)
     {
         return Ok(AcquireOutcome::NotDue(wait));
@@ -111,8 +110,8 @@ fn wait(due_at: Option<DateTime<Utc>>, now: DateTime<Utc>, interval: Duration) -
 }
 
 /// The first time after `now` that is a whole number of intervals after `due_at`. So a late round does not move the
-/// later ones, and missed rounds are not made up for. After the first round, or one that ran before it was due, the
-/// next one is due an interval later.
+/// later ones, and missed rounds are not repeated. After the first round, or one that ran before it was due, the next
+/// one is due an interval later.
 fn next_due(due_at: Option<DateTime<Utc>>, now: DateTime<Utc>, interval: Duration) -> DateTime<Utc> {
     let interval = TimeDelta::from_std(interval).unwrap_or(TimeDelta::MAX).max(TimeDelta::microseconds(1));
     let late = due_at.and_then(|due| (now - due).num_microseconds()).filter(|late| *late >= 0).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Logs, counts and reports to health what a round did.
+//! Logs and counts the outcome of a round, and reports it to health.
 
 use std::{fmt::Display, sync::Arc};
 
@@ -50,7 +50,7 @@ impl RoundReporter {
             }
             RoundOutcome::Busy => tracing::debug!("cache round: another instance is in a round"),
             RoundOutcome::StaleEpoch => tracing::info!(
-                "cache round: Redis has a later epoch than the database; the next round takes one above it"
+                "cache round: Redis has a later epoch than the database; the next round uses a greater one"
             ),
         }
     }
@@ -68,12 +68,14 @@ impl RoundReporter {
             new_products = products.new,
             aged_products = products.aged,
             took_ms = took.as_millis() as u64,
-            "cache refreshed"
+            "cache: refreshed"
         );
         let (users, products, size) = (users.total(), products.total(), self.aging.size);
         let underfilled = users.min(products) < size as usize;
         if underfilled && !self.underfilled {
-            tracing::info!("cache: {users} users and {products} products of {size} each, the tables have no more rows");
+            tracing::info!(
+                "cache: not full, the tables have only {users} users and {products} products for {size} places each"
+            );
         }
         self.underfilled = underfilled;
     }

@@ -1,4 +1,4 @@
-//! Checks Redis several times a second, runs a round when one is due, refills a Redis that lost its rows, and retries
+//! Checks Redis several times per second, runs a round when one is due, refills a Redis that lost its rows, and retries
 //! after failures.
 
 use std::{
@@ -23,7 +23,7 @@ use crate::{
     metrics,
     refill::{RefillOutcome, refill},
     round::{RoundOutcome, run_round},
-    round_lock::When,
+    round_lock::Trigger,
     round_report::RoundReporter,
     settings::AgingSettings,
 };
@@ -34,10 +34,10 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 const EMPTY_TABLES_INTERVAL: Duration = Duration::from_secs(2);
 /// How long `--once` waits for Redis.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most time by which a standby instance tries a round later than the instance that did the last one.
+/// Maximum delay after the due time before a standby instance tries the round.
 const STANDBY_DELAY: Duration = Duration::from_secs(1);
 
-/// Runs the rounds.
+/// Checks Redis, and runs rounds and refills: one instance of the cache-worker.
 pub struct CacheWorker {
     aging: AgingSettings,
     cache: CacheSettings,
@@ -48,14 +48,13 @@ pub struct CacheWorker {
     reporter: RoundReporter,
     freshness: FreshnessExporter,
     next_round: Instant,
-    /// After a failure, nothing is tried before this time.
+    /// After a failure, no round or refill is tried before this time.
     next_try: Instant,
     backoff: Backoff,
 }
 
 impl CacheWorker {
-    /// A worker that has done nothing yet. It does not need Redis or the database to be reachable. It is not ready
-    /// before its first check of Redis.
+    /// Creates a worker without connecting. It is not ready before its first check of Redis.
     ///
     /// # Errors
     /// When the URL of Redis is not valid.
@@ -89,7 +88,7 @@ impl CacheWorker {
     pub async fn once(&mut self) -> anyhow::Result<()> {
         self.redis = self.cache.connect(CONNECT_TIMEOUT).await?;
         loop {
-            match self.round(When::Now).await? {
+            match self.round(Trigger::Always).await? {
                 RoundOutcome::Cached(_) => return Ok(()),
                 RoundOutcome::TablesEmpty => {
                     let database = self.database.settings();
@@ -114,13 +113,13 @@ impl CacheWorker {
         self.database.disconnect();
     }
 
-    /// Does what is due. Returns the time to wait until the next step.
+    /// Runs the refill or round that is due. Returns the time to wait until the next step.
     async fn step(&mut self) -> Duration {
         let contents = match cache::contents(&mut self.redis, &self.cache.keys()).await {
             Ok(contents) => contents,
             Err(error) => {
                 let address = self.cache.address();
-                let message = format!("Redis at {address} does not answer, no round runs until it does: {error}");
+                let message = format!("Redis: no answer from {address}, rounds wait: {error}");
                 self.health.report(CacheIssue::RedisUnreachable, message);
                 return CHECK_INTERVAL;
             }
@@ -129,7 +128,8 @@ impl CacheWorker {
         self.monitor.observe(contents, &self.health);
         let (now, rows_are_missing) = (Instant::now(), self.monitor.rows_are_missing(contents));
         if self.next_try <= now && (rows_are_missing || self.next_round <= now) {
-            let result = if rows_are_missing { self.refill().await } else { self.round(When::Due).await.map(drop) };
+            let result =
+                if rows_are_missing { self.refill().await } else { self.round(Trigger::IfDue).await.map(drop) };
             self.schedule_retry_after(result);
         }
         let next = self.next_round.max(self.next_try).saturating_duration_since(Instant::now());
@@ -144,7 +144,7 @@ impl CacheWorker {
             }
             Err(error) => {
                 ::metrics::counter!(metrics::ROUNDS, "outcome" => "failed").increment(1);
-                let message = format!("cache round failed, it is retried until it succeeds: {error:#}");
+                let message = format!("cache round: failed, retrying until it succeeds: {error:#}");
                 self.health.report(CacheIssue::RoundFailed, message);
                 self.next_try = Instant::now() + self.backoff.next_delay();
             }
@@ -159,11 +159,15 @@ impl CacheWorker {
         match self.disconnect_if_failed(result)? {
             RefillOutcome::Refilled { users, products } => {
                 ::metrics::counter!(metrics::REFILLS).increment(1);
-                tracing::info!(users, products, "Redis: lost its rows, those cached last are restored");
+                tracing::info!(
+                    users,
+                    products,
+                    "cache: Redis had lost its rows; the rows of the last round are restored"
+                );
                 self.monitor.expect_rows(users, products);
-                if users == 0 || products == 0 { self.round(When::Now).await.map(drop) } else { Ok(()) }
+                if users == 0 || products == 0 { self.round(Trigger::Always).await.map(drop) } else { Ok(()) }
             }
-            RefillOutcome::NothingCached => self.round(When::Now).await.map(drop),
+            RefillOutcome::NothingCached => self.round(Trigger::Always).await.map(drop),
             RefillOutcome::Busy => {
                 self.next_try = Instant::now() + CHECK_INTERVAL;
                 Ok(())
@@ -172,10 +176,10 @@ impl CacheWorker {
         }
     }
 
-    async fn round(&mut self, when: When) -> anyhow::Result<RoundOutcome> {
+    async fn round(&mut self, trigger: Trigger) -> anyhow::Result<RoundOutcome> {
         let (aging, keys) = (self.aging, self.cache.keys());
         let database = connect(&mut self.database).await?;
-        let running = run_round(database, &mut self.redis, &keys, aging, when);
+        let running = run_round(database, &mut self.redis, &keys, aging, trigger);
         let result = within(aging.round_timeout(), running).await;
         let round = self.disconnect_if_failed(result)?;
         self.next_round = Instant::now() + wait_after(round, aging);
@@ -224,7 +228,7 @@ fn wait_after(round: RoundOutcome, aging: AgingSettings) -> Duration {
     }
 }
 
-/// Fails `work` after `timeout`, so that a dependency that went silent does not block the worker forever.
+/// Fails `work` after `timeout`, so that a dependency that stops answering does not block the instance forever.
 async fn within<T, E>(timeout: Duration, work: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
 where
     anyhow::Error: From<E>,

@@ -1,4 +1,4 @@
-//! Which rows of a table go into the cache next.
+//! Selects the rows of a table that the next round or refill puts into the cache.
 
 use std::collections::HashSet;
 
@@ -47,9 +47,9 @@ pub fn most_recently_cached<Row: CachedRow>(limit: usize) -> impl QueryFragment<
     sql_query(query).bind::<BigInt, _>(limit as i64)
 }
 
-/// Selects and locks the rows that the next round puts into a cache of `size` rows. The lock is `FOR NO KEY UPDATE`,
-/// so that orders which refer to these rows can be inserted meanwhile. Rows are locked in the order of their ids, so
-/// that two transactions never deadlock.
+/// Selects and locks the rows that the next round puts into a cache of `size` rows. The lock is `FOR NO KEY UPDATE`, so
+/// that orders that refer to these rows can be inserted meanwhile. Rows are locked in the order of their ids, so that
+/// two transactions never deadlock.
 ///
 /// # Errors
 /// When the database fails.

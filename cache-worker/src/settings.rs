@@ -77,7 +77,7 @@ pub struct ResetSettings {
 /// How often rounds run, and how many rows they cache.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct AgingSettings {
-    /// Time from the start of one round to the start of the next. Give all instances the same.
+    /// Time from the start of one round to the start of the next. All instances must have the same interval.
     #[arg(long, default_value = "50s", value_parser = interval, value_name = "DURATION")]
     pub interval: Duration,
     /// Number of users and number of products in the cache. Half of each is for rows that were never cached.
@@ -93,7 +93,7 @@ pub struct AgingSettings {
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = positive_duration(text)?;
     let allowed = Duration::from_millis(10)..=Duration::from_secs(24 * 3_600);
-    if allowed.contains(&interval) { Ok(interval) } else { Err("must be from 10ms to 1day".to_owned()) }
+    if allowed.contains(&interval) { Ok(interval) } else { Err("an interval is 10ms to 1day".to_owned()) }
 }
 
 impl AgingSettings {

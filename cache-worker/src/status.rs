@@ -155,7 +155,7 @@ impl Status {
         match (due_at - now).to_std() {
             Ok(wait) => report.line("next round", format!("in {}", duration(wait)), ""),
             Err(_) if !round.is_overdue(now) => report.line("next round", "now", ""),
-            Err(_) => report.line("next round", ago(due_at, now), "overdue: is a cache-worker running?"),
+            Err(_) => report.line("next round", ago(due_at, now), "overdue: check that a cache-worker is running"),
         }
     }
 }

@@ -51,7 +51,7 @@ pub enum SwapOutcome {
         /// The last epoch that was swapped in.
         last: i64,
     },
-    /// The staged rows were changed from outside. Nothing changed in the cache.
+    /// Another client changed the staged rows. Nothing changed in the cache.
     StagingAltered,
 }
 
@@ -74,7 +74,7 @@ pub async fn swap(
     at: DateTime<Utc>,
 ) -> RedisResult<SwapOutcome> {
     let CacheRows { users, products } = rows;
-    // The staging keys are unique: late commands of a stalled worker can't change the rows of another one.
+    // The staging keys are unique: late commands of a stalled instance can't change the rows of another one.
     let attempt: u32 = rand::random();
     let staging = |key: &str| format!("{key}:{epoch}:{attempt:08x}");
     let (staged_users, staged_products) = (staging(&keys.staging_users), staging(&keys.staging_products));
@@ -101,7 +101,7 @@ async fn stage<Row: CachedRow>(connection: &mut ConnectionManager, key: &str, ro
             .iter()
             .map(|row| (row.id(), serde_json::to_string(row).expect("a row has only string keys")))
             .collect();
-        // Set with each chunk, so that a worker that dies here leaves nothing without expiry.
+        // Set with each chunk, so that an instance that is killed here leaves no key without expiry.
         pipeline.hset_multiple(key, &fields).ignore().expire(key, STAGING_TTL_SECONDS).ignore();
     }
     pipeline.query_async(connection).await

@@ -14,7 +14,7 @@ use cache_worker::{
     quota::RowCounts,
     refill::{RefillOutcome, refill},
     round::{CachedRound, RoundError, RoundOutcome, run_round},
-    round_lock::{ADVISORY_LOCK, When},
+    round_lock::{ADVISORY_LOCK, Trigger},
     settings::AgingSettings,
 };
 use redis::AsyncCommands;
@@ -25,14 +25,14 @@ const SIZE: usize = 1_000;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const AGING: AgingSettings = AgingSettings { interval: Duration::from_secs(50), size: SIZE as u32 };
 
-async fn round_when(bed: &Testbed, when: When) -> Result<RoundOutcome, RoundError> {
+async fn round_with(bed: &Testbed, trigger: Trigger) -> Result<RoundOutcome, RoundError> {
     let mut connection = bed.statements().await;
-    run_round(&mut connection, &mut bed.redis().await, &bed.keys(), AGING, when).await
+    run_round(&mut connection, &mut bed.redis().await, &bed.keys(), AGING, trigger).await
 }
 
 /// Runs a round, due or not.
 async fn round(bed: &Testbed) -> Result<RoundOutcome, RoundError> {
-    round_when(bed, When::Now).await
+    round_with(bed, Trigger::Always).await
 }
 
 async fn cached(bed: &Testbed) -> CachedRound {
@@ -111,16 +111,18 @@ async fn a_stale_epoch_marks_nothing_and_the_next_round_takes_a_later_one() {
 #[tokio::test]
 async fn a_round_runs_when_it_is_due_and_the_next_one_an_interval_later() {
     let bed = Testbed::new("due").await;
-    assert!(matches!(round_when(&bed, When::Due).await.unwrap(), RoundOutcome::Cached(_)));
+    assert!(matches!(round_with(&bed, Trigger::IfDue).await.unwrap(), RoundOutcome::Cached(_)));
     for _ in 0..2 {
-        let RoundOutcome::NotDue(wait) = round_when(&bed, When::Due).await.unwrap() else { panic!("it is not due") };
+        let RoundOutcome::NotDue(wait) = round_with(&bed, Trigger::IfDue).await.unwrap() else {
+            panic!("it is not due")
+        };
         assert!(wait <= AGING.interval && wait > AGING.interval / 2, "{wait:?}");
     }
     // Two and a half intervals late: the next one is due in half an interval.
     let late = "UPDATE cache_rounds SET due_at = now() - interval '125 s'";
     bed.sql().await.batch_execute(late).await.unwrap();
-    assert!(matches!(round_when(&bed, When::Due).await.unwrap(), RoundOutcome::Cached(_)));
-    let RoundOutcome::NotDue(wait) = round_when(&bed, When::Due).await.unwrap() else { panic!("it is not due") };
+    assert!(matches!(round_with(&bed, Trigger::IfDue).await.unwrap(), RoundOutcome::Cached(_)));
+    let RoundOutcome::NotDue(wait) = round_with(&bed, Trigger::IfDue).await.unwrap() else { panic!("it is not due") };
     assert!(wait <= AGING.interval / 2 && wait > AGING.interval / 4, "{wait:?}");
 }
 
@@ -140,7 +142,7 @@ async fn a_redis_that_lost_its_rows_is_refilled_with_those_cached_last_and_none_
     assert_eq!(refilled(&bed).await, RefillOutcome::Refilled { users: SIZE, products: SIZE });
     assert_eq!(redis.hgetall::<_, BTreeMap<String, String>>(&keys.users).await.unwrap(), before);
     assert_eq!(count(&bed, state).await, SIZE as i64, "no row is marked and no round is moved");
-    assert!(matches!(round_when(&bed, When::Due).await.unwrap(), RoundOutcome::NotDue(_)));
+    assert!(matches!(round_with(&bed, Trigger::IfDue).await.unwrap(), RoundOutcome::NotDue(_)));
 
     // One lost hash is enough for a refill, which reads the present values of the rows.
     bed.sql().await.batch_execute("UPDATE users SET region = 'moved'; DELETE FROM products").await.unwrap();

@@ -6,7 +6,7 @@ use cache_worker::round::{RoundError, run_round};
 use testbed::Testbed;
 use tokio_postgres::Client;
 
-use super::{AGING, MARKED, When, count};
+use super::{AGING, MARKED, Trigger, count};
 
 /// Few enough to be inserted within the second for which the round hangs.
 const ORDERS: i32 = 100;
@@ -42,7 +42,7 @@ async fn orders_are_inserted_as_fast_while_a_round_waits_for_redis() {
     proxy.stall();
     let keys = bed.keys();
     let hanging = async {
-        let hung = run_round(&mut connection, &mut redis, &keys, AGING, When::Now).await;
+        let hung = run_round(&mut connection, &mut redis, &keys, AGING, Trigger::Always).await;
         (hung, Instant::now())
     };
     let inserting = async {

@@ -6,11 +6,11 @@ use cache_worker::{round::run_round, settings::AgingSettings};
 use redis::AsyncCommands;
 use testbed::Testbed;
 
-use super::{AGING, RoundOutcome, When};
+use super::{AGING, RoundOutcome, Trigger};
 
 const ROWS: usize = 20_000;
 const HALF: usize = 500;
-/// Rows added after each round, in turn: in some rounds more than their half of the cache takes.
+/// Rows added after the rounds, cyclically: in some rounds more than the half for new rows can take.
 const INFLOW: [usize; 4] = [0, 100, 900, 450];
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn each_of_twenty_thousand_rows_is_refreshed_in_time_while_new_ones_arrive
     let aging = AgingSettings { size: 2 * HALF as u32, ..AGING };
     // Long enough for the first rows to be refreshed twice.
     for round in 1..=2 * ROWS / HALF + 20 {
-        let ran = run_round(&mut connection, &mut redis, &keys, aging, When::Now).await.unwrap();
+        let ran = run_round(&mut connection, &mut redis, &keys, aging, Trigger::Always).await.unwrap();
         assert!(matches!(ran, RoundOutcome::Cached(_)), "{ran:?}");
         let ids: Vec<String> = redis.hkeys(&keys.users).await.unwrap();
         assert_eq!(ids.len(), 2 * HALF);

@@ -1,4 +1,4 @@
-//! Workers that run at the same time on one database, and lose their connections.
+//! Instances that run at the same time on one database, and lose their connections.
 
 use std::{
     sync::Arc,
@@ -29,7 +29,7 @@ fn start(interval: Duration, cache: CacheSettings, database: DatabaseSettings) -
 
 impl Worker {
     async fn becomes_ready(&self) {
-        eventually("the worker is ready", TIMEOUT, async || self.health.ready().is_ok()).await;
+        eventually("the instance is ready", TIMEOUT, async || self.health.ready().is_ok()).await;
     }
 }
 
@@ -50,11 +50,15 @@ async fn an_emptied_redis_is_full_again_within_two_seconds() {
         eventually("the cache is full again", TIMEOUT, full).await;
         assert!(emptied.elapsed() < Duration::from_secs(2), "{:?}", emptied.elapsed());
     }
-    assert_eq!((count(&bed, LAST_ROUND).await, count(&bed, MARKED).await), (round, SIZE as i64), "none was aged");
+    assert_eq!(
+        (count(&bed, LAST_ROUND).await, count(&bed, MARKED).await),
+        (round, SIZE as i64),
+        "no last_cached_at changed"
+    );
 }
 
 #[tokio::test]
-async fn a_worker_waits_for_redis_and_the_database_and_recovers_by_itself() {
+async fn an_instance_waits_for_redis_and_the_database_and_recovers_by_itself() {
     let bed = Testbed::new("not_there_yet").await;
     let (redis, database) = (bed.redis_proxy().await, bed.database_proxy().await);
     redis.stall();
@@ -62,25 +66,25 @@ async fn a_worker_waits_for_redis_and_the_database_and_recovers_by_itself() {
     let worker = start(Duration::from_secs(1), bed.cache_behind(&redis), bed.database_behind(&database));
     let reports = async |issue: &str| {
         let reported = async || worker.health.ready().is_err_and(|issues| issues.contains(issue));
-        eventually(&format!("the worker reports {issue:?}"), TIMEOUT, reported).await;
+        eventually(&format!("the instance reports {issue:?}"), TIMEOUT, reported).await;
     };
-    reports("Redis at").await;
+    reports("Redis: no answer from").await;
     redis.flow();
-    reports("cache round failed").await;
+    reports("cache round: failed").await;
     database.flow();
     worker.becomes_ready().await;
-    for (proxy, issue) in [(&redis, "Redis at"), (&database, "cache round failed")] {
+    for (proxy, issue) in [(&redis, "Redis: no answer from"), (&database, "cache round: failed")] {
         proxy.stall();
         reports(issue).await;
         proxy.flow();
         worker.becomes_ready().await;
         let round = count(&bed, LAST_ROUND).await;
-        eventually("rounds go on", TIMEOUT, async || count(&bed, LAST_ROUND).await > round).await;
+        eventually("rounds continue", TIMEOUT, async || count(&bed, LAST_ROUND).await > round).await;
     }
 }
 
-/// Breaks the network of a worker in the middle of its round, while it holds row locks, and expects a round of another
-/// worker within an interval. Then restores the network, and expects the first worker to be ready again.
+/// Breaks the network of an instance in the middle of its round, while it holds row locks, and expects a round of
+/// another instance within an interval. Then restores the network, and expects the first instance to be ready again.
 async fn takes_over(test: &str, break_network: impl Fn(&Proxy, &Proxy)) {
     let bed = Testbed::new(test).await;
     let interval = Duration::from_secs(8);
@@ -104,11 +108,11 @@ async fn takes_over(test: &str, break_network: impl Fn(&Proxy, &Proxy)) {
     database.flow();
     first.becomes_ready().await;
     let next = count(&bed, LAST_ROUND).await;
-    eventually("rounds go on", TIMEOUT, async || count(&bed, LAST_ROUND).await > next).await;
+    eventually("rounds continue", TIMEOUT, async || count(&bed, LAST_ROUND).await > next).await;
 }
 
 #[tokio::test]
-async fn another_worker_takes_over_from_one_that_gets_no_answers_at_all() {
+async fn another_instance_takes_over_from_one_that_gets_no_answers_at_all() {
     let break_network = |redis: &Proxy, database: &Proxy| {
         redis.stall();
         database.stall();
@@ -117,12 +121,12 @@ async fn another_worker_takes_over_from_one_that_gets_no_answers_at_all() {
 }
 
 #[tokio::test]
-async fn another_worker_takes_over_from_one_that_gets_no_answers_from_the_database() {
+async fn another_instance_takes_over_from_one_that_gets_no_answers_from_the_database() {
     takes_over("takeover_silent", |_, database| database.stall()).await;
 }
 
 #[tokio::test]
-async fn another_worker_takes_over_from_one_whose_connection_is_cut() {
+async fn another_instance_takes_over_from_one_whose_connection_is_cut() {
     let break_network = |_: &Proxy, database: &Proxy| {
         database.stall();
         database.cut();
@@ -157,5 +161,5 @@ async fn a_clock_set_back_does_not_delay_rounds() {
     let ahead = "UPDATE cache_rounds SET cached_at = now() + interval '1 hour', due_at = now() + interval '1 hour'";
     bed.sql().await.batch_execute(ahead).await.unwrap();
     let round = count(&bed, LAST_ROUND).await;
-    eventually("rounds go on", TIMEOUT, async || count(&bed, LAST_ROUND).await > round).await;
+    eventually("rounds continue", TIMEOUT, async || count(&bed, LAST_ROUND).await > round).await;
 }
