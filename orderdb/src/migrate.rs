@@ -33,7 +33,7 @@ pub async fn migrate(action: MigrateAction, database: &DatabaseSettings) -> anyh
     }
 }
 
-/// Diesel's migrations block the thread, so they run on one that may block.
+/// Runs Diesel's blocking migrations on a blocking thread.
 async fn blocking(
     connection: AsyncPgConnection,
     work: impl FnOnce(&mut Harness) -> anyhow::Result<Outcome> + Send + 'static,
@@ -68,7 +68,7 @@ struct Tables {
 }
 
 #[derive(QueryableByName)]
-struct RowCounts {
+struct TableSizes {
     #[diesel(sql_type = BigInt)]
     users: i64,
     #[diesel(sql_type = BigInt)]
@@ -88,10 +88,10 @@ async fn down(
     if tables.only_first {
         let query = "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM products) AS products, \
                      (SELECT count(*) FROM orders) AS orders";
-        let rows: RowCounts =
+        let rows: TableSizes =
             diesel::sql_query(query).get_result(&mut connection).await.context("the tables can't be read")?;
         if rows.users + rows.products + rows.orders > 0 {
-            let RowCounts { users, products, orders } = rows;
+            let TableSizes { users, products, orders } = rows;
             yes.confirm(
                 database,
                 &format!("This drops the tables with {users} users, {products} products and {orders} orders"),

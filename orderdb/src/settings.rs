@@ -16,9 +16,9 @@ use shared::{
     program::{OutputFormat, positive_duration},
 };
 
-/// Most users or products of a synthetic catalog.
+/// Maximum number of users, and of products, of a synthetic catalog.
 const MAX_ROWS: u64 = 100_000_000;
-/// Most users or products that a live seed adds per minute.
+/// Maximum number of users, and of products, that a live seed adds per minute.
 const MAX_ROWS_PER_MINUTE: i64 = 600_000;
 
 /// Migrates, seeds and audits the orderflow database.
@@ -108,8 +108,8 @@ impl fmt::Display for CatalogFile {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Live")]
 pub struct LiveSettings {
-    /// After the inserts, keep adding rows until Ctrl-C. For each added row, change another one: a user moves or has a
-    /// birthday, a product gets another price and stock.
+    /// After the inserts, continue to add rows until Ctrl-C. For each added row, one existing row is changed: region or
+    /// age of a user, price and stock of a product.
     #[arg(long)]
     pub live: bool,
     /// Users added per minute.
@@ -146,7 +146,7 @@ pub struct AuditSettings {
     pub kafka: KafkaSettings,
     #[command(flatten)]
     pub topic: TopicSettings,
-    /// What to print.
+    /// Output format of the report.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }

@@ -2,13 +2,13 @@
 
 use shared::ledger::{JournalContents, RunSummary};
 
-use super::{evidence::Evidence, report::AuditReport};
+use super::{report::AuditReport, sources::AuditSources};
 
 /// Counts the orders of each source, and those that one source has and another lacks.
-pub fn compare(evidence: Evidence) -> AuditReport {
-    let Evidence { run_id, ledgers, in_topic, dead_lettered, stored, latency } = evidence;
+pub fn compare(sources: AuditSources) -> AuditReport {
+    let AuditSources { run_id, ledgers, in_topic, dead_lettered, stored, latency } = sources;
     let producers = ledgers.len();
-    // None as soon as one producer has no summary.
+    // None if a producer has no summary: the number is not known.
     let unknown: Option<u64> = ledgers.iter().map(|ledger| ledger.summary.as_ref().map(RunSummary::unknown)).sum();
     let mut journal = JournalContents::default();
     ledgers.into_iter().for_each(|ledger| journal.add(ledger.journal));
@@ -86,7 +86,7 @@ mod tests {
 
     fn compare_orders(orders: Orders) -> AuditReport {
         let in_topic = |range: std::ops::Range<u64>| TopicSequences { sequences: range.collect(), repeats: 0 };
-        compare(Evidence {
+        compare(AuditSources {
             run_id: "r".parse().unwrap(),
             ledgers: vec![Ledger {
                 run: Run {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_names_its_side() {
+    fn a_lost_order_is_attributed_to_brokers_or_consumers() {
         let by_consumers = compare_orders(Orders { stored: 1..100, ..COMPLETE });
         assert_eq!((by_consumers.missing, by_consumers.missing_from_topic), (1, 0));
         let by_brokers = compare_orders(Orders { stored: 1..100, in_topic: 1..100, ..COMPLETE });

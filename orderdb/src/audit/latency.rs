@@ -1,4 +1,4 @@
-//! Reads from the consumers' latency logs how long a run's orders took from due to commit.
+//! Reads the latency of a run's orders, from due to stored, from the consumers' latency logs.
 
 use std::path::Path;
 
@@ -9,9 +9,8 @@ use shared::{
     order_id::RunTag,
 };
 
-/// The latency from due to commit, whole and by stage.
-pub struct LatencyBreakdown {
-    /// From due to commit.
+/// The latency from due to stored, in total and by stage.
+pub struct LatencyReport {
     pub total: LatencySummary,
     /// The stages of `total`, in order.
     pub stages: Vec<StageSummary>,
@@ -31,13 +30,13 @@ pub struct StageSummary {
 ///
 /// # Errors
 /// When a log can't be read.
-pub fn read_latency_logs(tags: &[RunTag], folder: &Path) -> anyhow::Result<LatencyBreakdown> {
+pub fn read_latency_logs(tags: &[RunTag], folder: &Path) -> anyhow::Result<LatencyReport> {
     let total = read_series(tags, folder, due_to_commit)?;
     let stage = |stage: Stage| {
         let latency = read_series(tags, folder, |tag| run_series(stage.name(), tag))?;
         Ok(StageSummary { stage: stage.name(), latency })
     };
-    Ok(LatencyBreakdown { total, stages: Stage::ALL.into_iter().map(stage).collect::<anyhow::Result<_>>()? })
+    Ok(LatencyReport { total, stages: Stage::ALL.into_iter().map(stage).collect::<anyhow::Result<_>>()? })
 }
 
 fn read_series(tags: &[RunTag], folder: &Path, series: impl Fn(RunTag) -> String) -> anyhow::Result<LatencySummary> {

@@ -1,13 +1,13 @@
 //! Compares a producer run with what arrived: acknowledged ⊆ topic ⊆ table ∪ dead letters.
 //!
-//! The orders are counted three times, each time from a source of its own, so that a loss names its side: in the run's
-//! ledger, in the topic ([`topic`]) and in the table ([`table`]). [`latency`] adds how long the orders took. All of it
-//! is the [`evidence`]; [`compare`] makes the [`report`] of it.
+//! The orders are counted in three independent [`sources`]: the run's ledger, the topic ([`topic`]) and the table
+//! ([`table`]), so that the report shows whether brokers or consumers lost an order. [`latency`] adds the latencies of
+//! the orders. [`compare`] creates the [`report`] from the sources.
 
 pub mod compare;
-pub mod evidence;
 pub mod latency;
 pub mod report;
+pub mod sources;
 pub mod table;
 pub mod topic;
 
@@ -16,8 +16,8 @@ use shared::{
     program::{Outcome, OutputFormat},
 };
 
-pub use self::evidence::AuditInputs;
 use self::report::AuditReport;
+pub use self::sources::AuditInputs;
 use crate::settings::AuditSettings;
 
 /// Audits a run and prints the report. The outcome is invalid when an order is missing or unexplained.
@@ -35,10 +35,10 @@ pub async fn audit(settings: AuditSettings, database: &DatabaseSettings) -> anyh
     Ok(if report.is_balanced() { Outcome::Valid } else { Outcome::Invalid })
 }
 
-/// Collects the evidence of a run and compares it.
+/// Reads the sources of a run and compares them.
 ///
 /// # Errors
 /// When the ledger, a topic, the table or a latency log can't be read.
 pub async fn gather(inputs: AuditInputs, database: &DatabaseSettings) -> anyhow::Result<AuditReport> {
-    Ok(compare::compare(evidence::collect(inputs, database).await?))
+    Ok(compare::compare(sources::read_sources(inputs, database).await?))
 }

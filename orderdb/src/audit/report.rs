@@ -7,7 +7,7 @@ use shared::{latency::LatencySummary, ledger::RunId, report::Report};
 
 pub use super::latency::StageSummary;
 
-/// The result of an audit. Each number counts orders, unless it says otherwise.
+/// The result of an audit. Numbers are counts of orders, except where documented otherwise.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuditReport {
     pub run_id: RunId,
@@ -17,7 +17,7 @@ pub struct AuditReport {
     pub finished: bool,
     /// Acknowledged by the brokers.
     pub acknowledged: u64,
-    /// Reported by the client library as not persisted.
+    /// Reported by librdkafka as not persisted.
     pub failed: u64,
     pub in_topic: u64,
     /// Records in the topic beyond the first of their order.
@@ -38,9 +38,9 @@ pub struct AuditReport {
     pub missing: u64,
     /// Stored, but not acknowledged.
     pub unexpected: u64,
-    /// Of `unexpected`, those that no order of unknown outcome explains.
+    /// Of `unexpected`, those that the producer reported as failed or never sent.
     pub unexplained: u64,
-    /// From due to commit in milliseconds, when the consumers' latency logs were read.
+    /// From due to stored, in milliseconds. `None` if the consumers' latency logs were not read.
     pub latency_ms: Option<LatencySummary>,
     /// The stages of `latency_ms`, in order.
     pub stages_ms: Vec<StageSummary>,
@@ -75,7 +75,11 @@ impl AuditReport {
         report.line("missing from topic", self.missing_from_topic, "acknowledged, but not in the topic");
         report.line("missing", self.missing, "neither stored nor dead-lettered");
         report.line("unexpected", self.unexpected, "stored, but not acknowledged");
-        report.line("unexplained", self.unexplained, "unexpected, and not of unknown outcome either");
+        report.line(
+            "unexplained",
+            self.unexplained,
+            "unexpected, and the producer reported them as failed or never sent them",
+        );
     }
 }
 

@@ -12,7 +12,7 @@ use crate::settings::CatalogFile;
 
 /// The rows of a file.
 #[derive(Debug, Default)]
-pub struct Catalog {
+pub struct CatalogRows {
     pub users: Vec<User>,
     pub products: Vec<Product>,
 }
@@ -22,7 +22,7 @@ pub struct Catalog {
 /// # Errors
 /// When the file can't be read, has no users or no products, or has a line that is broken or that a table would refuse.
 /// The error names the file and the line.
-pub fn read_catalog(file: &CatalogFile) -> anyhow::Result<Catalog> {
+pub fn read_catalog(file: &CatalogFile) -> anyhow::Result<CatalogRows> {
     match file {
         CatalogFile::StandardInput => read_rows(io::stdin().lock(), file),
         CatalogFile::Path(path) => {
@@ -32,8 +32,8 @@ pub fn read_catalog(file: &CatalogFile) -> anyhow::Result<Catalog> {
     }
 }
 
-fn read_rows(input: impl BufRead, file: &CatalogFile) -> anyhow::Result<Catalog> {
-    let mut catalog = Catalog::default();
+fn read_rows(input: impl BufRead, file: &CatalogFile) -> anyhow::Result<CatalogRows> {
+    let mut catalog = CatalogRows::default();
     for (number, line) in (1_u64..).zip(input.split(b'\n')) {
         let line = line.with_context(|| format!("catalog {file}, line {number} can't be read"))?;
         if line.trim_ascii().is_empty() {
@@ -62,13 +62,13 @@ mod tests {
         r#""discount_rate":0.1,"stock":5}"#
     );
 
-    fn read(content: &str) -> Result<Catalog, String> {
+    fn read(content: &str) -> Result<CatalogRows, String> {
         let file = CatalogFile::Path("dir/a.jsonl".into());
         read_rows(content.as_bytes(), &file).map_err(|error| format!("{error:#}"))
     }
 
     #[test]
-    fn rows_may_come_in_any_order_and_between_empty_lines() {
+    fn rows_may_be_in_any_order_and_between_empty_lines() {
         let catalog = read(&format!("{PRODUCT}\r\n\n{USER}\n  \n{PRODUCT}\n{USER}\n{USER}")).unwrap();
         assert_eq!((catalog.users.len(), catalog.products.len()), (3, 2));
     }

@@ -18,7 +18,7 @@ use shared::{
 };
 
 use self::{
-    catalog_file::{Catalog, read_catalog},
+    catalog_file::{CatalogRows, read_catalog},
     insert::{insert_products, insert_users},
 };
 use crate::settings::SeedSettings;
@@ -34,7 +34,7 @@ struct Inserted {
 /// # Errors
 /// When the catalog file is not valid, or the database can't be reached, lacks the tables, or refuses a row.
 pub async fn seed(settings: &SeedSettings, database: &DatabaseSettings) -> anyhow::Result<()> {
-    // Read even when nothing will be inserted, so that a program that writes to our standard input does not fail.
+    // Read even if nothing will be inserted, so that a program that writes to this one's standard input does not fail.
     let catalog = match settings.catalog.clone() {
         Some(file) => Some(tokio::task::spawn_blocking(move || read_catalog(&file)).await??),
         None => None,
@@ -59,8 +59,8 @@ pub async fn seed(settings: &SeedSettings, database: &DatabaseSettings) -> anyho
 }
 
 /// Inserts all rows of a file or, when the database refuses one, none.
-async fn insert_catalog(catalog: Catalog, connection: &mut AsyncPgConnection) -> anyhow::Result<Inserted> {
-    let Catalog { users, products } = catalog;
+async fn insert_catalog(catalog: CatalogRows, connection: &mut AsyncPgConnection) -> anyhow::Result<Inserted> {
+    let CatalogRows { users, products } = catalog;
     let (user_count, product_count) = (users.len() as u64, products.len() as u64);
     connection
         .transaction(async |connection| {

@@ -1,5 +1,5 @@
 //! Keeps adding and changing rows at a steady rate, so that the cache has rows to refresh in a long run. [`schedule`]
-//! says how many rows are due, [`rows`] writes them.
+//! computes how many rows are due, [`rows`] writes them.
 
 pub mod rows;
 pub mod schedule;
@@ -31,7 +31,7 @@ pub async fn run_live(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut live = LiveSeed::start(settings, database).await?;
-    let (started, mut progress) = (Instant::now(), Progress::start());
+    let (started, mut progress) = (Instant::now(), ProgressDisplay::start());
     let duration = settings.live.duration.unwrap_or(Duration::MAX);
     let mut ticks = tokio::time::interval(BATCH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -59,7 +59,7 @@ pub async fn run_live(
     Ok(())
 }
 
-/// Logs the begin and the end of an outage. Returns how long to wait before the next try.
+/// Logs the begin and the end of an outage. Returns the delay before the next try.
 fn retry_delay(result: anyhow::Result<()>, outage: &mut Option<Backoff>) -> Option<Duration> {
     match result {
         Ok(()) => {
@@ -70,20 +70,20 @@ fn retry_delay(result: anyhow::Result<()>, outage: &mut Option<Backoff>) -> Opti
         }
         Err(error) => {
             if outage.is_none() {
-                tracing::warn!("PostgreSQL: no rows can be added, trying again until it works: {error:#}");
+                tracing::warn!("PostgreSQL: rows can't be added, retrying until they can: {error:#}");
             }
             Some(outage.get_or_insert_with(Backoff::start).next_delay())
         }
     }
 }
 
-/// Shows the counts: in a terminal all the time, otherwise in a log line from time to time.
-struct Progress {
+/// Shows the counts: in a terminal continuously, otherwise in a log line per [`LOG_INTERVAL`].
+struct ProgressDisplay {
     bar: ProgressBar,
     last_log: Instant,
 }
 
-impl Progress {
+impl ProgressDisplay {
     fn start() -> Self {
         let style =
             ProgressStyle::with_template("{spinner} {elapsed} {msg} (Ctrl-C stops)").expect("the template is valid");

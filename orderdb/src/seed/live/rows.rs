@@ -1,4 +1,4 @@
-//! Adds new rows, and for each changes another.
+//! Adds rows, and changes one existing row for each.
 
 use std::{fmt, time::Duration};
 
@@ -20,17 +20,17 @@ use shared::{
 use super::schedule::RowSchedule;
 use crate::settings::SeedSettings;
 
-/// Longest time for a batch, or for finding the last ids of the tables.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// Timeout of a batch, and of the queries for the last ids of the tables.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 const UPDATE_USERS: &str = "UPDATE users u SET region = c.region, age = c.age, age_group = c.age_group \
     FROM UNNEST($1, $2, $3, $4) AS c(user_id, region, age, age_group) WHERE u.user_id = c.user_id";
 const UPDATE_PRODUCTS: &str = "UPDATE products p SET price = c.price, discount_rate = c.discount_rate, stock = c.stock \
     FROM UNNEST($1, $2, $3, $4) AS c(product_id, price, discount_rate, stock) WHERE p.product_id = c.product_id";
 
-/// How many rows a batch added and changed.
+/// Numbers of rows that a batch added and changed.
 #[derive(Clone, Copy, Debug)]
-struct RowCounts {
+struct ChangeCounts {
     added: usize,
     changed: usize,
 }
@@ -59,7 +59,7 @@ impl<'a> LiveSeed<'a> {
             anyhow::Ok((user, product))
         };
         let (last_user, last_product) =
-            tokio::time::timeout(DEADLINE, last_numbers).await.with_context(|| no_answer(database))??;
+            tokio::time::timeout(BATCH_TIMEOUT, last_numbers).await.with_context(|| no_answer(database))??;
         Ok(Self {
             settings,
             database,
@@ -91,14 +91,18 @@ impl<'a> LiveSeed<'a> {
                 let product_counts = self.add_and_change_products(products, connection).await?;
                 QueryResult::Ok((user_counts, product_counts))
             });
-            let committed = tokio::time::timeout(DEADLINE, batch).await;
+            let committed = tokio::time::timeout(BATCH_TIMEOUT, batch).await;
             let (user_counts, product_counts) = committed.with_context(|| no_answer(self.database))??;
             self.users.record(users, user_counts.added, user_counts.changed);
             self.products.record(products, product_counts.added, product_counts.changed);
         }
     }
 
-    async fn add_and_change_users(&mut self, count: u64, connection: &mut AsyncPgConnection) -> QueryResult<RowCounts> {
+    async fn add_and_change_users(
+        &mut self,
+        count: u64,
+        connection: &mut AsyncPgConnection,
+    ) -> QueryResult<ChangeCounts> {
         let (first, today) = (self.users.last_number + 1, chrono::Utc::now().date_naive());
         let new: Vec<UserRow> = (first..first + count)
             .map(|number| synthetic_user(&mut self.random, number, self.settings.locale, today).into())
@@ -109,14 +113,14 @@ impl<'a> LiveSeed<'a> {
         let rows = users::table.filter(users::user_id.eq_any(ids)).order(users::user_id).for_no_key_update();
         let rows: Vec<UserRow> = rows.select(UserRow::as_select()).load(connection).await?;
         let changed: Vec<User> = rows.into_iter().map(|row| change_user(&mut self.random, row.into())).collect();
-        Ok(RowCounts { added, changed: update_users(&changed, connection).await? })
+        Ok(ChangeCounts { added, changed: update_users(&changed, connection).await? })
     }
 
     async fn add_and_change_products(
         &mut self,
         count: u64,
         connection: &mut AsyncPgConnection,
-    ) -> QueryResult<RowCounts> {
+    ) -> QueryResult<ChangeCounts> {
         let first = self.products.last_number + 1;
         let new: Vec<ProductRow> =
             (first..first + count).map(|number| synthetic_product(&mut self.random, number).into()).collect();
@@ -127,7 +131,7 @@ impl<'a> LiveSeed<'a> {
         let rows = products::table.filter(products::product_id.eq_any(ids)).order(products::product_id);
         let rows: Vec<ProductRow> = rows.for_no_key_update().select(ProductRow::as_select()).load(connection).await?;
         let changed: Vec<Product> = rows.into_iter().map(|row| change_product(&mut self.random, row.into())).collect();
-        Ok(RowCounts { added, changed: update_products(&changed, connection).await? })
+        Ok(ChangeCounts { added, changed: update_products(&changed, connection).await? })
     }
 
     /// `count` numbers from 1 to `last`, or none when `last` is 0.
@@ -175,7 +179,7 @@ struct LastNumber {
     number: i64,
 }
 
-/// The greatest number in an id of the form that a seed makes: `letter`, then digits.
+/// The greatest number in an id of the form that a seed creates: `letter`, then digits.
 async fn last_number(connection: &mut AsyncPgConnection, table: &str, id: &str, letter: char) -> anyhow::Result<u64> {
     let query = format!(
         "SELECT coalesce(max(substring({id} FROM 2)::bigint), 0) AS number FROM {table} \
@@ -187,5 +191,5 @@ async fn last_number(connection: &mut AsyncPgConnection, table: &str, id: &str, 
 }
 
 fn no_answer(database: &DatabaseSettings) -> String {
-    format!("no answer from {database} within {} s", DEADLINE.as_secs())
+    format!("no answer from {database} within {} s", BATCH_TIMEOUT.as_secs())
 }

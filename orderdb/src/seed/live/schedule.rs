@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::seed::insert::BATCH_ROWS;
 
-/// The schedule of one table, and what was done by it.
+/// The schedule of one table, and its progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RowSchedule {
     pub rows_per_minute: u32,
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn overdue_rows_come_in_batches() {
+    fn overdue_rows_are_split_into_batches() {
         let mut rows = RowSchedule::new(60_000, 5);
         let elapsed = Duration::from_millis(1_500);
         let mut batches = Vec::new();

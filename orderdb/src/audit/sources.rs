@@ -1,4 +1,4 @@
-//! Collects the evidence of a run: its ledger, the topic, the dead-letter topic, the table and the latency logs.
+//! Reads the sources of an audit: the run's ledger, the topic, the dead-letter topic, the table and the latency logs.
 
 use std::path::PathBuf;
 
@@ -13,15 +13,15 @@ use shared::{
 };
 
 use super::{
-    latency::{LatencyBreakdown, read_latency_logs},
+    latency::{LatencyReport, read_latency_logs},
     table,
     topic::{self, TopicSequences},
 };
 
-/// The clocks of producer and brokers may differ by this much.
+/// Maximum difference between the clocks of producer and brokers.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(60);
 
-/// The run to audit, and where its evidence is.
+/// The run to audit, and where its sources are.
 pub struct AuditInputs {
     pub run_id: RunId,
     /// Where the ledgers are.
@@ -32,8 +32,8 @@ pub struct AuditInputs {
     pub dead_letter_topic: String,
 }
 
-/// What was found of a run.
-pub struct Evidence {
+/// What ledger, topics and table have of a run.
+pub struct AuditSources {
     pub run_id: RunId,
     /// One per producer.
     pub ledgers: Vec<Ledger>,
@@ -41,15 +41,15 @@ pub struct Evidence {
     pub dead_lettered: TopicSequences,
     /// Sequences of the orders in the table.
     pub stored: RoaringTreemap,
-    /// Without a folder of latency logs there is none.
-    pub latency: Option<LatencyBreakdown>,
+    /// `None` without a folder of latency logs, and for a backdated run.
+    pub latency: Option<LatencyReport>,
 }
 
-/// Reads all of it.
+/// Reads all sources.
 ///
 /// # Errors
 /// When the ledger, a topic, the table or a latency log can't be read.
-pub async fn collect(inputs: AuditInputs, database: &DatabaseSettings) -> anyhow::Result<Evidence> {
+pub async fn read_sources(inputs: AuditInputs, database: &DatabaseSettings) -> anyhow::Result<AuditSources> {
     let ledgers = inputs.runs.read(&inputs.run_id)?;
     let tags: Vec<RunTag> = ledgers.iter().map(|ledger| ledger.run.tag).collect();
     let topic = common_topic(&ledgers)?;
@@ -57,7 +57,7 @@ pub async fn collect(inputs: AuditInputs, database: &DatabaseSettings) -> anyhow
     let client = connect(database).await?;
     let until = Utc::now().max(from) + MAX_CLOCK_DIFFERENCE;
     let stored = table::read_sequences(&client, &tags, from, until).await?;
-    // Orders of a backdated run are due in the past: their latencies mean nothing.
+    // Orders of a backdated run are due in the past, so their latencies have no meaning.
     let backdated = ledgers.iter().any(|ledger| ledger.run.backdated);
     let latency_logs = inputs.stats_dir.as_deref().filter(|_| !backdated);
     let latency = latency_logs.map(|folder| read_latency_logs(&tags, folder)).transpose()?;
@@ -68,7 +68,7 @@ pub async fn collect(inputs: AuditInputs, database: &DatabaseSettings) -> anyhow
         anyhow::Ok((in_topic, dead_lettered))
     })
     .await??;
-    Ok(Evidence { run_id: inputs.run_id, ledgers, in_topic, dead_lettered, stored, latency })
+    Ok(AuditSources { run_id: inputs.run_id, ledgers, in_topic, dead_lettered, stored, latency })
 }
 
 /// The topic that all producers of the run wrote to.
