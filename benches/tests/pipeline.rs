@@ -204,7 +204,7 @@ async fn records_deleted_before_they_were_read_are_reported_and_end_the_consumer
     let send = async |numbers: std::ops::Range<i64>| {
         for n in numbers {
             let key = format!("order-{n:03}");
-            let record = FutureRecord::to(&bed.topic.topic).partition(0).key(&key).payload(testbed::ORDER);
+            let record = FutureRecord::to(&bed.topic.topic).partition(0).key(&key).payload(testbed::ORDER_VALUE);
             producer.send(record, Duration::from_secs(10)).await.unwrap();
         }
     };

@@ -3,7 +3,7 @@
 use crate::bed::Testbed;
 
 /// The value of an order that every test's database accepts.
-pub const ORDER: &str = r#"{"user_id":"U00000001","product_id":"P000001","quantity":1,"total_amount":1000,
+pub const ORDER_VALUE: &str = r#"{"user_id":"U00000001","product_id":"P000001","quantity":1,"total_amount":1000,
     "shipping_cost":0,"discount_amount":0,"payment_method":"card",
     "status":"paid","created_at":"2026-01-01T00:00:00Z"}"#;
 

@@ -1,5 +1,5 @@
-//! What an integration test owns: a topic, a group, a database copied from a template, a Redis prefix and a folder, so
-//! that tests run in parallel on one stack. All of them are deleted when the test ends.
+//! The resources of an integration test: a topic, a group, a database copied from a template, a Redis prefix and a
+//! folder, so that tests run in parallel on one stack. All of them are deleted when the test ends.
 //!
 //! The environment names the stack, as `deploy/stack env` prints it; `deploy/test` starts one.
 
@@ -11,7 +11,7 @@ mod template;
 
 pub use self::{
     bed::Testbed,
-    data::{ORDER, fill_cache},
+    data::{ORDER_VALUE, fill_cache},
     eventually::eventually,
     proxy::Proxy,
     template::{PRODUCTS, USERS},

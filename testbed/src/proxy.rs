@@ -15,7 +15,8 @@ use tokio::{
 pub struct Proxy {
     /// The address to connect to.
     pub address: SocketAddr,
-    flows: watch::Sender<bool>,
+    /// False while the proxy is stalled.
+    forwards: watch::Sender<bool>,
     /// Number of times that [`Self::cut`] was called.
     cuts: watch::Sender<u32>,
 }
@@ -28,24 +29,24 @@ impl Proxy {
     pub async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        let (flows, cuts) = (watch::Sender::new(true), watch::Sender::new(0));
-        let (flowing, cutting) = (flows.subscribe(), cuts.subscribe());
+        let (forwards, cuts) = (watch::Sender::new(true), watch::Sender::new(0));
+        let (forwarding, cutting) = (forwards.subscribe(), cuts.subscribe());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(connect(client, target, flowing.clone(), cutting.clone()));
+                tokio::spawn(connect(client, target, forwarding.clone(), cutting.clone()));
             }
         });
-        Self { address, flows, cuts }
+        Self { address, forwards, cuts }
     }
 
-    /// Stops forwarding and leaves the connections open: neither side notices.
+    /// Stops forwarding and leaves the connections open, so that neither side gets an error.
     pub fn stall(&self) {
-        self.flows.send_replace(false);
+        self.forwards.send_replace(false);
     }
 
     /// Forwards again, after [`Self::stall`].
-    pub fn flow(&self) {
-        self.flows.send_replace(true);
+    pub fn resume(&self) {
+        self.forwards.send_replace(true);
     }
 
     /// Closes all open connections.
@@ -54,21 +55,26 @@ impl Proxy {
     }
 }
 
-async fn connect(client: TcpStream, target: SocketAddr, flows: watch::Receiver<bool>, mut cuts: watch::Receiver<u32>) {
+async fn connect(
+    client: TcpStream,
+    target: SocketAddr,
+    forwards: watch::Receiver<bool>,
+    mut cuts: watch::Receiver<u32>,
+) {
     cuts.mark_unchanged();
     let Ok(server) = TcpStream::connect(target).await else { return };
     let ((client_reads, client_writes), (server_reads, server_writes)) = (client.into_split(), server.into_split());
     tokio::select! {
-        () = forward(client_reads, server_writes, flows.clone()) => {}
-        () = forward(server_reads, client_writes, flows) => {}
+        () = forward(client_reads, server_writes, forwards.clone()) => {}
+        () = forward(server_reads, client_writes, forwards) => {}
         _ = cuts.changed() => {}
     }
 }
 
-async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut flows: watch::Receiver<bool>) {
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut forwards: watch::Receiver<bool>) {
     let mut buffer = vec![0; 65_536];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        let allowed = flows.wait_for(|flows| *flows).await.is_ok();
+        let allowed = forwards.wait_for(|forwards| *forwards).await.is_ok();
         if !allowed || to.write_all(&buffer[..read]).await.is_err() {
             return;
         }

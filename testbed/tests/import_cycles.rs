@@ -1,4 +1,4 @@
-//! The imports of each crate form no circle, and the rooms of the consumer import in the direction of the data only.
+//! The imports of each crate form no circle, and the modules of the consumer import in the direction of the data only.
 
 mod imports;
 
@@ -37,7 +37,7 @@ fn no_crate_has_an_import_circle() {
 }
 
 #[test]
-fn the_rooms_of_the_consumer_import_in_the_direction_of_the_data() {
+fn the_modules_of_the_consumer_import_in_the_direction_of_the_data() {
     let folder = crates().into_iter().find(|folder| name_of(folder) == "consumer").unwrap();
     let backward = backward(&imports::read("consumer", &sources(&folder)));
     assert!(backward.is_empty(), "imports against the direction of the data:\n{}", backward.join("\n"));
@@ -88,8 +88,8 @@ fn circles(imports: &Imports) -> Vec<String> {
         for (from, to, ()) in
             graph.all_edges().filter(|(from, to, ())| component.contains(from) && component.contains(to))
         {
-            let (_, mut files) =
-                astar(&graph, to, |file| file == from, |_| 1, |_| 0).expect("a way back in a component");
+            let (_, mut files) = astar(&graph, to, |file| file == from, |_| 1, |_| 0)
+                .expect("a strongly connected component has a path back");
             let first = files.iter().enumerate().min_by_key(|(_, file)| **file).map_or(0, |(first, _)| first);
             files.rotate_left(first);
             circles.insert(files);
@@ -104,8 +104,8 @@ fn circles(imports: &Imports) -> Vec<String> {
 }
 
 fn backward(imports: &Imports) -> Vec<String> {
-    let room = |file: &str| file.split_once('/').map(|(room, _)| room.to_owned()).unwrap_or_default();
-    let is_forbidden = |from: &str, to: &str| FORBIDDEN.contains(&(room(from).as_str(), room(to).as_str()));
+    let module = |file: &str| file.split_once('/').map(|(module, _)| module.to_owned()).unwrap_or_default();
+    let is_forbidden = |from: &str, to: &str| FORBIDDEN.contains(&(module(from).as_str(), module(to).as_str()));
     let forbidden = imports.keys().filter(|(from, to)| is_forbidden(from, to));
     forbidden.map(|(from, to)| describe_import(imports, from, to)).collect()
 }

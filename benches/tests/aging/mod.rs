@@ -186,7 +186,7 @@ async fn orders_have_the_new_region_and_age_of_a_user_after_the_next_round() {
     let sql = bed.sql().await;
     let order = async |number: i64| {
         let key = format!("order-{number}");
-        let record = FutureRecord::to(&bed.topic.topic).key(&key).payload(testbed::ORDER);
+        let record = FutureRecord::to(&bed.topic.topic).key(&key).payload(testbed::ORDER_VALUE);
         producer.send_result(record).unwrap().await.unwrap().unwrap();
         wait_until_stored(&bed, number).await;
         let stored = "SELECT user_region, user_age_group FROM orders WHERE order_id = $1";

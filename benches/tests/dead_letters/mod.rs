@@ -171,7 +171,7 @@ async fn a_dead_letter_that_is_too_large_is_sent_without_its_large_part_and_bloc
     };
     send("large-value", &format!("{{\"payment_method\": \"{random}\"}}"), "").await;
     send("large-header", "{", &random).await;
-    send("good", testbed::ORDER, "").await;
+    send("good", testbed::ORDER_VALUE, "").await;
     let consumer = Program::start("consumer", "consumer", [""; 0], &bed.environment(), bed.folder()).unwrap();
     scenario::wait_until_stored(&bed, 1).await;
     let dead_letters = read_dead_letters(&bed, 2).await;

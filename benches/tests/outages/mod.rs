@@ -39,7 +39,7 @@ impl Sink {
     async fn send(&self, numbers: Range<u32>) {
         let sending = numbers.map(|n| {
             let key = format!("order-{n:03}");
-            let record = FutureRecord::to(&self.bed.topic.topic).partition(0).key(&key).payload(testbed::ORDER);
+            let record = FutureRecord::to(&self.bed.topic.topic).partition(0).key(&key).payload(testbed::ORDER_VALUE);
             self.producer.send_result(record).unwrap()
         });
         for sent in sending.collect::<Vec<_>>() {

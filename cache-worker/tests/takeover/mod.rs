@@ -69,14 +69,14 @@ async fn an_instance_waits_for_redis_and_the_database_and_recovers_by_itself() {
         eventually(&format!("the instance reports {issue:?}"), TIMEOUT, reported).await;
     };
     reports("Redis: no answer from").await;
-    redis.flow();
+    redis.resume();
     reports("cache round: failed").await;
-    database.flow();
+    database.resume();
     worker.becomes_ready().await;
     for (proxy, issue) in [(&redis, "Redis: no answer from"), (&database, "cache round: failed")] {
         proxy.stall();
         reports(issue).await;
-        proxy.flow();
+        proxy.resume();
         worker.becomes_ready().await;
         let round = count(&bed, LAST_ROUND).await;
         eventually("rounds continue", TIMEOUT, async || count(&bed, LAST_ROUND).await > round).await;
@@ -104,8 +104,8 @@ async fn takes_over(test: &str, break_network: impl Fn(&Proxy, &Proxy)) {
     assert!(broken.elapsed() < interval, "after {:?}", broken.elapsed());
     second.becomes_ready().await;
 
-    redis.flow();
-    database.flow();
+    redis.resume();
+    database.resume();
     first.becomes_ready().await;
     let next = count(&bed, LAST_ROUND).await;
     eventually("rounds continue", TIMEOUT, async || count(&bed, LAST_ROUND).await > next).await;
