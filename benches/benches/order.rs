@@ -43,7 +43,7 @@ fn encode_orders(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("order");
     group.throughput(Throughput::Elements(1));
-    for (name, popularity) in [("even", Popularity::Uniform), ("zipf 1.1", Popularity::Zipf(1.1))] {
+    for (name, popularity) in [("uniform", Popularity::Uniform), ("zipf 1.1", Popularity::Zipf(1.1))] {
         let mut encode = encode_next(popularity);
         group.bench_function(name, |bencher| bencher.iter(&mut encode));
     }

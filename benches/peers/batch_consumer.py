@@ -24,7 +24,7 @@ PRODUCTS = "SELECT product_id, category FROM products WHERE product_id = ANY(%s)
 
 
 class Enricher:
-    """Adds the columns of user and product, from an unbounded cache or by one query a batch for each table."""
+    """Adds the columns of user and product, from an unbounded cache or by one query per batch for each table."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self.connection = connection
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--topic", required=True)
     parser.add_argument("--group", required=True)
     parser.add_argument("--dsn", required=True, help="postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
-    parser.add_argument("--batch", type=int, default=2000, help="maximum number of orders a batch")
+    parser.add_argument("--batch", type=int, default=2000, help="maximum number of orders per batch")
     parser.add_argument("--wait", type=float, default=0.1, help="maximum time to fill a batch, in seconds")
     run(parser.parse_args())
 

@@ -18,6 +18,6 @@ source "$DEPLOY/stack.d/install.sh"
 say() { printf '  %-9s %s\n' "$1" "$2"; }
 
 die() {
-  echo "peers: $*" >&2
+  echo "benches/peers: $*" >&2
   exit 1
 }

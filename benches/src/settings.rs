@@ -55,7 +55,7 @@ pub struct SinkBenchSettings {
     /// distorts the result.
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(100_000..=2_000_000))]
     pub orders: u64,
-    /// Measured rounds; one more round before them warms up brokers and JVMs.
+    /// Measured rounds; one more round before them warms up brokers and JVMs and is not counted.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
     /// Folder of the scripts that install and start the other sinks.
@@ -78,12 +78,12 @@ pub struct CacheBenchSettings {
         value_parser = clap::value_parser!(u64).range(1_000..=10_000_000)
     )]
     pub users: Vec<u64>,
-    /// Orders a second of the producer that runs in the background.
+    /// Orders per second of the producer that runs in the background.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rate: u32,
     /// How long each lookup method is measured on each table.
-    #[arg(long, default_value = "5s", value_parser = positive_duration)]
-    pub lookups_for: Duration,
+    #[arg(long, alias = "lookups-for", default_value = "5s", value_parser = positive_duration)]
+    pub lookup_duration: Duration,
     /// Interval of the cache-worker; statements are counted during two intervals.
     #[arg(long, default_value = "50s", value_parser = positive_duration)]
     pub interval: Duration,
@@ -99,7 +99,7 @@ pub struct ProducerBenchSettings {
     /// Orders that each program sends in a round.
     #[arg(long, default_value_t = 3_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub orders: u64,
-    /// Measured rounds; one more round before them warms up the brokers.
+    /// Measured rounds; one more round before them warms up the brokers and is not counted.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
     /// Script that runs Kafka's own tools.
@@ -124,7 +124,7 @@ pub struct ProducerBenchSettings {
 
 #[derive(Clone, Debug, Args)]
 pub struct PipelineSettings {
-    /// Orders a second.
+    /// Orders per second.
     #[arg(long, default_value = "1000")]
     pub rate: Rate,
     /// How long the producer sends.

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::{Arg, Command, CommandFactory};
 use documents::{Line, code, documents, read, root};
 
-/// Columns of a line at most.
-const WIDTH: usize = 120;
+/// Maximum width of a line.
+const MAX_LINE_WIDTH: usize = 120;
 
 /// Variables that are read outside of clap, and documented with the others.
 const READ_OUTSIDE_OF_CLAP: [&str; 8] = [
@@ -32,8 +32,9 @@ const READ_OUTSIDE_OF_CLAP: [&str; 8] = [
 /// Scripts whose `--help` names their flags.
 const SCRIPTS: [&str; 4] = ["deploy/run", "deploy/stack", "deploy/test", "deploy/docs-examples"];
 
-/// Programs of others, whose flags are not checked. Those of Kafka's tools (`kafka-…`) are not either.
-const FOREIGN: [&str; 9] = ["cargo", "curl", "date", "docker", "git", "grep", "psql", "redis-cli", "shellcheck"];
+/// Third-party programs, whose flags are not checked. Those of Kafka's tools (`kafka-…`) are not either.
+const THIRD_PARTY_PROGRAMS: [&str; 9] =
+    ["cargo", "curl", "date", "docker", "git", "grep", "psql", "redis-cli", "shellcheck"];
 
 fn assert_none(problems: &[String]) {
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
@@ -54,7 +55,7 @@ fn arguments(command: &Command) -> Vec<&Arg> {
     command.get_arguments().chain(command.get_subcommands().flat_map(arguments)).collect()
 }
 
-/// What is documented of a variable, and what clap has.
+/// The flag, default and programs of a variable, as documented or as clap has them.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Variable {
     flag: String,
@@ -170,19 +171,20 @@ fn known_flags() -> BTreeMap<String, BTreeSet<String>> {
     known
 }
 
-/// The program that a command runs: one of [`FOREIGN`], or the first one of ours.
+/// The program that a command runs: a third-party program, or the first program of orderflow.
 fn program<'a>(command: &'a str, known: &BTreeMap<String, BTreeSet<String>>) -> Option<&'a str> {
     let words = command.split(|c: char| c.is_whitespace() || "()[]\"'".contains(c));
     let names = words.map(|word| word.strip_prefix("target/release/").unwrap_or(word));
-    let mut foreign = names.clone().filter(|name| FOREIGN.contains(name) || name.starts_with("kafka-"));
-    foreign.next().or_else(|| names.into_iter().find(|name| known.contains_key(*name)))
+    let mut third_party =
+        names.clone().filter(|name| THIRD_PARTY_PROGRAMS.contains(name) || name.starts_with("kafka-"));
+    third_party.next().or_else(|| names.into_iter().find(|name| known.contains_key(*name)))
 }
 
 #[test]
 fn every_flag_in_an_example_exists() {
     let known = known_flags();
     let mut problems = Vec::new();
-    // The program of a command that goes on in the next line.
+    // The program of a command that continues in the next line.
     let mut unfinished = None;
     for line in documents() {
         for code in line.code() {
@@ -205,7 +207,7 @@ fn every_flag_in_an_example_exists() {
     assert_none(&problems);
 }
 
-/// The string literals of the code. One that goes on in the next line is joined.
+/// The string literals of the code. One that continues in the next line is joined.
 fn literals() -> Vec<String> {
     let mut literals = Vec::new();
     for (_, file) in code() {
@@ -279,7 +281,7 @@ fn every_relative_link_leads_to_a_file_and_a_heading_that_exist() {
 #[test]
 fn no_line_is_too_wide() {
     let lines = documents().into_iter().chain(read("ARCHITECTURE.md"));
-    let wide = lines.map(|line| (line.text.chars().count(), line)).filter(|(width, _)| *width > WIDTH);
+    let wide = lines.map(|line| (line.text.chars().count(), line)).filter(|(width, _)| *width > MAX_LINE_WIDTH);
     let problems: Vec<String> = wide.map(|(width, line)| format!("{line}: {width} columns")).collect();
     assert_none(&problems);
 }

@@ -1,4 +1,4 @@
-//! A server is killed or paused during a run, and comes back: no order is lost, and no program needs a restart.
+//! A server is killed or paused during a run, and works again later: no order is lost, no program needs a restart.
 //!
 //! The tests run one after the other on a stack of their own; `ORDERFLOW_TEST_STACK` has its name. `deploy/test` runs
 //! the tests in `short`, with `--faults` those in `more`, with `--long` those in `long`.
@@ -28,7 +28,8 @@ async fn stack(arguments: &[&str]) {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A run of `duration` at 500 orders a second. During the run, `fault` is injected for `lasting`, then `undo` ends it.
+/// A run of `duration` at 500 orders per second. During the run, `fault` is injected, and after `lasting` ended by
+/// `undo`.
 async fn run_with_fault(test: &str, duration: &str, fault: &[&str], lasting: Duration, undo: &[&str]) -> RunSummary {
     let mut scenario = Scenario::start(test, 500, duration, 2).await;
     let run = scenario
@@ -39,7 +40,7 @@ async fn run_with_fault(test: &str, duration: &str, fault: &[&str], lasting: Dur
         })
         .await;
     assert_ne!(run.verdict, Verdict::Lossy, "{run:?}");
-    scenario.assert_whole(&run).await;
+    scenario.assert_complete(&run).await;
     scenario.end().await;
     run
 }
@@ -94,7 +95,7 @@ mod short {
         let started = Instant::now();
         testbed::eventually("the cache is filled again", SHORT * 5, async || users().await == 1_000).await;
         assert!(started.elapsed() < Duration::from_secs(2), "{:?}: {}", started.elapsed(), worker.log());
-        assert_eq!(marked().await, before, "none was aged");
+        assert_eq!(marked().await, before, "no last_cached_at changed");
         worker.stop().unwrap();
     }
 
@@ -105,7 +106,7 @@ mod short {
         stack(&[&features[..], &["downgrade", "--feature", "group.version=0"]].concat()).await;
         let mut scenario = Scenario::start("classic", 500, "4s", 2).await;
         let run = scenario.produce_and(500, async |programs| drop(programs.take_consumer())).await;
-        scenario.assert_whole(&run).await;
+        scenario.assert_complete(&run).await;
         let arguments = ["--group-protocol", "consumer", "--group", "another"];
         let mut asking =
             Program::start("asking", "consumer", arguments, &scenario.bed.environment(), scenario.bed.folder())
@@ -120,7 +121,7 @@ mod short {
     /// All brokers are paused while orders are in flight, for longer than the flush timeout.
     #[tokio::test]
     async fn orders_in_flight_at_the_flush_timeout_are_failed_or_unknown_and_the_topic_agrees() {
-        let bed = Testbed::new("gives_up").await;
+        let bed = Testbed::new("flush_timeout").await;
         testbed::fill_cache(&bed).await;
         let mut producer = command("producer").unwrap();
         producer.args([
@@ -168,8 +169,8 @@ mod more {
 
     #[tokio::test]
     async fn a_broker_down_for_20_s_loses_nothing_and_the_stall_is_measured() {
-        let away = Duration::from_secs(20);
-        let run = run_with_fault("broker_20s", "30s", &["kill", "kafka-2"], away, &["start", "kafka-2"]).await;
+        let down = Duration::from_secs(20);
+        let run = run_with_fault("broker_20s", "30s", &["kill", "kafka-2"], down, &["start", "kafka-2"]).await;
         assert_stall_is_measured(&run, Duration::from_secs(3));
     }
 
@@ -200,7 +201,7 @@ mod more {
         stack(&[&["resume"][..], &brokers].concat()).await;
         testbed::eventually("it is ready again", TIMEOUT, is_ready).await;
         let run = scenario.produce_and(500, async |_| {}).await;
-        scenario.assert_whole(&run).await;
+        scenario.assert_complete(&run).await;
         scenario.end().await;
     }
 
@@ -215,7 +216,7 @@ mod more {
                 stack(&["resume", "postgres"]).await;
             })
             .await;
-        scenario.assert_whole(&run).await;
+        scenario.assert_complete(&run).await;
         let log = scenario.programs.consumer(0).0.log();
         assert!(!log.contains("partitions lost") && log.matches("partitions assigned").count() == 1, "{log}");
         scenario.end().await;

@@ -70,7 +70,7 @@ async fn another_consumer_takes_over_from_one_that_was_killed_and_every_order_is
     let mut scenario = Scenario::start("takeover", 500, "8s", 2).await;
     let run = scenario.produce_and(1_000, async |programs| programs.take_consumer().kill().unwrap()).await;
     assert_eq!(run.counts.acknowledged, 4_000);
-    scenario.assert_whole(&run).await;
+    scenario.assert_complete(&run).await;
     scenario.end().await;
 }
 
@@ -88,7 +88,7 @@ async fn a_group_that_grows_and_shrinks_stores_everything_and_reads_nothing_twic
             }
         })
         .await;
-    scenario.assert_whole(&run).await;
+    scenario.assert_complete(&run).await;
     // The consumers that left had balanced counts, otherwise their stop had failed. No order was read twice.
     let last = scenario.programs.counts().await.unwrap();
     assert_eq!(last.duplicates, 0, "{last:?}");
@@ -110,7 +110,8 @@ async fn a_killed_static_member_rejoins_under_its_name_and_one_that_leaves_for_g
         })
         .await;
     };
-    // The brokers' protocol reserves the name of a killed member until its session ends; the classic protocol does not.
+    // With KIP-848, the name of a killed member is reserved until its session ends. With the classic protocol, it is
+    // free at once.
     let first = start(&["--group-protocol", "consumer"]);
     joined(&first).await;
     first.kill().unwrap();
@@ -198,7 +199,7 @@ async fn a_run_of_two_producers_with_orders_wrong_on_purpose_is_audited_as_one()
 
 #[tokio::test]
 async fn records_deleted_before_they_were_read_are_reported_and_end_the_consumer_unless_it_is_to_continue() {
-    let bed = Testbed::new("gap").await;
+    let bed = Testbed::new("out_of_range").await;
     ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
     let producer: FutureProducer = bed.kafka.client(&[("acks", "all")]).create().unwrap();
     let send = async |numbers: std::ops::Range<i64>| {
@@ -221,7 +222,7 @@ async fn records_deleted_before_they_were_read_are_reported_and_end_the_consumer
     deleted.add_partition_offset(&bed.topic.topic, 0, Offset::Offset(12)).unwrap();
     admin.delete_records(&deleted, &AdminOptions::new()).await.unwrap();
 
-    // The second start reports the same gap: the offset is not reset by the first one.
+    // The second start reports the same offset: the first one does not reset it.
     for _ in 0..2 {
         let mut second = start(&[]).unwrap();
         let (status, log) = tokio::task::spawn_blocking(move || (second.wait(TIMEOUT), second.log())).await.unwrap();
@@ -237,7 +238,10 @@ async fn records_deleted_before_they_were_read_are_reported_and_end_the_consumer
     assert_eq!(stored(&bed).await, 5);
     let third = start(&["--on-offset-out-of-range", "continue"]).unwrap();
     scenario::wait_until_stored(&bed, 13).await;
-    testbed::eventually("the gap is named", TIMEOUT, async || third.log().contains("7 records were deleted")).await;
+    testbed::eventually("the deleted records are reported", TIMEOUT, async || {
+        third.log().contains("7 records were deleted")
+    })
+    .await;
     tokio::task::spawn_blocking(move || third.stop()).await.unwrap().unwrap();
     assert_eq!(stored(&bed).await, 5 + 8);
 }
@@ -265,7 +269,7 @@ async fn a_stop_in_the_middle_of_a_run_loses_nothing_and_exits_with_0() {
             programs.add_consumer().unwrap();
         })
         .await;
-    scenario.assert_whole(&run).await;
+    scenario.assert_complete(&run).await;
     assert_eq!(scenario.programs.counts().await.unwrap().duplicates, 0);
     scenario.end().await;
 }

@@ -43,7 +43,7 @@ impl ProducerContext for AcknowledgementCounter {
     }
 }
 
-/// Sends `count` records and returns records a second, until the last acknowledgement. Repeats `records` as often as
+/// Sends `count` records and returns records per second, until the last acknowledgement. Repeats `records` as often as
 /// needed and changes the partition as often as the producer does. Blocks.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! What a bench owns: a database with users and products, topics with orders, keys in Redis and a folder. All of it has
-//! a name of its own and is deleted at the end.
+//! The resources of a bench: a database with users and products, topics with orders, keys in Redis and a folder. All of
+//! them have a unique name and are deleted at the end.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,7 +22,7 @@ use shared::{
 use super::{filled_topic::FilledTopic, timeouts::REQUEST_TIMEOUT};
 use crate::process::command;
 
-/// The bench's own part of the services.
+/// The services, with the bench's own resources.
 pub struct BenchEnvironment {
     /// Name of the database and of the orders topic, prefix of everything else.
     pub name: String,

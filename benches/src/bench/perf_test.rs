@@ -12,8 +12,8 @@ use shared::wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1};
 use super::{encoded_order::EncodedOrder, timeouts::SEND_TIMEOUT};
 use crate::settings::ProducerBenchSettings;
 
-/// Writes the payload file, a line a record. perf-test sends neither keys nor headers, so the payload contains their
-/// bytes.
+/// Writes the payload file, one line per record. perf-test sends neither keys nor headers, so the payload contains
+/// their bytes.
 ///
 /// # Errors
 /// When the file can't be written.
@@ -29,7 +29,7 @@ pub fn write_payloads(folder: &Path, records: &[EncodedOrder]) -> anyhow::Result
     Ok(path)
 }
 
-/// Sends the orders of one round and returns records a second, as perf-test reports them.
+/// Sends the orders of one round and returns records per second, as perf-test reports them.
 ///
 /// # Errors
 /// When perf-test fails, takes longer than five minutes, or prints no summary.
@@ -47,11 +47,11 @@ pub async fn run(settings: &ProducerBenchSettings, topic: &str, payloads: &Path)
     ensure!(output.status.success(), "kafka-producer-perf-test failed, {}: {text}{errors}", output.status);
     let line =
         text.lines().rfind(|line| line.contains("99.9th")).context("kafka-producer-perf-test printed no summary")?;
-    records_a_second(line).with_context(|| format!("kafka-producer-perf-test: no records/sec in {line:?}"))
+    records_per_second(line).with_context(|| format!("kafka-producer-perf-test: no records/sec in {line:?}"))
 }
 
 /// `1000000 records sent, 187406.296852 records/sec (45.93 MB/sec), …`
-fn records_a_second(line: &str) -> Option<f64> {
+fn records_per_second(line: &str) -> Option<f64> {
     line.split_once(" records/sec")?.0.rsplit(' ').next()?.parse().ok()
 }
 
@@ -60,10 +60,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_figure_is_found() {
+    fn the_throughput_is_parsed() {
         let line = "1000000 records sent, 187406.296852 records/sec (45.93 MB/sec), 91.93 ms avg latency, \
                     381.00 ms max latency, 364 ms 99.9th.";
-        assert_eq!(records_a_second(line), Some(187_406.296852));
-        assert_eq!(records_a_second("nothing"), None);
+        assert_eq!(records_per_second(line), Some(187_406.296852));
+        assert_eq!(records_per_second("nothing"), None);
     }
 }

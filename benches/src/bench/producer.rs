@@ -1,5 +1,5 @@
-//! The producer, `kafka-producer-perf-test` and a bare librdkafka loop, with the same number of bytes a record (key,
-//! header and value together), `acks=all`, idempotence, replication 3 and lz4 for each.
+//! The producer, `kafka-producer-perf-test` and a bare librdkafka loop, with the same number of bytes per record
+//! (key, header and value together), `acks=all`, idempotence, replication 3 and lz4 for each.
 
 use std::{path::PathBuf, process::Stdio, sync::Arc};
 
@@ -25,9 +25,9 @@ use crate::{
 /// Orders that are encoded in advance; perf-test and the bare loop repeat them.
 const ENCODED_ORDERS: usize = 200_000;
 
-/// Records a second of each program in one round.
+/// Records per second of each program in one round.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Round {
+struct BenchRound {
     producer: f64,
     bare_librdkafka: f64,
     perf_test: f64,
@@ -43,12 +43,13 @@ struct Ratios {
 #[derive(Debug, Serialize)]
 struct ProducerBenchResult {
     orders: u64,
-    bytes_a_record: f64,
-    rounds: Vec<Round>,
+    #[serde(rename = "bytes_a_record")]
+    bytes_per_record: f64,
+    rounds: Vec<BenchRound>,
     ratios: Ratios,
 }
 
-/// What all rounds share.
+/// The data that all rounds share.
 struct Bench<'settings> {
     settings: &'settings ProducerBenchSettings,
     /// The services, with the bench's own topic.
@@ -83,7 +84,7 @@ async fn measure(
 ) -> anyhow::Result<ProducerBenchResult> {
     let folder = tempfile::tempdir()?;
     let records = encode_orders(ENCODED_ORDERS);
-    let bytes_a_record = records.iter().map(EncodedOrder::bytes).sum::<usize>() as f64 / records.len() as f64;
+    let bytes_per_record = records.iter().map(EncodedOrder::bytes).sum::<usize>() as f64 / records.len() as f64;
     let payloads = perf_test::write_payloads(folder.path(), &records)?;
     let runs_dir = folder.path().to_owned();
     let bench = Bench { settings, services, partitions, records, payloads, runs_dir };
@@ -91,23 +92,24 @@ async fn measure(
     // Round 0 is not measured: it warms up the brokers, whose JVM compiles its code while they work.
     for number in 0..=settings.rounds {
         let round = bench.round(number).await?;
-        let Round { producer, bare_librdkafka, perf_test } = round;
+        let BenchRound { producer, bare_librdkafka, perf_test } = round;
         tracing::info!(
             "round {number}: producer {producer:.0}/s, bare loop {bare_librdkafka:.0}/s, perf-test {perf_test:.0}/s"
         );
         rounds.extend((number > 0).then_some(round));
     }
-    let ratio = |other: fn(&Round) -> f64| median(rounds.iter().map(|round| round.producer / other(round)).collect());
+    let ratio =
+        |other: fn(&BenchRound) -> f64| median(rounds.iter().map(|round| round.producer / other(round)).collect());
     let ratios =
         Ratios { perf_test: ratio(|round| round.perf_test), bare_librdkafka: ratio(|round| round.bare_librdkafka) };
-    Ok(ProducerBenchResult { orders: settings.orders, bytes_a_record, rounds, ratios })
+    Ok(ProducerBenchResult { orders: settings.orders, bytes_per_record, rounds, ratios })
 }
 
 impl Bench<'_> {
     /// Runs each program once. The order rotates with the number of the round, because the brokers are warmer for the
     /// last one.
-    async fn round(&self, number: u32) -> anyhow::Result<Round> {
-        let mut round = Round::default();
+    async fn round(&self, number: u32) -> anyhow::Result<BenchRound> {
+        let mut round = BenchRound::default();
         for position in 0..3 {
             match (position + number) % 3 {
                 0 => round.producer = self.run_producer().await?,
@@ -146,13 +148,13 @@ impl Bench<'_> {
 }
 
 fn report(result: &ProducerBenchResult) -> Report {
-    let mut report = Report::about("producer", &format!("{} orders a round", result.orders));
-    let speed = |of: fn(&Round) -> f64| format!("{:.0}/s", median(result.rounds.iter().map(of).collect()));
+    let mut report = Report::about("producer", &format!("{} orders per round", result.orders));
+    let speed = |of: fn(&BenchRound) -> f64| format!("{:.0}/s", median(result.rounds.iter().map(of).collect()));
     let ratios = result.ratios;
     let ratio = |ratio: f64| format!("the producer is {ratio:.2} × as fast");
     report.line("producer --rate max", speed(|round| round.producer), "generates its orders while it sends");
     report.line("kafka-producer-perf-test", speed(|round| round.perf_test), ratio(ratios.perf_test));
     report.line("bare librdkafka loop", speed(|round| round.bare_librdkafka), ratio(ratios.bare_librdkafka));
-    report.line("bytes a record", format!("{:.1}", result.bytes_a_record), "key, header and value");
+    report.line("bytes per record", format!("{:.1}", result.bytes_per_record), "key, header and value");
     report
 }

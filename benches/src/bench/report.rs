@@ -1,4 +1,4 @@
-//! How a bench prints its result.
+//! Prints the result of a bench.
 
 use serde::Serialize;
 use shared::{program::OutputFormat, report::Report};
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle() {
+    fn the_median_is_the_middle_value_or_the_mean_of_the_middle_two() {
         assert_eq!((median(vec![3.0, 1.0, 2.0]), median(vec![4.0, 1.0, 2.0, 3.0])), (2.0, 2.5));
     }
 }

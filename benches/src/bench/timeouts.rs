@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// One request to brokers, Redis or database.
+/// Timeout of one request to brokers, Redis or database.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One program's part of a round of `bench producer`.
+/// Timeout of one program in a round of `bench producer`.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(300);

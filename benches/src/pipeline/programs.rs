@@ -173,7 +173,7 @@ impl PipelinePrograms {
         }
     }
 
-    /// What the running consumers have counted since their start.
+    /// Counts of the running consumers since their start.
     ///
     /// # Errors
     /// When a consumer does not answer.

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::settings::PipelineSettings;
 
-/// Orders that the summary shows.
-const SAMPLE_ROWS: i64 = 5;
+/// Orders that the summary prints.
+const PRINTED_ROWS: i64 = 5;
 
 /// Runs the pipeline once and prints the summary. All programs are stopped at the end, and on `stop`.
 ///
@@ -73,7 +73,7 @@ async fn run_and_audit(
 
     tracing::info!("audit: comparing run ledger, topic and table");
     let audit = gather(audit_inputs(&settings, run.run_id.clone(), stats_dir), database).await?;
-    let rows = stored_rows(database, &settings.runs, &run.run_id, SAMPLE_ROWS).await?;
+    let rows = stored_rows(database, &settings.runs, &run.run_id, PRINTED_ROWS).await?;
     Ok((PipelineSummary::new(run, &audit, duplicates, rows, settings.consumers), left_running))
 }
 

@@ -16,9 +16,9 @@ use super::stored_rows::StoredRow;
 #[derive(Clone, Debug, Serialize)]
 pub struct PipelineSummary {
     pub run_id: RunId,
-    /// Orders a second that the run asked for; `None` for a run without a rate.
+    /// Target rate in orders per second; `None` for a run without a rate.
     pub rate_asked: Option<f64>,
-    /// Orders a second that were acknowledged.
+    /// Acknowledged orders per second.
     pub rate_achieved: f64,
     /// Orders that the brokers acknowledged.
     pub acknowledged: u64,
@@ -101,7 +101,8 @@ impl PipelineSummary {
 
     fn report(&self) -> Report {
         let mut report = Report::about("run", &self.run_id.to_string());
-        let deviation = |asked: f64| format!("{asked}/s asked, {:+.3} %", (self.rate_achieved / asked - 1.0) * 100.0);
+        let deviation =
+            |target: f64| format!("target {target}/s, {:+.3} %", (self.rate_achieved / target - 1.0) * 100.0);
         let rate = format!("{:.2}/s", self.rate_achieved);
         report.line("rate achieved", rate, self.rate_asked.map_or_else(String::new, deviation));
         report.line("acknowledged", self.acknowledged, "by the brokers");
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_fits_a_terminal_of_80_columns_with_a_row_an_order_and_its_latencies_in_columns() {
+    fn a_summary_fits_a_terminal_of_80_columns_with_a_row_per_order_and_its_latencies_in_columns() {
         let row = |n: u32| StoredRow {
             order_id: format!("01a1fe98-1769-7bb7-a168-eb40{n:08x}"),
             user_id: "U00000614".to_owned(),

@@ -19,16 +19,16 @@ use testbed::{Testbed, eventually};
 
 use super::scenario::{TIMEOUT, stored, wait_until_stored};
 
-/// Rounds in which a worker is killed.
+/// Rounds in which an instance is killed.
 const KILLS: usize = 200;
 
-/// What continuous polling of the cache observed. Times are in microseconds.
+/// Result of polling the cache continuously. Times are in microseconds.
 #[derive(Default)]
 struct Observed {
     /// The users in the cache after each swap, by the time of the swap.
     swaps: BTreeMap<i64, HashSet<String>>,
     /// Pauses longer than [`MAX_POLL_PAUSE`].
-    gaps: Vec<(i64, i64)>,
+    pauses: Vec<(i64, i64)>,
     last_poll: i64,
 }
 
@@ -51,9 +51,9 @@ async fn watch(bed: &Testbed, observed: &Mutex<Observed>, done: &AtomicBool) {
             moment.query_async(&mut redis).await.unwrap();
         let now = Utc::now().timestamp_micros();
         let mut observed = observed.lock().unwrap();
-        let gap = (std::mem::replace(&mut observed.last_poll, now), now);
-        if gap.1 - gap.0 > MAX_POLL_PAUSE {
-            observed.gaps.push(gap);
+        let pause = (std::mem::replace(&mut observed.last_poll, now), now);
+        if pause.1 - pause.0 > MAX_POLL_PAUSE {
+            observed.pauses.push(pause);
         }
         let Some(at) = at else { continue };
         assert!(users.len() == 1_000 && products == 1_000, "{} users and {products} products", users.len());
@@ -62,7 +62,7 @@ async fn watch(bed: &Testbed, observed: &Mutex<Observed>, done: &AtomicBool) {
     }
 }
 
-/// The point of a round at which a worker is killed.
+/// The point of a round at which an instance is killed.
 #[derive(Clone, Copy, Debug)]
 enum KillPoint {
     /// After staging, before the swap.
@@ -92,7 +92,7 @@ async fn wait_for_kill_point(point: KillPoint, bed: &Testbed) -> HashSet<String>
         while redis.get::<_, Option<String>>(&keys.refreshed_at).await.unwrap() == before {}
         return HashSet::new();
     }
-    // Workers that were killed before have left staging keys.
+    // Instances that were killed before have left staging keys.
     let pattern = format!("{}:*", keys.staging_users);
     let before: HashSet<String> = redis.keys(&pattern).await.unwrap();
     let mut staged = HashSet::new();
@@ -108,7 +108,7 @@ async fn wait_for_kill_point(point: KillPoint, bed: &Testbed) -> HashSet<String>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn workers_killed_in_two_hundred_rounds_mark_no_row_that_was_not_cached_and_standbys_continue() {
+async fn instances_killed_in_two_hundred_rounds_mark_no_row_that_was_not_cached_and_standbys_continue() {
     let bed = Arc::new(Testbed::new("killed_rounds").await);
     let (watched, done) = (Arc::new(Mutex::new(Observed::default())), Arc::new(AtomicBool::new(false)));
     let watching = tokio::spawn({
@@ -142,7 +142,7 @@ async fn workers_killed_in_two_hundred_rounds_mark_no_row_that_was_not_cached_an
                 Some(cached) => cached.contains(&id),
                 None => {
                     unseen.insert(at);
-                    watched.gaps.iter().any(|(from, to)| *from < at + 1_000_000 && *to > at)
+                    watched.pauses.iter().any(|(from, to)| *from < at + 1_000_000 && *to > at)
                 }
             };
             assert!(was_cached, "{id} was marked after kill {kill} ({point:?}) and was not cached");
@@ -196,7 +196,7 @@ async fn orders_have_the_new_region_and_age_of_a_user_after_the_next_round() {
     let before = order(1).await;
     let change = "UPDATE users SET region = '독도', age = 77, age_group = '70대' WHERE user_id = 'U00000001'";
     sql.batch_execute(change).await.unwrap();
-    assert_eq!(order(2).await, before, "no round yet");
+    assert_eq!(order(2).await, before, "no round has run yet");
 
     let after = ("독도".to_owned(), "70대".to_owned());
     let round = Program::start("round", "cache-worker", ["--once"], &environment, bed.folder()).unwrap();
@@ -212,7 +212,7 @@ async fn orders_have_the_new_region_and_age_of_a_user_after_the_next_round() {
     let cache_ttl = Duration::from_secs(1);
     eventually("the change is in the orders", cache_ttl + Duration::from_secs(2), seen).await;
     let next = stored(&bed).await + 1;
-    assert_eq!(order(next).await, after, "and stays");
+    assert_eq!(order(next).await, after, "the change stays");
     consumer.stop().unwrap();
     worker.stop().unwrap();
 }

@@ -30,7 +30,7 @@ async fn orders_that_cannot_be_stored_are_dead_lettered_unchanged_and_all_others
     };
     let good = |n: usize| (format!("good-{n}"), order("U00000001", 1), "order.placed.v1");
     let bad = [
-        ("stranger".to_owned(), order("nobody", 1), "order.placed.v1"),
+        ("unknown-user".to_owned(), order("nobody", 1), "order.placed.v1"),
         ("broken".to_owned(), "{\"user_id\": ".to_owned(), "order.placed.v1"),
         ("newer".to_owned(), order("U00000001", 1), "order.placed.v2"),
         ("negative".to_owned(), order("U00000001", -1), "order.placed.v1"),
@@ -57,10 +57,10 @@ async fn orders_that_cannot_be_stored_are_dead_lettered_unchanged_and_all_others
         assert_eq!((headers["dlq-topic"].as_str(), headers["dlq-partition"].as_str()), (bed.topic.topic.as_str(), "0"));
     }
     let kind = |key: &str| dead_letters[key].1["dlq-kind"].as_str();
-    assert_eq!([kind("stranger"), kind("broken"), kind("newer")], ["unknown_user", "malformed", "unknown_type"]);
+    assert_eq!([kind("unknown-user"), kind("broken"), kind("newer")], ["unknown_user", "malformed", "unknown_type"]);
     assert_eq!((kind("negative"), dead_letters["negative"].1["dlq-sqlstate"].as_str()), ("refused_by_table", "23514"));
     assert_eq!(kind(&"x".repeat(51)), "invalid_id");
-    assert_eq!(dead_letters["stranger"].1["dlq-offset"], "200");
+    assert_eq!(dead_letters["unknown-user"].1["dlq-offset"], "200");
     assert_eq!(stored(&bed).await, 400);
     tokio::task::spawn_blocking(move || consumer.stop()).await.unwrap().unwrap();
 }
@@ -133,9 +133,10 @@ async fn too_many_dead_letters_pause_the_consumer_until_a_signal_and_are_replaye
     tokio::task::spawn_blocking(move || consumer.stop()).await.unwrap().unwrap();
 }
 
-type DeadLetter = (String, BTreeMap<String, String>);
+/// Value and headers.
+type ReadDeadLetter = (String, BTreeMap<String, String>);
 
-async fn read_dead_letters(bed: &Testbed, count: usize) -> BTreeMap<String, DeadLetter> {
+async fn read_dead_letters(bed: &Testbed, count: usize) -> BTreeMap<String, ReadDeadLetter> {
     let role = [("auto.offset.reset", "earliest"), ("enable.auto.commit", "false")];
     let reader: BaseConsumer = bed.kafka.client(&role).set("group.id", format!("{}-dlq", bed.name)).create().unwrap();
     reader.subscribe(&[&bed.topic.dead_letter_topic()]).unwrap();
@@ -156,7 +157,7 @@ async fn read_dead_letters(bed: &Testbed, count: usize) -> BTreeMap<String, Dead
 
 #[tokio::test]
 async fn a_dead_letter_that_is_too_large_is_sent_without_its_large_part_and_blocks_no_other_order() {
-    let bed = Testbed::new("large_letter").await;
+    let bed = Testbed::new("large_dead_letter").await;
     ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
     // Almost the maximum message size of the orders topic; a dead letter has further headers.
     let producer: FutureProducer = bed.kafka.client(&[("message.max.bytes", "2000000")]).create().unwrap();

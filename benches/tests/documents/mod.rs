@@ -1,4 +1,4 @@
-//! Reads the documents and the code that they are about.
+//! Reads the documents and the code that they describe.
 
 use std::{
     fmt,

@@ -22,7 +22,7 @@ async fn consumers_killed_again_and_again_lose_nothing_and_store_nothing_twice()
         })
         .await;
     assert_eq!(run.counts.acknowledged, 8_000);
-    scenario.assert_whole(&run).await;
+    scenario.assert_complete(&run).await;
     scenario.end().await;
 }
 
@@ -39,7 +39,7 @@ async fn a_group_that_goes_from_one_to_nine_and_back_to_two_stores_everything_an
             left.await.unwrap().unwrap();
         })
         .await;
-    scenario.assert_whole(&run).await;
+    scenario.assert_complete(&run).await;
     let last = scenario.programs.counts().await.unwrap();
     assert_eq!((last.duplicates, last.consumed), (0, last.stored), "{last:?}");
     scenario.end().await;
@@ -69,7 +69,7 @@ async fn a_consumer_that_hangs_during_an_insert_and_resumes_after_the_reassignme
             programs.wait_for_partitions_each(2).await.unwrap();
         })
         .await;
-    scenario.assert_whole(&run).await;
+    scenario.assert_complete(&run).await;
     scenario.end().await;
 }
 
@@ -86,7 +86,7 @@ async fn an_insert_longer_than_the_maximum_poll_interval_costs_no_membership() {
             sql.batch_execute("COMMIT").await.unwrap();
         })
         .await;
-    scenario.assert_whole(&run).await;
+    scenario.assert_complete(&run).await;
     assert_eq!(scenario.programs.counts().await.unwrap().duplicates, 0);
     let log = scenario.programs.consumer(0).0.log();
     assert!(!log.contains("partitions lost") && log.matches("partitions assigned").count() == 1, "{log}");

@@ -15,7 +15,7 @@ use shared::{
 };
 use testbed::Testbed;
 
-/// Longest wait for a condition.
+/// Timeout of each wait for a condition.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running pipeline without a producer.
@@ -93,7 +93,7 @@ impl Scenario {
     }
 
     /// Every order of the run is stored exactly once, and the table has no other orders.
-    pub async fn assert_whole(&mut self, run: &RunSummary) {
+    pub async fn assert_complete(&mut self, run: &RunSummary) {
         self.drain().await;
         let report = self.audit(run.run_id.clone()).await;
         assert!(report.is_balanced(), "{report:?}");

@@ -13,7 +13,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct BackgroundProducer(Program);
 
 impl BackgroundProducer {
-    /// Starts a run without an end at `rate` orders a second.
+    /// Starts a run without an end at `rate` orders per second.
     ///
     /// # Errors
     /// When the producer can't be started.

@@ -1,4 +1,4 @@
-//! The cache-worker: how long its rounds take, and what it costs while the producer runs.
+//! The cache-worker: duration of its rounds, and its statements and memory while the producer runs.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::{
     process::{Program, free_address},
 };
 
-/// Time for the first round, beside the interval.
+/// Timeout of the first round, in addition to the interval.
 const FIRST_ROUND_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Runs `rounds` rounds, a process each, and returns the duration of each round in milliseconds.
+/// Runs `rounds` rounds, one process per round, and returns the duration of each round in milliseconds.
 ///
 /// # Errors
 /// When a round fails.
@@ -33,10 +33,10 @@ pub async fn time_rounds(bench: &BenchEnvironment, rounds: usize) -> anyhow::Res
 
 /// The pipeline with a cache, over two intervals of the cache-worker.
 pub struct CachedLoad {
-    pub statements_a_minute: f64,
-    pub rounds_a_minute: f64,
+    pub statements_per_minute: f64,
+    pub rounds_per_minute: f64,
     /// Rate of the producer.
-    pub orders_a_second: f64,
+    pub orders_per_second: f64,
     /// Peak resident memory of the cache-worker, in bytes.
     pub peak_memory: u64,
 }
@@ -73,13 +73,13 @@ pub async fn measure_cached_load(
     tokio::time::sleep(length).await;
     let statements_counted = statements.count().await? - statements_before;
     let rounds_counted = rounds().await? - rounds_before;
-    let (orders_a_second, peak_memory) = (producer.stop().await?, worker.peak_memory()?);
+    let (orders_per_second, peak_memory) = (producer.stop().await?, worker.peak_memory()?);
     tokio::task::spawn_blocking(move || worker.stop()).await??;
     let minutes = length.as_secs_f64() / 60.0;
     Ok(CachedLoad {
-        statements_a_minute: statements_counted as f64 / minutes,
-        rounds_a_minute: rounds_counted / minutes,
-        orders_a_second,
+        statements_per_minute: statements_counted as f64 / minutes,
+        rounds_per_minute: rounds_counted / minutes,
+        orders_per_second,
         peak_memory,
     })
 }

@@ -1,4 +1,4 @@
-//! How long it takes to get a random user from the cache, and from the table by the usual queries.
+//! Latency of a lookup of a random user: in the cache, and in the table by the usual queries.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,8 @@ pub struct Lookups {
     /// `TABLESAMPLE SYSTEM`, a sample by pages: users of one page are sampled together.
     pub sample_of_pages: LatencySummary,
     /// Lookups in the table, all methods together.
-    pub straight: u64,
+    #[serde(rename = "straight")]
+    pub direct: u64,
     /// Statements that the database counted during them.
     pub statements: i64,
 }
@@ -76,8 +77,8 @@ pub async fn measure_lookups(
     }
     let [cache, cache_bulk, order_by_random, sample_of_rows, sample_of_pages] =
         methods.map(|latencies| latencies.summary());
-    let straight = order_by_random.count + sample_of_rows.count + sample_of_pages.count;
-    Ok(Lookups { cache, cache_bulk, order_by_random, sample_of_rows, sample_of_pages, straight, statements: counted })
+    let direct = order_by_random.count + sample_of_rows.count + sample_of_pages.count;
+    Ok(Lookups { cache, cache_bulk, order_by_random, sample_of_rows, sample_of_pages, direct, statements: counted })
 }
 
 /// Percentages of the table for a sample by rows and for one by pages.

@@ -26,9 +26,9 @@ const ROUNDS: usize = 10;
 /// The table size for which the ratio is reported; the largest one when this one is not measured.
 const RATIO_USERS: u64 = 100_000;
 /// An order has a user and a product.
-const LOOKUPS_AN_ORDER: f64 = 2.0;
-/// Warm-up before the first measurement, as a multiple of `--lookups-for`: brokers that have just been started compile
-/// their code, which takes the CPU.
+const LOOKUPS_PER_ORDER: f64 = 2.0;
+/// Warm-up before the first measurement, as a multiple of `--lookup-duration`: brokers that have just been started
+/// compile their code, which takes CPU time.
 const WARM_UP: u32 = 4;
 
 /// Measures and prints the result.
@@ -55,7 +55,7 @@ async fn measure(bench: &BenchEnvironment, settings: &CacheBenchSettings) -> any
     bench.run("orderdb", &["seed", "--users", &smallest]).await?;
     bench.run("cache-worker", &["--once"]).await?;
     let producer = BackgroundProducer::start(bench, settings.rate)?;
-    let warm_up = settings.lookups_for * WARM_UP;
+    let warm_up = settings.lookup_duration * WARM_UP;
     tracing::info!("warming up the brokers for {warm_up:?}");
     tokio::time::sleep(warm_up).await;
     let mut tables = Vec::new();
@@ -65,24 +65,24 @@ async fn measure(bench: &BenchEnvironment, settings: &CacheBenchSettings) -> any
     let load = measure_cached_load(bench, settings.interval, &statements, producer).await?;
 
     let counted: i64 = tables.iter().map(|table| table.lookups.statements).sum();
-    let lookups: u64 = tables.iter().map(|table| table.lookups.straight).sum();
-    let statements_a_lookup = counted as f64 / lookups as f64;
-    let straight = statements_a_lookup * LOOKUPS_AN_ORDER * load.orders_a_second * 60.0;
+    let lookups: u64 = tables.iter().map(|table| table.lookups.direct).sum();
+    let statements_per_lookup = counted as f64 / lookups as f64;
+    let direct = statements_per_lookup * LOOKUPS_PER_ORDER * load.orders_per_second * 60.0;
     let reported = tables.iter().find(|table| table.users == RATIO_USERS).or(tables.last());
     let reported = &reported.context("--users has no table size")?.lookups;
     let ratios = Ratios {
         lookup: reported.order_by_random.p50 / reported.cache.p50,
-        queries_saved: 1.0 - load.statements_a_minute / straight,
+        queries_saved: 1.0 - load.statements_per_minute / direct,
     };
     Ok(CacheBenchResult {
-        orders_a_second: settings.rate,
-        orders_a_second_achieved: load.orders_a_second,
+        orders_per_second: settings.rate,
+        orders_per_second_achieved: load.orders_per_second,
         tables,
-        statements_a_minute: StatementsPerMinute {
-            cached: load.statements_a_minute,
-            straight,
-            straight_at_one_a_second: statements_a_lookup * 60.0,
-            rounds_a_minute: load.rounds_a_minute,
+        statements_per_minute: StatementsPerMinute {
+            cached: load.statements_per_minute,
+            direct,
+            direct_at_one_per_second: statements_per_lookup * 60.0,
+            rounds_per_minute: load.rounds_per_minute,
         },
         cache_worker_bytes: load.peak_memory,
         ratios,
@@ -95,10 +95,10 @@ async fn measure_table(
     statements: &StatementCounter,
     users: u64,
 ) -> anyhow::Result<TableResult> {
-    tracing::info!("{users} users: seeding, {ROUNDS} rounds, then each method for {:?}", settings.lookups_for);
+    tracing::info!("{users} users: seeding, {ROUNDS} rounds, then each method for {:?}", settings.lookup_duration);
     bench.run("orderdb", &["seed", "--users", &users.to_string()]).await?;
     let rounds = time_rounds(bench, ROUNDS).await?;
-    let lookups = measure_lookups(bench, statements, settings.lookups_for).await?;
+    let lookups = measure_lookups(bench, statements, settings.lookup_duration).await?;
     let slowest_round_ms = rounds.iter().copied().fold(0.0, f64::max);
     Ok(TableResult { users, round_ms: median(rounds), slowest_round_ms, lookups })
 }

@@ -1,6 +1,6 @@
-//! The cache and the database compared, while a [`background_producer`] runs: [`lookups`] times how long a random user
-//! takes from either, [`statement_counter`] counts the statements that the [`cache_worker`] and the lookups send.
-//! [`measure`] does this in order, [`result`] is what it prints.
+//! The cache and the database compared, while a [`background_producer`] runs: [`lookups`] measures the latency of a
+//! lookup in each of them, [`statement_counter`] counts the statements that the [`cache_worker`] and the lookups send.
+//! [`measure`] does this in order and prints the [`result`].
 
 mod background_producer;
 mod cache_worker;

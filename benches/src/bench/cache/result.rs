@@ -15,16 +15,19 @@ pub struct TableResult {
     pub lookups: Lookups,
 }
 
-/// Statements a minute.
+/// Statements per minute.
 #[derive(Debug, Serialize)]
 pub struct StatementsPerMinute {
     /// With the cache: all statements are the cache-worker's.
     pub cached: f64,
     /// Without a cache, at the rate of the producer.
-    pub straight: f64,
-    /// Without a cache, at one lookup a second.
-    pub straight_at_one_a_second: f64,
-    pub rounds_a_minute: f64,
+    #[serde(rename = "straight")]
+    pub direct: f64,
+    /// Without a cache, at one lookup per second.
+    #[serde(rename = "straight_at_one_a_second")]
+    pub direct_at_one_per_second: f64,
+    #[serde(rename = "rounds_a_minute")]
+    pub rounds_per_minute: f64,
 }
 
 /// Ratios of medians.
@@ -38,10 +41,13 @@ pub struct Ratios {
 
 #[derive(Debug, Serialize)]
 pub struct CacheBenchResult {
-    pub orders_a_second: u32,
-    pub orders_a_second_achieved: f64,
+    #[serde(rename = "orders_a_second")]
+    pub orders_per_second: u32,
+    #[serde(rename = "orders_a_second_achieved")]
+    pub orders_per_second_achieved: f64,
     pub tables: Vec<TableResult>,
-    pub statements_a_minute: StatementsPerMinute,
+    #[serde(rename = "statements_a_minute")]
+    pub statements_per_minute: StatementsPerMinute,
     /// Peak resident memory of the cache-worker.
     pub cache_worker_bytes: u64,
     pub ratios: Ratios,
@@ -49,17 +55,17 @@ pub struct CacheBenchResult {
 
 pub fn report(result: &CacheBenchResult) -> Report {
     let mut report = Report::about("bench", "cache");
-    let rate = result.orders_a_second;
-    report.line("producer", format!("{:.1}/s", result.orders_a_second_achieved), format!("{rate}/s asked"));
-    let StatementsPerMinute { cached, straight, straight_at_one_a_second, rounds_a_minute } =
-        result.statements_a_minute;
-    let rounds = format!("with a cache, {rounds_a_minute:.1} rounds a minute");
-    report.line("statements a minute", format!("{cached:.1}"), rounds);
+    let rate = result.orders_per_second;
+    report.line("producer", format!("{:.1}/s", result.orders_per_second_achieved), format!("target {rate}/s"));
+    let StatementsPerMinute { cached, direct, direct_at_one_per_second, rounds_per_minute } =
+        result.statements_per_minute;
+    let rounds = format!("with a cache, {rounds_per_minute:.1} rounds per minute");
+    report.line("statements per minute", format!("{cached:.1}"), rounds);
     let saved = result.ratios.queries_saved * 100.0;
-    report.line("  without a cache", format!("{straight:.0}"), format!("at {rate} orders/s; {saved:.3} % saved"));
-    let saved = (1.0 - cached / straight_at_one_a_second) * 100.0;
+    report.line("  without a cache", format!("{direct:.0}"), format!("at {rate} orders/s; {saved:.3} % saved"));
+    let saved = (1.0 - cached / direct_at_one_per_second) * 100.0;
     let slow = format!("at 1 lookup/s; {saved:.1} % saved");
-    report.line("  without a cache", format!("{straight_at_one_a_second:.0}"), slow);
+    report.line("  without a cache", format!("{direct_at_one_per_second:.0}"), slow);
     let memory = format!("{:.1} MiB", result.cache_worker_bytes as f64 / 1_048_576.0);
     report.line("cache-worker", memory, "peak memory");
     for TableResult { users, round_ms, slowest_round_ms, lookups } in &result.tables {
@@ -84,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_fits_a_terminal_of_80_columns_with_a_row_a_lookup_method() {
+    fn a_report_fits_a_terminal_of_80_columns_with_a_row_per_lookup_method() {
         let slow = LatencySummary { p50: 123.456, p999: 1_234.567, max: 12_345.678, ..LatencySummary::default() };
         let fast = LatencySummary { p50: 0.1, ..LatencySummary::default() };
         let lookups = Lookups {
@@ -93,18 +99,18 @@ mod tests {
             order_by_random: slow,
             sample_of_rows: slow,
             sample_of_pages: slow,
-            straight: 1_000,
+            direct: 1_000,
             statements: 1_000,
         };
         let result = CacheBenchResult {
-            orders_a_second: 1_000,
-            orders_a_second_achieved: 999.9,
+            orders_per_second: 1_000,
+            orders_per_second_achieved: 999.9,
             tables: vec![TableResult { users: 1_000_000, round_ms: 80.0, slowest_round_ms: 120.0, lookups }],
-            statements_a_minute: StatementsPerMinute {
+            statements_per_minute: StatementsPerMinute {
                 cached: 14.4,
-                straight: 120_000.0,
-                straight_at_one_a_second: 60.0,
-                rounds_a_minute: 1.2,
+                direct: 120_000.0,
+                direct_at_one_per_second: 60.0,
+                rounds_per_minute: 1.2,
             },
             cache_worker_bytes: 20 << 20,
             ratios: Ratios { lookup: 1_234.56, queries_saved: 0.99988 },

@@ -10,7 +10,7 @@ use crate::{
 
 #[derive(Clone, Copy, Debug)]
 pub struct ConsumerResult {
-    pub rows_a_second: f64,
+    pub rows_per_second: f64,
     /// Peak resident memory of one consumer, in bytes: the largest of all.
     pub peak_memory: u64,
 }
@@ -31,11 +31,11 @@ pub async fn drain(
     let start = |n| Program::start(&format!("consumer-{n}"), "consumer", [""; 0], &environment, &bench.logs());
     let mut consumers = (0..instances).map(start).collect::<anyhow::Result<Vec<_>>>()?;
     let ensure_running = || consumers.iter_mut().try_for_each(Program::ensure_running);
-    let rows_a_second = measure_fill_rate(bench, topic, orders, ensure_running).await?;
+    let rows_per_second = measure_fill_rate(bench, topic, orders, ensure_running).await?;
     let peaks = consumers.iter().map(Program::peak_memory).collect::<anyhow::Result<Vec<_>>>()?;
     for consumer in &consumers {
         consumer.request_stop()?;
     }
     tokio::task::spawn_blocking(move || consumers.into_iter().try_for_each(Program::wait_for_success)).await??;
-    Ok(ConsumerResult { rows_a_second, peak_memory: peaks.into_iter().max().unwrap_or_default() })
+    Ok(ConsumerResult { rows_per_second, peak_memory: peaks.into_iter().max().unwrap_or_default() })
 }

@@ -1,5 +1,6 @@
-//! PostgreSQL's own `COPY` of the same rows: the consumer's client library, number of connections and batch size, and a
-//! commit after each batch. `COPY` neither reads from Kafka nor enriches, and it is not idempotent.
+//! PostgreSQL's own `COPY` of the same rows. As in the consumer: the client library (tokio-postgres), the number of
+//! connections, the batch size, and a commit after each batch. `COPY` neither reads from Kafka nor enriches, and it is
+//! not idempotent.
 
 use std::{sync::Arc, time::Instant};
 
@@ -16,10 +17,10 @@ use crate::bench::environment::BenchEnvironment;
 
 /// The number of connections of one consumer.
 const CONNECTIONS: usize = 3;
-/// The largest batch of a consumer.
+/// Maximum batch size of a consumer.
 const BATCH: usize = 3_000;
 
-/// Copies the rows into the emptied table and returns rows a second.
+/// Copies the rows into the emptied table and returns rows per second.
 ///
 /// # Errors
 /// When a `COPY` fails.

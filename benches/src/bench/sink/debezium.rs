@@ -22,7 +22,7 @@ use crate::{
     settings::SinkBenchSettings,
 };
 
-/// Start and stop of the Connect worker.
+/// Timeout of the start and of the stop of the Connect worker.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(60);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bounds the memory: with its schema, a record has more than a kilobyte. A multiple of the orders that a partition
@@ -35,7 +35,7 @@ pub struct Connect {
     address: SocketAddr,
     /// Records with their schema.
     default: FilledTopic,
-    /// Records without.
+    /// Records without their schema.
     tuned: FilledTopic,
 }
 
@@ -82,7 +82,7 @@ impl Connect {
         Ok(Self { worker, address, default, tuned })
     }
 
-    /// Drains the setup's topic with a new connector, which has a new group, and returns rows a second.
+    /// Drains the setup's topic with a new connector, which has a new group, and returns rows per second.
     ///
     /// # Errors
     /// When the connector fails, or not every order is stored exactly once.
@@ -102,9 +102,9 @@ impl Connect {
                 false => Ok(()),
             }
         };
-        let rows_a_second = measure_fill_rate(bench, topic, orders, ensure_running).await?;
+        let rows_per_second = measure_fill_rate(bench, topic, orders, ensure_running).await?;
         request("DELETE", format!("http://{}/connectors/{name}", self.address), None).await?;
-        Ok(rows_a_second)
+        Ok(rows_per_second)
     }
 
     /// Stops the worker. Its exit code is not checked: after SIGTERM, Java exits with 143.

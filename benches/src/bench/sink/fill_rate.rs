@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use crate::bench::{environment::BenchEnvironment, filled_topic::FilledTopic};
 
-/// Longest time until the first fifth of the rows is stored, and from then on until all are.
+/// Maximum time until a fifth of the rows is stored, and from then on until all are.
 const FILL_TIMEOUT: Duration = Duration::from_secs(600);
 const START_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Short, because it limits the precision of the result.
@@ -27,7 +27,7 @@ pub async fn empty_table(bench: &BenchEnvironment) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until the table has all orders of `topic` and returns rows a second. The measurement begins when a fifth of
+/// Waits until the table has all orders of `topic` and returns rows per second. The measurement begins when a fifth of
 /// the rows is stored, so that it contains neither the start of the sink nor the assignment of partitions.
 /// `ensure_running` returns an error when the sink has failed.
 ///

@@ -2,7 +2,7 @@
 //!
 //! [`consumer`] and [`python_batch`] read the orders topic and enrich. [`debezium`] (with its [`connector`]) and
 //! [`copy`] get the enriched rows, [`stored_order`]. [`fill_rate`] measures all of them in the table; [`rounds`] runs
-//! them in order, [`result`] is what the bench prints.
+//! them in order and prints the [`result`].
 
 mod connector;
 mod consumer;

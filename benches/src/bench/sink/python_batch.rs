@@ -12,7 +12,7 @@ use crate::{
     settings::SinkBenchSettings,
 };
 
-/// Drains the topic and returns rows a second.
+/// Drains the topic and returns rows per second.
 ///
 /// # Errors
 /// When the consumer fails, or not every order is stored exactly once.
@@ -25,7 +25,7 @@ pub async fn drain(bench: &BenchEnvironment, topic: &FilledTopic, settings: &Sin
     command.args(["--dsn", &format!("postgresql://{}", bench.database.place())]);
     command.env("PGUSER", user).env("PGPASSWORD", password.expose_secret());
     let mut consumer = Program::spawn("python", command, &bench.logs())?;
-    let rows_a_second = measure_fill_rate(bench, topic, settings.orders, || consumer.ensure_running()).await?;
+    let rows_per_second = measure_fill_rate(bench, topic, settings.orders, || consumer.ensure_running()).await?;
     tokio::task::spawn_blocking(move || consumer.stop()).await??;
-    Ok(rows_a_second)
+    Ok(rows_per_second)
 }

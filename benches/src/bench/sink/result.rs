@@ -5,9 +5,9 @@ use shared::report::Report;
 
 use crate::bench::report::median;
 
-/// Rows a second of each sink in one round.
+/// Rows per second of each sink in one round.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Round {
+pub struct BenchRound {
     pub one_consumer: f64,
     pub three_consumers: f64,
     pub debezium: f64,
@@ -31,15 +31,16 @@ pub struct Ratios {
 #[derive(Debug, Serialize)]
 pub struct SinkBenchResult {
     orders: u64,
-    rounds: Vec<Round>,
+    rounds: Vec<BenchRound>,
     ratios: Ratios,
 }
 
 impl SinkBenchResult {
     /// `rounds` must not be empty.
-    pub fn new(orders: u64, rounds: Vec<Round>) -> Self {
-        let ratio =
-            |other: fn(&Round) -> f64| median(rounds.iter().map(|round| round.one_consumer / other(round)).collect());
+    pub fn new(orders: u64, rounds: Vec<BenchRound>) -> Self {
+        let ratio = |other: fn(&BenchRound) -> f64| {
+            median(rounds.iter().map(|round| round.one_consumer / other(round)).collect())
+        };
         let ratios = Ratios {
             debezium: ratio(|round| round.debezium),
             debezium_tuned: ratio(|round| round.debezium_tuned),
@@ -51,8 +52,8 @@ impl SinkBenchResult {
 }
 
 pub fn report(result: &SinkBenchResult) -> Report {
-    let mut report = Report::about("sink", &format!("{} orders a round", result.orders));
-    let speed = |of: fn(&Round) -> f64| format!("{:.0}/s", median(result.rounds.iter().map(of).collect()));
+    let mut report = Report::about("sink", &format!("{} orders per round", result.orders));
+    let speed = |of: fn(&BenchRound) -> f64| format!("{:.0}/s", median(result.rounds.iter().map(of).collect()));
     let ratios = result.ratios;
     let ratio = |ratio: f64| format!("one consumer is {ratio:.2} × as fast");
     report.line("one consumer", speed(|round| round.one_consumer), "3 connections, enriches");

@@ -12,7 +12,7 @@ use super::{
     copy::copy,
     debezium::Connect,
     python_batch,
-    result::{Round, SinkBenchResult, report},
+    result::{BenchRound, SinkBenchResult, report},
     stored_order::{StoredOrder, stored_orders},
 };
 use crate::{
@@ -68,7 +68,7 @@ async fn run_rounds(
     topic: &FilledTopic,
     rows: &Arc<Vec<StoredOrder>>,
     connect: &mut Connect,
-) -> anyhow::Result<Vec<Round>> {
+) -> anyhow::Result<Vec<BenchRound>> {
     let mut rounds = Vec::new();
     // Round 0 is not measured: it warms up Debezium, whose JVM compiles its code while it works.
     for number in 0..=settings.rounds {
@@ -87,20 +87,20 @@ async fn run_round(
     rows: &Arc<Vec<StoredOrder>>,
     connect: &mut Connect,
     number: u32,
-) -> anyhow::Result<Round> {
-    let (mut round, orders) = (Round::default(), settings.orders);
+) -> anyhow::Result<BenchRound> {
+    let (mut round, orders) = (BenchRound::default(), settings.orders);
     for position in 0..SINKS {
         match (position + number) % SINKS {
             0 => {
                 let drained = consumer::drain(bench, topic, orders, 1).await?;
-                round.one_consumer = drained.rows_a_second;
+                round.one_consumer = drained.rows_per_second;
                 round.peak_memory = round.peak_memory.max(drained.peak_memory);
             }
             1 => round.debezium = connect.drain(bench, orders, Setup::Default).await.context("Debezium")?,
             2 => round.copy = copy(bench, rows).await?,
             3 => {
                 let drained = consumer::drain(bench, topic, orders, 3).await?;
-                round.three_consumers = drained.rows_a_second;
+                round.three_consumers = drained.rows_per_second;
                 round.peak_memory = round.peak_memory.max(drained.peak_memory);
             }
             4 => round.debezium_tuned = connect.drain(bench, orders, Setup::Tuned).await.context("Debezium, tuned")?,
