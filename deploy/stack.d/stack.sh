@@ -63,7 +63,7 @@ check_owner() {
 
 # Selects ports below those that Linux uses for outgoing connections. The first block that is tried depends on the path,
 # so that two checkouts rarely select the same one. Earlier versions used blocks of ten, so a block in use may start at
-# any ten.
+# any multiple of ten.
 free_block() {
   local taken other base port tries first
   taken=$(cat "$STATE_ROOT"/*/settings 2> /dev/null | sed -n 's/^base_port=//p')
