@@ -33,6 +33,7 @@ pub struct PipelineSummary {
     /// Orders stored that were not acknowledged.
     pub unexpected: u64,
     pub verdict: PipelineVerdict,
+    pub producer_verdict: Verdict,
     /// From due to stored, in milliseconds.
     pub latency_ms: LatencySummary,
     /// The stages of `latency_ms`, in order.
@@ -77,6 +78,7 @@ impl PipelineSummary {
             missing: audit.missing,
             unexpected: audit.unexpected,
             verdict,
+            producer_verdict: run.verdict,
             latency_ms: audit.latency_ms.unwrap_or_default(),
             stages_ms: audit.stages_ms.clone(),
             lateness_ms: run.lateness_ms,
@@ -113,7 +115,7 @@ impl PipelineSummary {
         report.line("unexpected", self.unexpected, "stored, but not acknowledged");
         let (verdict, reason) = match self.verdict {
             PipelineVerdict::Valid => ("valid", ""),
-            PipelineVerdict::ProducerInvalid => ("NOT VALID", "the producer missed its rate or lost orders"),
+            PipelineVerdict::ProducerInvalid => ("NOT VALID", reason_of(self.producer_verdict)),
             PipelineVerdict::Unbalanced => ("NOT VALID", "the counts do not balance"),
         };
         report.line("verdict", verdict, reason);
@@ -124,6 +126,17 @@ impl PipelineSummary {
             report.latency(&format!("  {stage}"), latency);
         }
         report
+    }
+}
+
+fn reason_of(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Valid => "",
+        Verdict::GeneratorLimited => "generator-limited: the producer itself missed its rate",
+        Verdict::BrokerLimited => {
+            "broker-limited: the brokers were too slow; if they have just started, use --warm-up 20s"
+        }
+        Verdict::Lossy => "lossy: orders failed, or their outcome is unknown",
     }
 }
 
@@ -168,6 +181,7 @@ mod tests {
             missing: 0,
             unexpected: 0,
             verdict: PipelineVerdict::ProducerInvalid,
+            producer_verdict: Verdict::BrokerLimited,
             latency_ms: latency,
             stages_ms: vec![StageSummary { stage: "broker", latency }],
             lateness_ms: latency,
