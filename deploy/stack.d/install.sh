@@ -43,6 +43,7 @@ install_tools() { # [--build | --check]
   command -v pkg-config > /dev/null || packages+=(pkg-config)
   pkg-config --exists openssl 2> /dev/null || packages+=(libssl-dev)
   [[ $1 != --check ]] || command -v shellcheck > /dev/null || packages+=(shellcheck)
+  [[ $1 != --check ]] || command -v curl > /dev/null || packages+=(curl)
   if (( ${#packages[@]} > 0 )); then install_packages "${packages[@]}"; fi
 }
 
