@@ -1,22 +1,84 @@
 # shellcheck shell=bash
-# For deploy/run and deploy/test: the programs get the settings of their services from a stack alone.
+# The environment of the programs. All settings of their services come from one stack. A variable of the caller, or a
+# .env file, could lead to another database, which would then be migrated, seeded and filled.
 
-# Removes the caller's settings of services. Nothing is read from a .env file either.
+# Whether a program, psql or redis-cli learns from this variable which services it uses.
+is_service_setting() { # NAME
+  case $1 in
+    KAFKA_OPTS) return 1 ;; # options for the JVM of the brokers
+    DATABASE_* | DB_* | POSTGRES_* | SUPABASE_* | RDS_* | PG[A-Z]*) ;;
+    KAFKA_* | ORDERS_* | CONSUMER_* | REDIS_* | REDISCLI_* | ORDERFLOW_STACK | ORDERFLOW_TEST_STACK) ;;
+    *) return 1 ;;
+  esac
+}
+
+# Removes the caller's settings of services, and prints in one line which of them have no effect.
 clear_service_settings() {
-  local name
+  local name file
+  local -a ignored=()
   for name in $(compgen -e); do
-    case $name in
-      KAFKA_OPTS) ;; # options for the JVM of the brokers, not a setting of the programs
-      KAFKA_* | REDIS_* | POSTGRES_* | SUPABASE_* | RDS_* | DATABASE_URL | DB_TYPE | ORDERS_TOPIC | CONSUMER_*)
-        unset "$name" ;;
-      ORDERFLOW_LISTEN) unset "$name" ;; # the programs of a run can't all listen at one address
-    esac
+    if is_service_setting "$name" || [[ $name == ORDERFLOW_LISTEN ]]; then # many programs can't listen at one address
+      [[ -z ${!name} ]] || ignored+=("$name")
+      unset "$name"
+    fi
   done
+  file=$(env_file)
+  [[ -z $file ]] || ignored+=("$file")
   export ORDERFLOW_ENV_FILE=/dev/null
+  (( ${#ignored[@]} == 0 )) ||
+    echo "deploy/${0##*/}: no effect, since all settings of services come from the stack: ${ignored[*]}" >&2
+}
+
+env_file() { # → the path of the file that the programs would read
+  local folder=$ROOT
+  if [[ -n ${ORDERFLOW_ENV_FILE-} ]]; then
+    [[ $ORDERFLOW_ENV_FILE == /dev/null ]] || echo "$ORDERFLOW_ENV_FILE"
+    return
+  fi
+  while [[ ! -f $folder/.env && -n $folder ]]; do folder=${folder%/*}; done
+  [[ ! -f $folder/.env ]] || echo "$folder/.env"
 }
 
 use_stack_settings() { # NAME
   local settings
   settings=$("$DEPLOY/stack" --name "$1" env)
   eval "$settings"
+}
+
+# ---- deploy/stack env
+
+print_env() { # [--secure | --tls]
+  local settings name
+  load_stack || die "stack '$NAME' does not exist: '$ME up' creates it"
+  require_passwords
+  [[ -z ${1-} || -e $STATE/tls/ca.pem ]] ||
+    die "stack '$NAME' has no certificates: they are created at the first start of a broker, by '$ME up'"
+  settings=$(stack_settings "${1-}")
+  for name in $(compgen -e); do
+    if is_service_setting "$name" && [[ $settings != *"export $name="* ]]; then echo "unset $name"; fi
+  done
+  echo "$settings"
+}
+
+stack_settings() { # [--secure | --tls]
+  local -a ports
+  case $1 in
+    --secure) ports=("${SECURE_PORTS[@]}") ;;
+    --tls) ports=("${TLS_PORTS[@]}") ;;
+    *) ports=("${KAFKA_PORTS[@]}") ;;
+  esac
+  cat << END
+export ORDERFLOW_ENV_FILE=/dev/null
+export ORDERFLOW_STACK=$NAME
+export KAFKA_BROKERS=$(kafka_bootstrap "${ports[@]}")
+export REDIS_URL=redis://${REDIS_PASSWORD:+:$REDIS_PASSWORD@}127.0.0.1:$REDIS_PORT
+export DATABASE_URL=
+export DB_TYPE=local
+export POSTGRES_USER=$POSTGRES_USER
+export POSTGRES_PASSWORD=$POSTGRES_PASSWORD
+export POSTGRES_HOST=127.0.0.1
+export POSTGRES_PORT=$POSTGRES_PORT
+export POSTGRES_DB=$POSTGRES_DB
+END
+  [[ -z $1 ]] || tls_env "$1"
 }

@@ -9,8 +9,9 @@ kafka_bootstrap() { # PORT...
   echo "${servers#,}"
 }
 
-# Written at each start, so that a change of kafka/server.properties takes effect.
-kafka_configure() { # N
+# Written at each start, so that a change of kafka/server.properties takes effect. It has a password.
+kafka_configure() ( # N
+  umask 077
   local folder=$STATE/kafka-$1 voters='' n clients host=127.0.0.1
   local login=org.apache.kafka.common.security.plain.PlainLoginModule
   for n in "${BROKERS[@]}"; do voters+=${voters:+,}$n@$host:${CONTROLLER_PORTS[n - 1]}; done
@@ -30,23 +31,24 @@ kafka_configure() { # N
 	listener.name.secure.plain.sasl.jaas.config=$login required user_$KAFKA_USER="$KAFKA_PASSWORD";
 
 	END
-}
+)
 
 kafka_prepare() { # N
   local folder=$STATE/kafka-$1 mechanism
-  local -a users=()
-  mkdir -p "$folder"
+  local -a format=(format --cluster-id "$CLUSTER_ID" --config "$STATE/kafka-$1/server.properties")
+  mkdir -p -m 700 "$folder"
   tls_prepare >> "$STATE/logs/kafka-$1.out" 2>&1
   kafka_configure "$1"
   [[ ! -e $folder/formatted ]] || return 0
   rm -rf "$folder/data" # left by a format that was interrupted
   # SCRAM passwords are stored in the metadata, unlike that of PLAIN.
   for mechanism in SCRAM-SHA-256 SCRAM-SHA-512; do
-    users+=(--add-scram "$mechanism=[name=$KAFKA_USER,password=$KAFKA_PASSWORD]")
+    format+=(--add-scram "$mechanism=[name=$KAFKA_USER,password=$KAFKA_PASSWORD]")
   done
+  (umask 077 && printf '%s\n' "${format[@]}" > "$folder/format.arguments")
   kafka_java "$KAFKA_QUICK" kafka.tools.StorageTool
-  "${KAFKA_JAVA[@]}" format --cluster-id "$CLUSTER_ID" --config "$folder/server.properties" "${users[@]}" \
-    >> "$STATE/logs/kafka-$1.out" 2>&1
+  "${KAFKA_JAVA[@]}" "@$folder/format.arguments" >> "$STATE/logs/kafka-$1.out" 2>&1
+  rm "$folder/format.arguments"
   touch "$folder/formatted"
 }
 
@@ -152,4 +154,10 @@ kafka_tool() { # NAME ARGS...
   fi
   kafka_java "$options" "$class"
   exec "${KAFKA_JAVA[@]}" "$@"
+}
+
+run_kafka_tool() { # NAME ARGS...
+  find_java || die "Java is not installed: '$ME install' installs it"
+  find_jars || die "the jars of Kafka are not installed: '$ME install' installs them"
+  kafka_tool "$@"
 }

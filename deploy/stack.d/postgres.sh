@@ -2,7 +2,8 @@
 # PostgreSQL: a cluster of the stack's own, never that of the system. It listens at its port only, not at a socket file,
 # whose path would be limited to 107 bytes.
 
-readonly POSTGRES_USER=orderflow POSTGRES_PASSWORD=orderflow POSTGRES_DB=orderflow
+# The role of the programs is no superuser. It owns the database and may create others, as tests and benches do.
+readonly POSTGRES_USER=orderflow POSTGRES_DB=orderflow
 
 # PostgreSQL refuses to run as root. For root it runs as the user that its package creates.
 postgres_user() {
@@ -60,7 +61,7 @@ postgres_programs() {
 
 # Creates the cluster under another name and renames it, so that an incomplete cluster is never used.
 postgres_prepare() {
-  local data=$POSTGRES_FOLDER/data log=$STATE/logs/postgres.log programs user
+  local data=$POSTGRES_FOLDER/data log=$STATE/logs/postgres.log password=$POSTGRES_FOLDER/password programs user
   programs=$(postgres_programs)
   postgres_end_leftovers
   [[ ! -d $data ]] || return 0
@@ -68,19 +69,28 @@ postgres_prepare() {
   as_postgres
   mkdir -p "$POSTGRES_FOLDER"
   rm -rf "$data.new"
-  printf '%s' "$POSTGRES_PASSWORD" > "$POSTGRES_FOLDER/password"
-  chown "$user" "$POSTGRES_FOLDER" "$POSTGRES_FOLDER/password"
+  (umask 077 && printf '%s' "$SUPERUSER_PASSWORD" > "$password")
+  chown "$user" "$POSTGRES_FOLDER" "$password"
   cd "$POSTGRES_FOLDER"
-  ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} "$programs/initdb" --pgdata="$data.new" --username="$POSTGRES_USER" \
-    --pwfile="$POSTGRES_FOLDER/password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 >> "$log" 2>&1
-  echo "CREATE DATABASE $POSTGRES_DB;" |
-    ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} "$programs/postgres" --single -j -D "$data.new" postgres >> "$log" 2>&1
-  if has_pg_stat_statements "$programs"; then
-    echo "CREATE EXTENSION pg_stat_statements;" |
-      ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} "$programs/postgres" --single -j -D "$data.new" postgres >> "$log" 2>&1
-  fi
-  rm "$POSTGRES_FOLDER/password"
+  ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} "$programs/initdb" --pgdata="$data.new" --username="$POSTGRES_SUPERUSER" \
+    --pwfile="$password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 >> "$log" 2>&1
+  rm "$password"
+  # No failed statement is logged: one of them has a password.
+  postgres_first_statements "$programs" |
+    ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} "$programs/postgres" --single -j -D "$data.new" -c exit_on_error=on \
+      -c log_min_error_statement=panic template1 >> "$log" 2>&1
   mv "$data.new" "$data"
+}
+
+# Each statement ends with a semicolon and an empty line. A superuser must create the extension; in template1, each new
+# database gets it. With pg_signal_backend, DROP DATABASE … (FORCE) also ends an autovacuum that runs there.
+postgres_first_statements() { # PROGRAMS
+  if has_pg_stat_statements "$1"; then printf 'CREATE EXTENSION pg_stat_statements;\n\n'; fi
+  if [[ $POSTGRES_USER != "$POSTGRES_SUPERUSER" ]]; then
+    printf "CREATE ROLE %s LOGIN CREATEDB PASSWORD '%s';\n\n" "$POSTGRES_USER" "$POSTGRES_PASSWORD"
+    printf 'GRANT pg_signal_backend TO %s;\n\n' "$POSTGRES_USER"
+  fi
+  printf 'CREATE DATABASE %s OWNER %s;\n\n' "$POSTGRES_DB" "$POSTGRES_USER"
 }
 
 has_pg_stat_statements() { # PROGRAMS
@@ -145,4 +155,16 @@ postgres_kill_backend() {
   [[ -n $pid ]] || die "there is no backend to kill: no client is connected to PostgreSQL"
   kill -KILL "$pid"
   say postgres "backend $pid killed; PostgreSQL recovers by itself"
+}
+
+run_psql() { # [--superuser] ARGS...
+  local programs user=$POSTGRES_USER password=$POSTGRES_PASSWORD
+  require_passwords
+  programs=$(postgres_programs) || die "PostgreSQL is not installed: '$ME install' installs it"
+  if [[ ${1-} == --superuser ]]; then
+    user=$POSTGRES_SUPERUSER password=$SUPERUSER_PASSWORD
+    shift
+  fi
+  PGHOST=127.0.0.1 PGPORT=$POSTGRES_PORT PGUSER=$user PGPASSWORD=$password PGDATABASE=$POSTGRES_DB \
+    exec "$programs/psql" "$@"
 }

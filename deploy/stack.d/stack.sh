@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# A stack has a name, a folder with a file of settings, a block of ports, and locks against concurrent commands.
+# A stack has a name, a folder with a file of settings and one of passwords, a block of ports, and locks against
+# concurrent commands.
 
 load_stack() { # fails when the stack does not exist
   STATE=$STATE_ROOT/$NAME
@@ -14,6 +15,7 @@ load_stack() { # fails when the stack does not exist
       cluster_id) CLUSTER_ID=$value ;;
     esac
   done < "$STATE/settings"
+  load_passwords
 }
 
 # main has fixed ports that are easy to remember. Each other stack has a block of twenty ports.
@@ -51,6 +53,7 @@ make_stack() {
   flock "$lock"
   [[ $NAME == main ]] || base=$(free_block)
   while [[ $id == -* ]]; do id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22); done
+  make_passwords
   printf '%s=%s\n' base_port "$base" postgres_folder "$(postgres_choose_folder)" cluster_id "$id" \
     > "$STATE/settings.new"
   mv "$STATE/settings.new" "$STATE/settings"

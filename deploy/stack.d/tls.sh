@@ -1,8 +1,7 @@
 # shellcheck shell=bash
-# Certificates and a user for the listeners SECURE and TLS. They are for tests with real TLS and SASL on a developer's
-# machine, so the password is the same in each stack and is not a secret.
+# Certificates and a user for the listeners SECURE and TLS, for tests with real TLS and SASL on a developer's machine.
 
-readonly KAFKA_USER=orderflow KAFKA_PASSWORD=orderflow-secret
+readonly KAFKA_USER=orderflow
 
 # All settings that OpenSSL would otherwise read from the openssl.cnf of the machine.
 readonly TLS_CONFIG="
@@ -42,7 +41,8 @@ tls_prepare() (
   tls_request ca "orderflow stack $NAME" -x509 -days 3650 -extensions ca -out ca.pem
   tls_certificate broker localhost
   tls_certificate client "$KAFKA_USER"
-  openssl pkcs8 -topk8 -v2 aes-256-cbc -in client.key -passout "pass:$KAFKA_PASSWORD" -out client-encrypted.key
+  KAFKA_PASSWORD=$KAFKA_PASSWORD openssl pkcs8 -topk8 -v2 aes-256-cbc -in client.key -passout env:KAFKA_PASSWORD \
+    -out client-encrypted.key
   cat broker.key >> broker.pem # Kafka requires both in one file
   rm ca.key broker.key ./*.csr ./*.srl
   mv "$STATE/tls.new" "$STATE/tls"

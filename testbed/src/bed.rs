@@ -12,6 +12,7 @@ use rdkafka::{
     client::DefaultClientContext,
 };
 use redis::aio::ConnectionManager;
+use secrecy::ExposeSecret;
 use shared::{
     cache::{CacheKeys, CacheSettings},
     database::{DatabaseSettings, StatementClient, StatementMode, connect},
@@ -84,9 +85,10 @@ impl Testbed {
         settings.with_database(self.database.database())
     }
 
-    /// Redis with the test's key prefix, reached through `proxy`.
+    /// Redis with the test's key prefix and the password of the stack, reached through `proxy`.
     pub fn cache_behind(&self, proxy: &Proxy) -> CacheSettings {
-        let redis_url = format!("redis://{}", proxy.address).into();
+        let direct = self.cache.redis_url.expose_secret();
+        let redis_url = direct.replace(&self.cache.address(), &proxy.address.to_string()).into();
         CacheSettings { redis_url, ..self.cache.clone() }
     }
 
