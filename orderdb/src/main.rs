@@ -20,7 +20,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     let database = command.database.settings()?;
     match command.action {
-        Action::Migrate(action) => migrate(action, &database).await,
+        Action::Migrate(settings) => migrate(settings, &database).await,
         Action::Seed(settings) => {
             seed(&settings, &database).await?;
             if settings.live.live {

@@ -11,41 +11,67 @@ use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::MigrationHarness;
 use shared::{
     confirm::YesDestroy,
-    database::{DatabaseSettings, connect_diesel, migrations::MIGRATIONS},
+    database::{DatabaseSettings, StatementDeadline, connect_diesel, migrations::MIGRATIONS},
     program::Outcome,
     report::table,
 };
 
-use crate::settings::MigrateAction;
+use crate::settings::{MigrateAction, MigrateSettings};
 
 type Harness = AsyncMigrationHarness<AsyncPgConnection>;
 
-/// Runs `action`.
+/// Advisory lock that `up` and `down` hold: two migrations of one database run one after the other.
+pub const MIGRATION_LOCK: i64 = 0x6f72_6466_6c6f_774d;
+
+/// Runs an action, under the deadline of the settings.
 ///
 /// # Errors
-/// When the database can't be reached or a migration fails; each migration is one transaction.
-pub async fn migrate(action: MigrateAction, database: &DatabaseSettings) -> anyhow::Result<Outcome> {
-    let connection = connect_diesel(database).await?;
-    match action {
-        MigrateAction::Up => up(connection).await,
-        MigrateAction::Down(yes) => down(connection, database, &yes).await,
-        MigrateAction::Status => blocking(connection, status).await,
+/// When the database can't be reached or does not answer in time, or a migration fails; each migration is one
+/// transaction.
+pub async fn migrate(settings: MigrateSettings, database: &DatabaseSettings) -> anyhow::Result<Outcome> {
+    let mut connection = connect_diesel(database).await?;
+    let deadline = StatementDeadline::new(database, &connection, settings.statement_deadline);
+    if let MigrateAction::Up | MigrateAction::Down(_) = settings.action {
+        deadline.run(lock(&mut connection, database)).await??;
     }
+    match settings.action {
+        MigrateAction::Up => up(connection, &deadline).await,
+        MigrateAction::Down(yes) => down(connection, database, &yes, &deadline).await,
+        MigrateAction::Status => blocking(connection, &deadline, status).await,
+    }
+}
+
+#[derive(QueryableByName)]
+struct TryLock {
+    #[diesel(sql_type = Bool)]
+    locked: bool,
+}
+
+/// Waits for the [`MIGRATION_LOCK`]. The server releases it at the end of the connection.
+async fn lock(connection: &mut AsyncPgConnection, database: &DatabaseSettings) -> anyhow::Result<()> {
+    let attempt = diesel::sql_query("SELECT pg_try_advisory_lock($1) AS locked").bind::<BigInt, _>(MIGRATION_LOCK);
+    let attempt: TryLock = attempt.get_result(connection).await?;
+    if !attempt.locked {
+        tracing::info!("another `orderdb migrate` changes the schema of {database}: waiting for its end");
+        diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(MIGRATION_LOCK).execute(connection).await?;
+    }
+    Ok(())
 }
 
 /// Runs Diesel's blocking migrations on a blocking thread.
 async fn blocking(
     connection: AsyncPgConnection,
+    deadline: &StatementDeadline,
     work: impl FnOnce(&mut Harness) -> anyhow::Result<Outcome> + Send + 'static,
 ) -> anyhow::Result<Outcome> {
-    tokio::task::spawn_blocking(move || work(&mut Harness::new(connection))).await?
+    deadline.run(tokio::task::spawn_blocking(move || work(&mut Harness::new(connection)))).await??
 }
 
 /// Applies every migration that is missing.
 ///
 /// # Errors
-/// When a migration fails.
-pub async fn up(connection: AsyncPgConnection) -> anyhow::Result<Outcome> {
+/// When a migration fails, or the deadline passes.
+pub async fn up(connection: AsyncPgConnection, deadline: &StatementDeadline) -> anyhow::Result<Outcome> {
     let apply = |harness: &mut Harness| {
         let applied =
             harness.run_pending_migrations(MIGRATIONS).map_err(|error| anyhow!("a migration failed: {error}"))?;
@@ -55,7 +81,7 @@ pub async fn up(connection: AsyncPgConnection) -> anyhow::Result<Outcome> {
         }
         Ok(Outcome::Valid)
     };
-    blocking(connection, apply).await
+    blocking(connection, deadline, apply).await
 }
 
 #[derive(QueryableByName)]
@@ -81,15 +107,16 @@ async fn down(
     mut connection: AsyncPgConnection,
     database: &DatabaseSettings,
     yes: &YesDestroy,
+    deadline: &StatementDeadline,
 ) -> anyhow::Result<Outcome> {
     let query = "SELECT to_regclass('users') IS NOT NULL AS exist, to_regclass('cache_rounds') IS NULL AS only_first";
-    let tables: Tables = diesel::sql_query(query).get_result(&mut connection).await?;
+    let tables: Tables = deadline.run(diesel::sql_query(query).get_result(&mut connection)).await??;
     ensure!(tables.exist, "nothing to revert: database {database} has no orderflow tables");
     if tables.only_first {
         let query = "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM products) AS products, \
                      (SELECT count(*) FROM orders) AS orders";
-        let rows: TableSizes =
-            diesel::sql_query(query).get_result(&mut connection).await.context("the tables can't be read")?;
+        let rows = deadline.run(diesel::sql_query(query).get_result(&mut connection)).await?;
+        let rows: TableSizes = rows.context("the tables can't be read")?;
         if rows.users + rows.products + rows.orders > 0 {
             let TableSizes { users, products, orders } = rows;
             yes.confirm(
@@ -103,7 +130,7 @@ async fn down(
         println!("reverted {}", reverted.map_err(|error| anyhow!("the migration can't be reverted: {error}"))?);
         Ok(Outcome::Valid)
     };
-    blocking(connection, revert).await
+    blocking(connection, deadline, revert).await
 }
 
 fn status(harness: &mut Harness) -> anyhow::Result<Outcome> {

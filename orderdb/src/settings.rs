@@ -34,13 +34,21 @@ pub struct Command {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// Apply, revert or list the schema's migrations.
-    #[command(subcommand)]
-    Migrate(MigrateAction),
+    Migrate(MigrateSettings),
     /// Fill the tables with users and products; existing rows stay unchanged.
     Seed(SeedSettings),
     /// Compare a producer run with the topic and the table. Exits with 3 when an order is missing, or when the table
     /// has one that it must not have.
     Audit(Box<AuditSettings>),
+}
+
+#[derive(Debug, Args)]
+pub struct MigrateSettings {
+    #[command(subcommand)]
+    pub action: MigrateAction,
+    /// Give up when all migrations together take longer, or another `migrate` does.
+    #[arg(long, global = true, value_name = "DURATION", default_value = "10m", value_parser = positive_duration)]
+    pub statement_deadline: Duration,
 }
 
 #[derive(Debug, Subcommand)]
@@ -79,6 +87,9 @@ pub struct SeedSettings {
     /// Insert nothing at the start when both tables have rows.
     #[arg(long)]
     pub if_empty: bool,
+    /// Give up when the database does not answer a statement within this time.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = positive_duration)]
+    pub statement_deadline: Duration,
     #[command(flatten)]
     pub live: LiveSettings,
 }

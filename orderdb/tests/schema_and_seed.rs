@@ -1,16 +1,21 @@
 //! Migrations up and down, and what a seed inserts and changes.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use std::process::{Command, Stdio};
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use orderdb::{
     migrate::migrate,
     seed::{live::run_live, seed},
-    settings::{LiveSettings, MigrateAction, SeedSettings},
+    settings::{LiveSettings, MigrateAction, MigrateSettings, SeedSettings},
 };
 use shared::program::Outcome;
 use testbed::{PRODUCTS, Testbed, USERS};
 use tokio_util::sync::CancellationToken;
+
+const DEADLINE: Duration = Duration::from_secs(60);
 
 async fn text(bed: &Testbed, query: &str) -> String {
     bed.sql().await.query_one(query, &[]).await.unwrap().get(0)
@@ -24,8 +29,13 @@ fn seed_settings(seed_value: u64) -> SeedSettings {
         locale: Default::default(),
         catalog: None,
         if_empty: false,
+        statement_deadline: DEADLINE,
         live: Default::default(),
     }
+}
+
+fn migration(action: MigrateAction) -> MigrateSettings {
+    MigrateSettings { action, statement_deadline: DEADLINE }
 }
 
 /// Reverts the last migration without a terminal. Returns stderr when that is refused.
@@ -44,7 +54,7 @@ fn revert(bed: &Testbed, yes_destroy: Option<&str>) -> Result<(), String> {
 async fn migrations_go_up_and_down_and_rows_are_dropped_only_after_confirmation() {
     let bed = Testbed::new("up_and_down").await;
     let name = bed.database.database();
-    assert_eq!(migrate(MigrateAction::Status, &bed.database).await.unwrap(), Outcome::Valid);
+    assert_eq!(migrate(migration(MigrateAction::Status), &bed.database).await.unwrap(), Outcome::Valid);
     // The last migration only created a table of the cache-worker, the first one created all tables with rows.
     revert(&bed, None).unwrap();
     for (yes_destroy, expected) in [
@@ -56,11 +66,11 @@ async fn migrations_go_up_and_down_and_rows_are_dropped_only_after_confirmation(
         assert!(error.contains(&expected), "{error}");
     }
     revert(&bed, Some(name)).unwrap();
-    assert_eq!(migrate(MigrateAction::Status, &bed.database).await.unwrap(), Outcome::Invalid);
+    assert_eq!(migrate(migration(MigrateAction::Status), &bed.database).await.unwrap(), Outcome::Invalid);
     let error = seed(&seed_settings(1), &bed.database).await.unwrap_err().to_string();
     assert!(error.contains("orderdb migrate up"), "{error}");
     for _ in 0..2 {
-        assert_eq!(migrate(MigrateAction::Up, &bed.database).await.unwrap(), Outcome::Valid);
+        assert_eq!(migrate(migration(MigrateAction::Up), &bed.database).await.unwrap(), Outcome::Valid);
     }
     // Empty tables are dropped without confirmation.
     for _ in 0..2 {
@@ -118,7 +128,7 @@ async fn a_live_seed_adds_and_changes_rows_at_its_rate() {
         live: true,
         users_per_minute: 3_000,
         products_per_minute: 300,
-        duration: Some(std::time::Duration::from_secs(2)),
+        duration: Some(Duration::from_secs(2)),
     };
     let settings = SeedSettings { users: 0, products: 0, live, ..seed_settings(1) };
     run_live(&settings, &bed.database, CancellationToken::new()).await.unwrap();

@@ -18,6 +18,8 @@ pub fn start_logging() {
         .unwrap_or_else(|_| EnvFilter::new("info,librdkafka=off,rdkafka=off,tokio_postgres=warn"));
     let colors = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
+        // It would print a failed write to stderr, which panics when stderr is a terminal that went away.
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colors)

@@ -4,11 +4,15 @@
 use std::{
     collections::hash_map::DefaultHasher,
     hash::{Hash, Hasher},
+    time::Duration,
 };
 
 use diesel::{migration::MigrationSource, pg::Pg};
-use orderdb::{migrate, seed, settings::SeedSettings};
-use shared::database::{DatabaseSettings, connect, connect_diesel, migrations::MIGRATIONS};
+use orderdb::{
+    migrate, seed,
+    settings::{MigrateAction, MigrateSettings, SeedSettings},
+};
+use shared::database::{DatabaseSettings, connect, migrations::MIGRATIONS};
 use tokio_postgres::Client;
 
 /// Users in a test's database.
@@ -19,6 +23,8 @@ pub const PRODUCTS: u64 = 1_100;
 /// Advisory lock around creating and copying the template: PostgreSQL does not copy a database that has connections.
 const TEMPLATE_LOCK: i64 = 0x6f72_6466_6c6f_7754;
 const SEED_VALUE: u64 = 7;
+/// Deadline of a statement.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Creates the database `name` and returns its settings.
 pub async fn new_database(server: &DatabaseSettings, name: &str) -> DatabaseSettings {
@@ -50,9 +56,8 @@ async fn template(server: &DatabaseSettings, client: &Client) -> String {
         client.batch_execute(&drop).await.expect("an unfinished template can be dropped");
         client.batch_execute(&format!("CREATE DATABASE \"{unfinished}\"")).await.expect("a database can be created");
         let settings = server.with_database(&unfinished);
-        migrate::up(connect_diesel(&settings).await.expect("the template can be reached"))
-            .await
-            .expect("the migrations apply");
+        let migration = MigrateSettings { action: MigrateAction::Up, statement_deadline: DEADLINE };
+        migrate::migrate(migration, &settings).await.expect("the migrations apply");
         let seeding = SeedSettings {
             users: USERS,
             products: PRODUCTS,
@@ -60,6 +65,7 @@ async fn template(server: &DatabaseSettings, client: &Client) -> String {
             locale: Default::default(),
             catalog: None,
             if_empty: false,
+            statement_deadline: DEADLINE,
             live: Default::default(),
         };
         seed::seed(&seeding, &settings).await.expect("the template can be seeded");

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use shared::{
     catalog::{Product, User},
     database::{
-        ProductRow, UserRow,
+        ProductRow, StatementDeadline, UserRow,
         schema::{products, users},
     },
 };
@@ -22,6 +22,7 @@ pub async fn insert_users(
     connection: &mut AsyncPgConnection,
     users: impl Iterator<Item = User>,
     total: u64,
+    deadline: &StatementDeadline,
 ) -> anyhow::Result<usize> {
     let bar = progress_bar(total, "users");
     let mut rows = users.map(UserRow::from);
@@ -33,7 +34,7 @@ pub async fn insert_users(
             return Ok(inserted);
         }
         let insert = diesel::insert_into(users::table).values(&batch).on_conflict_do_nothing();
-        inserted += insert.execute(connection).await.context("users can't be inserted")?;
+        inserted += deadline.run(insert.execute(connection)).await?.context("users can't be inserted")?;
         bar.inc(batch.len() as u64);
     }
 }
@@ -46,6 +47,7 @@ pub async fn insert_products(
     connection: &mut AsyncPgConnection,
     products: impl Iterator<Item = Product>,
     total: u64,
+    deadline: &StatementDeadline,
 ) -> anyhow::Result<usize> {
     let bar = progress_bar(total, "products");
     let mut rows = products.map(ProductRow::from);
@@ -57,7 +59,7 @@ pub async fn insert_products(
             return Ok(inserted);
         }
         let insert = diesel::insert_into(products::table).values(&batch).on_conflict_do_nothing();
-        inserted += insert.execute(connection).await.context("products can't be inserted")?;
+        inserted += deadline.run(insert.execute(connection)).await?.context("products can't be inserted")?;
         bar.inc(batch.len() as u64);
     }
 }

@@ -7,11 +7,11 @@ pub mod live;
 
 use anyhow::Context;
 use diesel::{QueryDsl, dsl::exists, select};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use shared::{
     catalog::{SyntheticProducts, SyntheticUsers},
     database::{
-        DatabaseSettings, connect_diesel,
+        DatabaseSettings, StatementDeadline, connect_diesel,
         migrations::require_tables,
         schema::{products, users},
     },
@@ -32,7 +32,8 @@ struct Inserted {
 /// Fills the tables; a row whose id exists stays unchanged.
 ///
 /// # Errors
-/// When the catalog file is not valid, or the database can't be reached, lacks the tables, or refuses a row.
+/// When the catalog file is not valid, or the database can't be reached, does not answer in time, lacks the tables, or
+/// refuses a row.
 pub async fn seed(settings: &SeedSettings, database: &DatabaseSettings) -> anyhow::Result<()> {
     // Read even if nothing will be inserted, so that a program that writes to this one's standard input does not fail.
     let catalog = match settings.catalog.clone() {
@@ -41,41 +42,47 @@ pub async fn seed(settings: &SeedSettings, database: &DatabaseSettings) -> anyho
     };
     require_tables(database).await?;
     let mut connection = connect_diesel(database).await?;
-    if settings.if_empty && has_users_and_products(&mut connection).await? {
+    let deadline = StatementDeadline::new(database, &connection, settings.statement_deadline);
+    if settings.if_empty && deadline.run(has_users_and_products(&mut connection)).await?? {
         println!("{database} already has users and products: nothing was inserted");
         return Ok(());
     }
     let inserted = match catalog {
-        Some(catalog) => insert_catalog(catalog, &mut connection).await?,
-        None => insert_synthetic(settings, &mut connection).await?,
+        Some(catalog) => insert_catalog(catalog, &mut connection, &deadline).await?,
+        None => insert_synthetic(settings, &mut connection, &deadline).await?,
     };
     // Until then, the planner uses the statistics of the empty tables.
-    diesel::sql_query("ANALYZE users, products")
-        .execute(&mut connection)
-        .await
-        .context("tables users and products can't be analyzed")?;
+    let analyze = diesel::sql_query("ANALYZE users, products");
+    deadline.run(analyze.execute(&mut connection)).await?.context("tables users and products can't be analyzed")?;
     println!("inserted {} users and {} products into {database}", inserted.users, inserted.products);
     Ok(())
 }
 
-/// Inserts all rows of a file or, when the database refuses one, none.
-async fn insert_catalog(catalog: CatalogRows, connection: &mut AsyncPgConnection) -> anyhow::Result<Inserted> {
+/// Inserts all rows of a file or, when the database refuses one, none: the server rolls back at the end of the
+/// connection.
+async fn insert_catalog(
+    catalog: CatalogRows,
+    connection: &mut AsyncPgConnection,
+    deadline: &StatementDeadline,
+) -> anyhow::Result<Inserted> {
     let CatalogRows { users, products } = catalog;
     let (user_count, product_count) = (users.len() as u64, products.len() as u64);
-    connection
-        .transaction(async |connection| {
-            let users = insert_users(connection, users.into_iter(), user_count).await?;
-            let products = insert_products(connection, products.into_iter(), product_count).await?;
-            anyhow::Ok(Inserted { users, products })
-        })
-        .await
+    deadline.run(connection.batch_execute("BEGIN")).await??;
+    let users = insert_users(connection, users.into_iter(), user_count, deadline).await?;
+    let products = insert_products(connection, products.into_iter(), product_count, deadline).await?;
+    deadline.run(connection.batch_execute("COMMIT")).await??;
+    Ok(Inserted { users, products })
 }
 
-async fn insert_synthetic(settings: &SeedSettings, connection: &mut AsyncPgConnection) -> anyhow::Result<Inserted> {
+async fn insert_synthetic(
+    settings: &SeedSettings,
+    connection: &mut AsyncPgConnection,
+    deadline: &StatementDeadline,
+) -> anyhow::Result<Inserted> {
     let users = SyntheticUsers::new(settings.seed_value, settings.locale).take(settings.users as usize);
-    let users = insert_users(connection, users, settings.users).await?;
+    let users = insert_users(connection, users, settings.users, deadline).await?;
     let products = SyntheticProducts::new(settings.seed_value).take(settings.products as usize);
-    let products = insert_products(connection, products, settings.products).await?;
+    let products = insert_products(connection, products, settings.products, deadline).await?;
     Ok(Inserted { users, products })
 }
 

@@ -2,6 +2,7 @@
 
 mod args;
 mod connect;
+mod deadline;
 pub mod migrations;
 mod reconnect;
 mod rows;
@@ -11,6 +12,7 @@ mod statement;
 
 pub use args::{DatabaseArgs, DatabaseType};
 pub use connect::{connect, connect_diesel};
+pub use deadline::StatementDeadline;
 pub use reconnect::ReconnectingClient;
 pub use rows::{ProductRow, UserRow};
 pub use settings::DatabaseSettings;
