@@ -1,10 +1,12 @@
 //! Runs the programs of orderflow as users run them, injects faults, and measures.
 //!
-//! `loadtest` parses its [`settings`], starts each program as a [`process`] and reads its [`metrics`] over HTTP.
+//! `loadtest` parses its [`settings`], starts each program as a [`process`] or runs it [`interruptible`] to its end, and
+//! reads its [`metrics`] over HTTP.
 //! [`pipeline`] runs all programs once and audits the result; [`bench`](mod@bench) compares programs of orderflow with
 //! other software.
 
 pub mod bench;
+pub mod interruptible;
 pub mod metrics;
 pub mod pipeline;
 pub mod process;

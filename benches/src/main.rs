@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use benches::{
     bench::{cache::bench_cache, producer::bench_producer, sink::bench_sink},
     pipeline::run_pipeline,
@@ -26,9 +25,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     match command.action {
         Action::Pipeline(settings) if settings.check_only => Ok(Outcome::Valid),
         Action::Pipeline(settings) => run_pipeline(*settings, stop).await,
-        Action::Bench(BenchAction::Producer(settings)) => {
-            stop.run_until_cancelled(bench_producer(*settings)).await.context("interrupted")?
-        }
+        Action::Bench(BenchAction::Producer(settings)) => bench_producer(*settings, &stop).await,
         Action::Bench(BenchAction::Cache(settings)) => bench_cache(*settings, &stop).await,
         Action::Bench(BenchAction::Sink(settings)) => bench_sink(*settings, &stop).await,
     }

@@ -4,11 +4,12 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc::Receiver,
     },
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use producer::send::{client::client_config, partitioner::MAX_BATCH_ORDERS};
 use rdkafka::{
     ClientConfig, ClientContext,
@@ -20,11 +21,13 @@ use shared::{
     kafka::KafkaSettings,
     wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{encoded_order::EncodedOrder, timeouts::SEND_TIMEOUT};
+use crate::interruptible::run_blocking;
 
 /// The client settings of the producer.
-pub fn config(kafka: &KafkaSettings) -> ClientConfig {
+fn config(kafka: &KafkaSettings) -> ClientConfig {
     client_config(kafka, false)
 }
 
@@ -44,16 +47,34 @@ impl ProducerContext for AcknowledgementCounter {
 }
 
 /// Sends `count` records and returns records per second, until the last acknowledgement. Repeats `records` as often as
-/// needed and changes the partition as often as the producer does. Blocks.
+/// needed and changes the partition as often as the producer does. When the future is dropped, sending stops.
 ///
 /// # Errors
 /// When a record is refused, or not all are acknowledged.
-pub fn run(
+pub async fn send(
+    kafka: &KafkaSettings,
+    topic: &str,
+    partitions: usize,
+    records: Arc<Vec<EncodedOrder>>,
+    count: u64,
+) -> anyhow::Result<f64> {
+    let (config, topic, stop) = (config(kafka), topic.to_owned(), CancellationToken::new());
+    let stopped = stop.clone();
+    let sending = move || run(&config, &topic, partitions, &records, count, &stopped);
+    let end = |ended: &Receiver<()>| {
+        stop.cancel();
+        let _ = ended.recv_timeout(SEND_TIMEOUT);
+    };
+    run_blocking(sending, end).await?
+}
+
+fn run(
     config: &ClientConfig,
     topic: &str,
     partitions: usize,
     records: &[EncodedOrder],
     count: u64,
+    stop: &CancellationToken,
 ) -> anyhow::Result<f64> {
     let acknowledged = Arc::new(AtomicU64::new(0));
     let counter = AcknowledgementCounter(acknowledged.clone());
@@ -71,6 +92,7 @@ pub fn run(
             match producer.send(sent) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    ensure!(!stop.is_cancelled(), "interrupted");
                     producer.poll(Duration::from_millis(1));
                 }
                 Err((error, _)) => bail!("bare loop: a record is refused: {error}"),
@@ -80,7 +102,7 @@ pub fn run(
             producer.poll(Duration::ZERO);
         }
     }
-    while producer.in_flight_count() > 0 && started.elapsed() < SEND_TIMEOUT {
+    while producer.in_flight_count() > 0 && started.elapsed() < SEND_TIMEOUT && !stop.is_cancelled() {
         producer.poll(Duration::from_millis(1));
     }
     let all = acknowledged.load(Ordering::Relaxed);

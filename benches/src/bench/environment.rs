@@ -20,7 +20,7 @@ use shared::{
 };
 
 use super::{filled_topic::FilledTopic, timeouts::REQUEST_TIMEOUT};
-use crate::process::command;
+use crate::{interruptible::run_to_end, process::command};
 
 /// The services, with the bench's own resources.
 pub struct BenchEnvironment {
@@ -84,9 +84,10 @@ impl BenchEnvironment {
     /// # Errors
     /// When the program fails; the error has its log.
     pub async fn run(&self, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
-        let mut command = tokio::process::Command::from(command(program)?);
+        let mut command = command(program)?;
         command.args(arguments).envs(self.variables.iter().cloned()).env("RUNS_DIR", self.folder.path());
-        let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = run_to_end(program, command).await?;
         if !output.status.success() {
             bail!("{program} failed, {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
         }

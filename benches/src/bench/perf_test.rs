@@ -3,14 +3,14 @@
 use std::{
     io::{BufWriter, Write},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context, ensure};
 use shared::wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1};
 
 use super::{encoded_order::EncodedOrder, timeouts::SEND_TIMEOUT};
-use crate::settings::ProducerBenchSettings;
+use crate::{interruptible::run_to_end, settings::ProducerBenchSettings};
 
 /// Writes the payload file, one line per record. perf-test sends neither keys nor headers, so the payload contains
 /// their bytes.
@@ -34,13 +34,13 @@ pub fn write_payloads(folder: &Path, records: &[EncodedOrder]) -> anyhow::Result
 /// # Errors
 /// When perf-test fails, takes longer than five minutes, or prints no summary.
 pub async fn run(settings: &ProducerBenchSettings, topic: &str, payloads: &Path) -> anyhow::Result<f64> {
-    let mut tool = tokio::process::Command::new(&settings.stack_script);
+    let mut tool = Command::new(&settings.stack_script);
     tool.args(["--name", &settings.stack, "kafka-tool", "kafka-producer-perf-test", "--topic", topic]);
     tool.args(["--num-records", &settings.orders.to_string(), "--throughput", "-1", "--payload-file"]).arg(payloads);
     tool.arg("--producer-props").args(["acks=all", "enable.idempotence=true", "compression.type=lz4"]);
     tool.args(&settings.perf_test_props);
-    let running = tool.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).output();
-    let output = tokio::time::timeout(SEND_TIMEOUT, running).await;
+    tool.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = tokio::time::timeout(SEND_TIMEOUT, run_to_end("kafka-producer-perf-test", tool)).await;
     let output = output.with_context(|| format!("kafka-producer-perf-test takes longer than {SEND_TIMEOUT:?}"))??;
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);

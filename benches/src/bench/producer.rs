@@ -10,6 +10,7 @@ use shared::{
     kafka::ensure_topic, ledger::RunSummary, order_id::RunTag, program::Outcome, report::Report,
     services::ServiceSettings,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     bare_loop,
@@ -18,6 +19,7 @@ use super::{
     report::{median, print},
 };
 use crate::{
+    interruptible::run_to_end,
     process::{command, kafka_config_arguments},
     settings::ProducerBenchSettings,
 };
@@ -60,20 +62,20 @@ struct Bench<'settings> {
     runs_dir: PathBuf,
 }
 
-/// Runs the rounds and prints the ratios.
+/// Runs the rounds and prints the ratios. The bench's topic is deleted in any case, on `stop` too.
 ///
 /// # Errors
-/// When a program fails, or not all of its records are acknowledged.
-pub async fn bench_producer(settings: ProducerBenchSettings) -> anyhow::Result<Outcome> {
+/// When a program fails, or not all of its records are acknowledged, or on `stop`.
+pub async fn bench_producer(settings: ProducerBenchSettings, stop: &CancellationToken) -> anyhow::Result<Outcome> {
     let mut services = settings.services.clone();
     services.topic.topic = format!("bench.{}", RunTag::random());
     let (kafka, topic) = (services.kafka.clone(), services.topic.topic.clone());
     let partitions = ensure_topic(&kafka, &services.topic.orders()).await?;
-    let measured = measure(&settings, services, partitions).await;
+    let measured = stop.run_until_cancelled(measure(&settings, services, partitions)).await;
     let admin: AdminClient<_> = kafka.client(&[]).create()?;
     let deleted = admin.delete_topics(&[&topic], &AdminOptions::new()).await;
     deleted.with_context(|| format!("the bench's topic {topic} can't be deleted"))?;
-    print(&measured?, settings.output, report)?;
+    print(&measured.context("interrupted")??, settings.output, report)?;
     Ok(Outcome::Valid)
 }
 
@@ -124,11 +126,11 @@ impl Bench<'_> {
 
     async fn run_producer(&self) -> anyhow::Result<f64> {
         let orders = self.settings.orders;
-        let mut producer = tokio::process::Command::from(command("producer")?);
+        let mut producer = command("producer")?;
         producer.args(["--rate", "max", "--count", &orders.to_string(), "--output", "json", "--runs-dir"]);
         producer.arg(&self.runs_dir).args(kafka_config_arguments(&self.services.kafka));
-        producer.envs(self.services.environment());
-        let output = producer.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped()).output().await?;
+        producer.envs(self.services.environment()).stderr(Stdio::piped()).stdout(Stdio::piped());
+        let output = run_to_end("the producer", producer).await?;
         if !output.status.success() {
             bail!("the producer failed, {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
         }
@@ -140,10 +142,8 @@ impl Bench<'_> {
     }
 
     async fn run_bare_loop(&self) -> anyhow::Result<f64> {
-        let (config, topic) = (bare_loop::config(&self.services.kafka), self.services.topic.topic.clone());
-        let (records, partitions, orders) = (self.records.clone(), self.partitions, self.settings.orders);
-        let sending = move || bare_loop::run(&config, &topic, partitions, &records, orders);
-        tokio::task::spawn_blocking(sending).await?
+        let (kafka, topic) = (&self.services.kafka, &self.services.topic.topic);
+        bare_loop::send(kafka, topic, self.partitions, self.records.clone(), self.settings.orders).await
     }
 }
 

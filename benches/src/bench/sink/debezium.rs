@@ -4,6 +4,7 @@
 use std::{
     net::SocketAddr,
     process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -130,9 +131,8 @@ async fn fill_topic(
     let encode = |order: &StoredOrder| EncodedOrder { key: order.order_id.clone(), value: value(order).into_bytes() };
     for chunk in orders.chunks(ORDERS_IN_MEMORY) {
         let records: Vec<EncodedOrder> = chunk.iter().map(encode).collect();
-        let (config, to) = (bare_loop::config(kafka), topic.clone());
-        let sending = move || bare_loop::run(&config, &to, partitions, &records, records.len() as u64);
-        tokio::task::spawn_blocking(sending).await??;
+        let count = records.len() as u64;
+        bare_loop::send(kafka, &topic, partitions, Arc::new(records), count).await?;
     }
     FilledTopic::read(kafka, &topic).await
 }

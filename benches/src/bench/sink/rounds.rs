@@ -1,6 +1,9 @@
 //! The steps of `bench sink`, in order.
 
-use std::{process::Stdio, sync::Arc};
+use std::{
+    process::{Command, Stdio},
+    sync::Arc,
+};
 
 use anyhow::{Context, bail};
 use shared::program::Outcome;
@@ -17,6 +20,7 @@ use super::{
 };
 use crate::{
     bench::{environment::BenchEnvironment, filled_topic::FilledTopic, report::print},
+    interruptible::run_to_end,
     settings::SinkBenchSettings,
 };
 
@@ -28,7 +32,7 @@ const SINKS: u32 = 6;
 /// # Errors
 /// When a sink fails, or does not store every order exactly once, or on `stop`.
 pub async fn bench_sink(settings: SinkBenchSettings, stop: &CancellationToken) -> anyhow::Result<Outcome> {
-    install_peers(&settings).await?;
+    stop.run_until_cancelled(install_peers(&settings)).await.context("interrupted")??;
     let mut bench = BenchEnvironment::create(&settings.services).await?;
     let measured = stop.run_until_cancelled(measure(&mut bench, &settings)).await;
     let deleted = bench.delete().await;
@@ -40,9 +44,9 @@ pub async fn bench_sink(settings: SinkBenchSettings, stop: &CancellationToken) -
 
 async fn install_peers(settings: &SinkBenchSettings) -> anyhow::Result<()> {
     let script = settings.peers.join("install");
-    let mut install = tokio::process::Command::new(&script);
-    let status = install.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).status().await;
-    if !status.with_context(|| format!("{} can't be run", script.display()))?.success() {
+    let mut install = Command::new(&script);
+    install.stdout(Stdio::null());
+    if !run_to_end(&script.display().to_string(), install).await?.status.success() {
         bail!("{} failed: its error is in the log above", script.display());
     }
     Ok(())
