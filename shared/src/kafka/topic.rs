@@ -7,6 +7,7 @@ use rdkafka::{
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::RDKafkaErrorCode,
+    metadata::{MetadataPartition, MetadataTopic},
     types::RDKafkaRespErr,
 };
 
@@ -54,6 +55,7 @@ impl TopicSettings {
             partitions: self.partitions,
             replication: self.replication,
             strict: self.strict,
+            without_some_leaders: false,
             config: Vec::new(),
         }
     }
@@ -76,22 +78,55 @@ pub struct TopicSpec {
     partitions: i32,
     replication: i32,
     strict: bool,
+    without_some_leaders: bool,
     config: Vec<(&'static str, String)>,
 }
 
-/// Creates the topic when it is missing, else checks its replication. Returns the number of its partitions once each of
-/// them has a leader.
+impl TopicSpec {
+    /// Accepts an existing topic as soon as one of its partitions has a leader. Partitions without one are logged.
+    #[must_use]
+    pub fn without_some_leaders(self) -> Self {
+        Self { without_some_leaders: true, ..self }
+    }
+}
+
+/// Checks the replication of the topic, or creates the topic when it is missing. Only the latter needs the permission to
+/// create topics. Returns the number of its partitions once each of them has a leader.
 ///
 /// # Errors
-/// When no broker answers within 10 s, when the topic can't be created, when a partition has no leader after 10 s, or
-/// when the topic may lose orders and `--strict` is set.
+/// When no broker answers within 10 s, when the topic is missing and can't be created, when a partition has no leader
+/// after 10 s (see [`TopicSpec::without_some_leaders`]), or when the topic may lose orders and `--strict` is set.
 pub async fn ensure_topic(kafka: &KafkaSettings, spec: &TopicSpec) -> anyhow::Result<usize> {
-    let cluster = kafka.clone();
-    tokio::task::spawn_blocking(move || cluster.ensure_reachable()).await??;
+    let (cluster, name) = (kafka.clone(), spec.name.clone());
+    let partitions = tokio::task::spawn_blocking(move || {
+        cluster.ensure_reachable()?;
+        // A consumer: the metadata request of a producer may create the topic, with the defaults of the brokers.
+        let client: BaseConsumer = cluster.client(&[]).create().context("the Kafka settings are not usable")?;
+        partition_count(&client, &name)
+    });
+    let exists = partitions.await?? > 0;
     let admin: AdminClient<DefaultClientContext> =
         kafka.client(&[]).create().context("the Kafka settings are not usable")?;
     let options =
         AdminOptions::new().operation_timeout(Some(FIRST_ANSWER_TIMEOUT)).request_timeout(Some(FIRST_ANSWER_TIMEOUT));
+    if exists || create(&admin, spec, &options).await? == Creation::ExistedBefore {
+        check_replication(&admin, spec, &options).await?;
+    }
+    wait_for_leaders(kafka.clone(), spec.clone(), exists).await
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Creation {
+    Created,
+    /// Another program has created the topic meanwhile.
+    ExistedBefore,
+}
+
+async fn create(
+    admin: &AdminClient<DefaultClientContext>,
+    spec: &TopicSpec,
+    options: &AdminOptions,
+) -> anyhow::Result<Creation> {
     let min_in_sync = if spec.replication > 1 { "2" } else { "1" };
     let mut topic = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(spec.replication))
         .set("min.insync.replicas", min_in_sync)
@@ -100,27 +135,34 @@ pub async fn ensure_topic(kafka: &KafkaSettings, spec: &TopicSpec) -> anyhow::Re
         topic = topic.set(key, value);
     }
     let created = admin
-        .create_topics([&topic], &options)
+        .create_topics([&topic], options)
         .await
         .with_context(|| format!("topic {} can't be created: the cluster did not answer the request", spec.name))?;
     match created.into_iter().next() {
-        Some(Ok(_)) => tracing::info!(
-            topic = spec.name,
-            partitions = spec.partitions,
-            replication = spec.replication,
-            "topic created"
-        ),
-        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => check_replication(&admin, spec, &options).await?,
+        Some(Ok(_)) => {
+            let TopicSpec { name, partitions, replication, .. } = spec;
+            tracing::info!(topic = name, partitions, replication, "topic created");
+            Ok(Creation::Created)
+        }
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(Creation::ExistedBefore),
         Some(Err((_, RDKafkaErrorCode::InvalidReplicationFactor))) => {
             let metadata = admin.inner().fetch_metadata(None, FIRST_ANSWER_TIMEOUT);
             bail!(refused_replication(spec, metadata.ok().map(|metadata| metadata.brokers().len())))
+        }
+        Some(Err((
+            name,
+            RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed,
+        ))) => {
+            bail!(
+                "topic {name} does not exist, and this user may not create it: create it first, or allow the user to \
+                 create it"
+            )
         }
         Some(Err((name, code))) => {
             bail!("topic {name} can't be created with replication factor {}: {code}", spec.replication)
         }
         None => bail!("topic {} can't be created: the answer of the cluster is empty", spec.name),
     }
-    wait_for_leaders(kafka.clone(), spec.name.clone()).await
 }
 
 /// The message for a replication factor that the cluster refuses. `brokers` is none when the metadata can't be read.
@@ -149,7 +191,7 @@ async fn check_replication(
         .inner()
         .fetch_metadata(Some(&spec.name), FIRST_ANSWER_TIMEOUT)
         .with_context(|| format!("the metadata of topic {} can't be read", spec.name))?;
-    let partitions = metadata.topics().first().map(rdkafka::metadata::MetadataTopic::partitions).unwrap_or_default();
+    let partitions = metadata.topics().first().map(MetadataTopic::partitions).unwrap_or_default();
     let replicas = partitions.iter().map(|partition| partition.replicas().len()).min();
     let mut weaknesses = Vec::new();
     if let Some(replicas) = replicas.filter(|replicas| *replicas < 2) {
@@ -169,7 +211,8 @@ async fn check_replication(
 
 /// Waits until each partition has a leader. A new topic gets its leaders shortly after the request that creates it
 /// returns.
-async fn wait_for_leaders(kafka: KafkaSettings, topic: String) -> anyhow::Result<usize> {
+async fn wait_for_leaders(kafka: KafkaSettings, spec: TopicSpec, existed: bool) -> anyhow::Result<usize> {
+    let topic = spec.name;
     tokio::task::spawn_blocking(move || {
         let client: BaseConsumer = kafka.client(&[]).create()?;
         let deadline = std::time::Instant::now() + FIRST_ANSWER_TIMEOUT;
@@ -177,9 +220,20 @@ async fn wait_for_leaders(kafka: KafkaSettings, topic: String) -> anyhow::Result
             let metadata = client
                 .fetch_metadata(Some(&topic), FIRST_ANSWER_TIMEOUT)
                 .with_context(|| format!("the metadata of topic {topic} can't be read"))?;
-            let partitions =
-                metadata.topics().first().map(rdkafka::metadata::MetadataTopic::partitions).unwrap_or_default();
-            if !partitions.is_empty() && partitions.iter().all(|p| p.leader() >= 0 && p.error().is_none()) {
+            let partitions = metadata.topics().first().map(MetadataTopic::partitions).unwrap_or_default();
+            let leaderless: Vec<i32> = partitions
+                .iter()
+                .filter(|p| p.leader() < 0 || p.error().is_some())
+                .map(MetadataPartition::id)
+                .collect();
+            if !partitions.is_empty() && leaderless.is_empty() {
+                return Ok(partitions.len());
+            }
+            if existed && spec.without_some_leaders && leaderless.len() < partitions.len() {
+                tracing::warn!(
+                    "topic {topic}: partitions {leaderless:?} have no leader; they are used once they have one: check \
+                     that enough brokers run"
+                );
                 return Ok(partitions.len());
             }
             ensure!(
@@ -210,6 +264,9 @@ pub fn partition_count(client: &BaseConsumer, topic: &str) -> anyhow::Result<i32
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use rdkafka::mocking::MockCluster;
+
     use super::*;
 
     #[test]
@@ -220,5 +277,24 @@ mod tests {
         assert_eq!(message(Some(1)), format!("{refused} 1 broker, use --replication 1"));
         assert_eq!(message(Some(2)), format!("{refused} 2 brokers, use --replication 2 or less"));
         assert!(message(None).ends_with("use a smaller --replication"));
+    }
+
+    #[derive(Parser)]
+    struct Cluster {
+        #[command(flatten)]
+        kafka: KafkaSettings,
+        #[command(flatten)]
+        topic: TopicSettings,
+    }
+
+    /// The brokers of librdkafka's mock cluster can't create topics by request, as those that don't permit it.
+    #[tokio::test]
+    async fn an_existing_topic_needs_no_permission_to_create_and_is_used_when_some_partitions_have_a_leader() {
+        let cluster = MockCluster::new(1).unwrap();
+        let servers = cluster.bootstrap_servers();
+        let Cluster { kafka, topic } = Cluster::parse_from(["test", "--brokers", &servers, "--topic", "existing"]);
+        cluster.create_topic("existing", 4, 1).unwrap();
+        cluster.partition_leader("existing", 2, None).unwrap();
+        assert_eq!(ensure_topic(&kafka, &topic.orders().without_some_leaders()).await.unwrap(), 4);
     }
 }
