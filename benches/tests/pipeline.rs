@@ -5,6 +5,7 @@
 mod aging;
 mod bench_cache;
 mod dead_letters;
+mod gaps;
 mod members;
 mod outages;
 mod scenario;

@@ -9,7 +9,6 @@ use shared::{
     kafka::ensure_topic,
     latency::{Latencies, LatencyLog, LatencySummary},
     program::Outcome,
-    services::ServiceSettings,
     telemetry,
 };
 use tokio::{
@@ -30,9 +29,9 @@ use crate::{
         latency::LatencyRecorder,
         worker::{Pipeline, run_worker},
     },
-    settings::{BatchSettings, Command, DeadLetterSettings, DlqAction, OnOffsetOutOfRange},
+    settings::{BatchSettings, Command, DlqAction, OnOffsetOutOfRange},
     sink::database::OrderDatabase,
-    source::{group::Group, lag::LagMonitor, reader::Reader},
+    source::{group::Group, lag::LagMonitor, owner_monitor::OwnerMonitor, reader::Reader},
 };
 
 /// Timeout of closing the client at a stop. Closing may take as long as the session timeout of the group.
@@ -67,9 +66,16 @@ async fn prepare_services(command: &Command) -> anyhow::Result<DatabaseSettings>
     let services = &command.services;
     let database = services.database.settings()?;
     require_tables(&database).await?;
-    ensure_topic(&services.kafka, &services.topic.orders()).await?;
-    ensure_topic(&services.kafka, &services.topic.dead_letters()).await?;
+    ensure_topic(&services.kafka, &services.topic.orders().without_some_leaders()).await?;
+    ensure_topic(&services.kafka, &services.topic.dead_letters().without_some_leaders()).await?;
     Ok(database)
+}
+
+/// The tasks beside the data. None of them ends before a stop, unless it fails.
+struct Monitors {
+    tasks: JoinSet<anyhow::Result<()>>,
+    /// Cancelled when the latency log ends, by a panic too.
+    latency_log_ended: CancellationToken,
 }
 
 /// The tasks of a running consumer.
@@ -78,7 +84,7 @@ struct ConsumerTasks {
     reader: Reader,
     stop_deadline: Duration,
     workers: JoinSet<()>,
-    lag_monitor: JoinHandle<anyhow::Result<()>>,
+    monitors: Monitors,
     latency_log: JoinHandle<Latencies>,
     /// Cancelled once all latencies are recorded: ends the latency log.
     all_recorded: CancellationToken,
@@ -99,7 +105,10 @@ impl ConsumerTasks {
         let (stop_deadline, stuck_after) = (settings.stop_deadline, settings.stuck_after);
         let (on_offset_out_of_range, instance) = (settings.on_offset_out_of_range, settings.instance_name());
         let log = stats_dir.as_deref().map(|folder| open_latency_log(folder, &instance)).transpose()?;
-        let dead_letters = open_dead_letters(&services, dead_letters, instance, health.clone())?;
+        let limiter = Arc::new(DeadLetterLimiter::new(dead_letters.dead_letter_limit));
+        let mut monitors = JoinSet::new();
+        monitors.spawn(accept_dead_letters_on_signal(limiter.clone(), stop.clone())?);
+        let dead_letters = DeadLetterTopic::open(&services.kafka, &services.topic, instance, limiter, health.clone())?;
         let redis = services.cache.connect_lazily()?;
         let topic = services.topic.topic.clone();
         let group = Arc::new(Group::join(services.kafka, settings, topic.clone(), health.clone())?);
@@ -119,13 +128,21 @@ impl ConsumerTasks {
         let (workers, channels) = start_workers(pipeline, batches, connection);
         let reader = reader(group.clone(), channels, batches.queue_size, accounting.clone(), on_offset_out_of_range);
         let lag_monitor = LagMonitor { group: group.clone(), topic, health: health.clone(), stuck_after };
+        monitors.spawn(lag_monitor.run(stop.clone()));
+        monitors.spawn(OwnerMonitor { group: group.clone(), health }.run(stop.clone()));
+        let latency_log_ended = CancellationToken::new();
+        let log = (latency.log(log, all_recorded.clone()), latency_log_ended.clone().drop_guard());
+        let latency_log = tokio::spawn(async move {
+            let (log, _ended) = log;
+            log.await
+        });
         Ok(Self {
             group,
             reader,
             stop_deadline,
             workers,
-            lag_monitor: tokio::spawn(lag_monitor.run(stop.clone())),
-            latency_log: tokio::spawn(latency.log(log, all_recorded.clone())),
+            monitors: Monitors { tasks: monitors, latency_log_ended },
+            latency_log,
             all_recorded,
             accounting,
             force_stop,
@@ -134,8 +151,8 @@ impl ConsumerTasks {
 
     /// Runs until `stop`, or until a task fails; then stops the tasks in the direction of the data.
     async fn run(self, stop: CancellationToken) -> anyhow::Result<Outcome> {
-        let Self { group, reader, stop_deadline, mut workers, lag_monitor, latency_log, .. } = self;
-        let ended = supervise(reader, stop_deadline, &mut workers, lag_monitor, stop).await;
+        let Self { group, reader, stop_deadline, mut workers, monitors, latency_log, .. } = self;
+        let ended = supervise(reader, stop_deadline, &mut workers, monitors, stop).await;
         // The reader has ended, and with it the channels: the workers end once they have stored or handed back all
         // records.
         self.force_stop.cancel();
@@ -148,18 +165,6 @@ impl ConsumerTasks {
         ensure!(accounting.is_balanced(), "the accounting does not balance, which is a bug: {accounting}");
         Ok(Outcome::Valid)
     }
-}
-
-/// Opens the dead-letter topic with its limit, which the signal USR1 removes.
-fn open_dead_letters(
-    services: &ServiceSettings,
-    settings: DeadLetterSettings,
-    instance: String,
-    health: Arc<ConsumerHealth>,
-) -> anyhow::Result<DeadLetterTopic> {
-    let limiter = Arc::new(DeadLetterLimiter::new(settings.dead_letter_limit));
-    accept_dead_letters_on_signal(limiter.clone())?;
-    DeadLetterTopic::open(&services.kafka, &services.topic, instance, limiter, health)
 }
 
 /// The reader, with a queue of `queue_size` MiB.
@@ -206,20 +211,20 @@ async fn supervise(
     reader: Reader,
     stop_deadline: Duration,
     workers: &mut JoinSet<()>,
-    mut lag_monitor: JoinHandle<anyhow::Result<()>>,
+    mut monitors: Monitors,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let reader_stop = stop.clone();
     let reading = tokio::task::spawn_blocking(move || reader.run(&reader_stop, stop_deadline));
     tokio::pin!(reading);
     let reader_panicked = "the reader panicked, which is a bug";
-    let monitor_panicked = "the lag monitor panicked, which is a bug";
     let failed = tokio::select! {
         read = &mut reading => {
             stop.cancel();
-            return read.context(reader_panicked)?.and(lag_monitor.await.context(monitor_panicked)?);
+            return read.context(reader_panicked)?.and(monitors.join_all().await);
         }
-        monitored = &mut lag_monitor => monitored.context(monitor_panicked)?,
+        Some(monitored) = monitors.tasks.join_next() => monitored.context(MONITOR_PANICKED)?,
+        () = monitors.latency_log_ended.cancelled() => Err(anyhow!("the latency log ended early, which is a bug")),
         // Without a stop, and while the reader runs, a worker ends only by a panic; its partitions would stall
         // silently.
         _ = workers.join_next() => {
@@ -227,9 +232,25 @@ async fn supervise(
             if stop.is_cancelled() { Ok(()) } else { Err(anyhow!(panic)) }
         }
     };
-    // A stop ends the lag monitor before the reader.
+    // A stop ends the monitors before the reader.
     stop.cancel();
-    reading.await.context(reader_panicked)?.and(failed)
+    reading.await.context(reader_panicked)?.and(failed).and(monitors.join_all().await)
+}
+
+const MONITOR_PANICKED: &str = "a monitor of the consumer panicked, which is a bug";
+
+impl Monitors {
+    /// Waits for all tasks but the latency log.
+    ///
+    /// # Errors
+    /// The first error of a task.
+    async fn join_all(&mut self) -> anyhow::Result<()> {
+        let mut joined = Ok(());
+        while let Some(monitored) = self.tasks.join_next().await {
+            joined = joined.and(monitored.context(MONITOR_PANICKED).flatten());
+        }
+        joined
+    }
 }
 
 fn log_totals(accounting: &Accounting, latency: &LatencySummary) {
@@ -238,11 +259,14 @@ fn log_totals(accounting: &Accounting, latency: &LatencySummary) {
     tracing::info!("latency from due to stored: {count} orders, p50 {p50} ms, p99 {p99} ms, max {max} ms");
 }
 
-/// The signal USR1 accepts the kinds of dead letters that are over the limit.
-fn accept_dead_letters_on_signal(limiter: Arc<DeadLetterLimiter>) -> std::io::Result<()> {
+/// Until `stop`, the signal USR1 accepts the kinds of dead letters that are over the limit.
+fn accept_dead_letters_on_signal(
+    limiter: Arc<DeadLetterLimiter>,
+    stop: CancellationToken,
+) -> std::io::Result<impl Future<Output = anyhow::Result<()>>> {
     let mut accepted = signal(SignalKind::user_defined1())?;
-    tokio::spawn(async move {
-        while accepted.recv().await.is_some() {
+    Ok(async move {
+        while let Some(Some(())) = stop.run_until_cancelled(accepted.recv()).await {
             match limiter.accept() {
                 kinds if kinds.is_empty() => {
                     tracing::info!("dead-letter limit: signal USR1 received, no kind is over the limit");
@@ -253,8 +277,8 @@ fn accept_dead_letters_on_signal(limiter: Arc<DeadLetterLimiter>) -> std::io::Re
                 ),
             }
         }
-    });
-    Ok(())
+        Ok(())
+    })
 }
 
 async fn leave(group: Arc<Group>) {

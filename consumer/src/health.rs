@@ -11,6 +11,8 @@ pub enum ConsumerIssue {
     Brokers,
     /// The group does not accept this instance yet.
     Group,
+    /// A partition is behind, gains nothing and has no owner in the group.
+    PartitionOwners,
     /// PostgreSQL can't be reached, or fails.
     Database,
     /// A dead letter is not acknowledged.
@@ -24,6 +26,7 @@ impl HealthIssue for ConsumerIssue {
         match self {
             Self::Brokers => "Kafka: working again",
             Self::Group => "consumer group: this instance is a member",
+            Self::PartitionOwners => "consumer group: all partitions that are behind have an owner",
             Self::Database => "PostgreSQL: working again",
             Self::DeadLetterTopic => "dead-letter topic: working again",
             Self::DeadLetterLimit => "dead-letter limit: accepted by an operator, dead-lettering continues",

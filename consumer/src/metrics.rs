@@ -12,10 +12,14 @@ pub const DEAD_LETTERED: &str = "orderflow_consumer_dead_lettered_total";
 pub const HANDED_BACK: &str = "orderflow_consumer_handed_back_total";
 /// Records that the topic deleted before they were read.
 pub const DELETED_UNREAD: &str = "orderflow_consumer_deleted_unread_total";
+/// Records that a partition had deleted when the group started in it without a committed offset.
+pub const DELETED_BEFORE_START: &str = "orderflow_consumer_deleted_before_start_total";
 /// Records between the stored offset of a `partition` and its end.
 pub const LAG: &str = "orderflow_consumer_lag_records";
 /// Partitions that are assigned to this instance.
 pub const ASSIGNED: &str = "orderflow_consumer_assigned_partitions";
+/// Partitions of the topic that are behind, gain nothing and have no owner in the group.
+pub const ABANDONED: &str = "orderflow_consumer_abandoned_partitions";
 /// Bytes of records read and not yet stored.
 pub const QUEUED_BYTES: &str = "orderflow_consumer_queued_bytes";
 /// Seconds from due to stored, for each order.

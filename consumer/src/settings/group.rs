@@ -9,16 +9,16 @@ pub enum GroupProtocol {
     /// The recommended protocol: classic.
     Auto,
     /// The brokers assign the partitions (KIP-848; brokers from 4.0 on). librdkafka may leave a partition without an
-    /// owner.
+    /// owner for a while.
     Consumer,
     /// A member assigns the partitions, cooperative-sticky.
     Classic,
 }
 
-/// What a consumer does when the topic does not have the group's committed offset.
+/// What a consumer does when the topic does not have the offset that is read next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnOffsetOutOfRange {
-    /// Log the missing records and exit with 1; nothing more is stored.
+    /// Log the missing records, store what was read before, and exit with 1.
     End,
     /// Log the missing records and continue at the first offset of the partition.
     Continue,
@@ -42,7 +42,7 @@ pub struct GroupSettings {
     /// the classic protocol.
     #[arg(long, requires = "instance_id")]
     pub leave: bool,
-    /// What to do when the topic does not have the group's committed offset: records may have been deleted unread.
+    /// What to do when the topic does not have the offset that is read next: records may have been deleted unread.
     #[arg(long, alias = "on-gap", value_enum, default_value = "end")]
     pub on_offset_out_of_range: OnOffsetOutOfRange,
     /// Exit when a partition has lag and its stored offset does not advance for this long without an outage.

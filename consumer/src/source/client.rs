@@ -1,6 +1,9 @@
 //! The Kafka client of a group member, and its configuration.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -11,19 +14,27 @@ use crate::settings::{GroupProtocol, GroupSettings};
 
 pub type GroupConsumer = BaseConsumer<RebalanceContext>;
 
-/// A client that is a member of the group, or is joining it.
+/// A client that is a member of the group, or is joining it. When its last holder drops it, it is closed on a thread of
+/// its own: that may take as long as the session timeout.
 pub struct Member {
-    pub consumer: GroupConsumer,
+    /// None only while the member is dropped.
+    consumer: Option<GroupConsumer>,
     pub assignment: Arc<Assignment>,
     pub created_at: Instant,
+    open: Arc<OpenClients>,
 }
 
 impl Member {
-    /// Creates a client that subscribes to the topic.
+    /// Creates a client that subscribes to the topic. It is counted in `open` until it is closed.
     ///
     /// # Errors
     /// When a Kafka setting is wrong.
-    pub fn subscribe(kafka: &KafkaSettings, group: &GroupSettings, topic: &str) -> anyhow::Result<Self> {
+    pub fn subscribe(
+        kafka: &KafkaSettings,
+        group: &GroupSettings,
+        topic: &str,
+        open: &Arc<OpenClients>,
+    ) -> anyhow::Result<Self> {
         let assignment = Arc::new(Assignment::default());
         let context = RebalanceContext { assignment: assignment.clone(), drain_timeout: group.drain };
         let consumer: GroupConsumer = kafka
@@ -31,15 +42,60 @@ impl Member {
             .create_with_context(context)
             .context("the Kafka settings are not usable")?;
         consumer.subscribe(&[topic]).context("the topic can't be subscribed to")?;
-        Ok(Self { consumer, assignment, created_at: Instant::now() })
+        open.opened();
+        Ok(Self { consumer: Some(consumer), assignment, created_at: Instant::now(), open: open.clone() })
+    }
+
+    pub fn consumer(&self) -> &GroupConsumer {
+        self.consumer.as_ref().expect("only drop takes the client")
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let (consumer, open) = (self.consumer.take(), self.open.clone());
+        std::thread::spawn(move || {
+            drop(consumer);
+            open.closed();
+        });
+    }
+}
+
+/// Counts the clients that are not closed yet. Closing must end before the process exits: at exit, C libraries free
+/// memory that the threads of a client still use.
+#[derive(Debug, Default)]
+pub struct OpenClients {
+    count: Mutex<usize>,
+    closed: Condvar,
+}
+
+impl OpenClients {
+    fn opened(&self) {
+        *self.count() += 1;
+    }
+
+    fn closed(&self) {
+        *self.count() -= 1;
+        self.closed.notify_all();
+    }
+
+    fn count(&self) -> MutexGuard<'_, usize> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Blocks until at most `clients` are open, or until `timeout` is over. Returns whether that is so.
+    pub fn wait_for_at_most(&self, clients: usize, timeout: Duration) -> bool {
+        let waited = self.closed.wait_timeout_while(self.count(), timeout, |count| *count > clients);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 <= clients
     }
 }
 
 fn client_settings(group: &GroupSettings) -> Vec<(&'static str, &str)> {
     let mut settings = vec![
         ("group.id", group.group.as_str()),
-        // A group without offsets starts at the beginning. With librdkafka's default, `latest`, it would skip orders.
-        ("auto.offset.reset", "earliest"),
+        // Each partition is started at an explicit offset (see `starter`). When the topic does not have an offset,
+        // librdkafka reports an error: with `earliest` or `latest` it would skip orders without one.
+        ("auto.offset.reset", "error"),
         ("enable.auto.commit", "true"),
         ("auto.commit.interval.ms", "1000"),
         ("enable.auto.offset.store", "false"),
@@ -66,4 +122,22 @@ fn client_settings(group: &GroupSettings) -> Vec<(&'static str, &str)> {
         ]),
     }
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_for_closed_clients_ends_with_the_last_close_or_at_its_timeout() {
+        let open = Arc::new(OpenClients::default());
+        open.opened();
+        open.opened();
+        assert!(open.wait_for_at_most(2, Duration::ZERO));
+        assert!(!open.wait_for_at_most(1, Duration::ZERO));
+        let closing = open.clone();
+        let thread = std::thread::spawn(move || (0..2).for_each(|_| closing.closed()));
+        assert!(open.wait_for_at_most(0, Duration::from_secs(60)));
+        thread.join().unwrap();
+    }
 }

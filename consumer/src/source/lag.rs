@@ -3,15 +3,14 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
-use rdkafka::consumer::Consumer;
 use tokio_util::sync::CancellationToken;
 
-use super::{client::Member, group::Group};
+use super::{client::Member, group::Group, watermarks::fetch_watermarks};
 use crate::{
     health::{ConsumerHealth, ConsumerIssue},
     metrics,
@@ -54,7 +53,7 @@ impl StoredProgress {
     }
 
     /// Stuck means that records are in flight or the lag grew, and no offset was stored. A constant lag is not enough:
-    /// transaction markers take offsets but are no records.
+    /// the last offsets may be those of a transaction that is not read yet.
     fn is_stuck(&self, position: Position, after: Duration, now: Instant) -> bool {
         now.duration_since(self.since) > after && (position.busy || position.lag > self.lag)
     }
@@ -90,18 +89,30 @@ impl LagMonitor {
 /// Asks the brokers for the end of each partition, until `stop`. Partitions whose end or stored offset is not known are
 /// left out. Returns none when no broker answers for any partition. Blocks.
 fn positions(member: &Member, topic: &str, stop: &CancellationToken) -> Option<Vec<Position>> {
-    let (mut positions, partitions, mut answers) = (Vec::new(), member.assignment.partitions(), 0);
-    for partition in partitions.iter().copied().take_while(|_| !stop.is_cancelled()) {
-        let Some(handle) = member.assignment.handle(partition) else { continue };
-        let (stored, busy) = (handle.stored_offset(), handle.is_busy());
-        let end = member.consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).map(|(_, end)| end);
-        answers += usize::from(end.is_ok());
-        if let (Some(stored), Ok(end)) = (stored, end) {
-            let lag = (end - stored).max(0);
-            ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(lag as f64);
-            positions.push(Position { partition, stored, lag, busy });
-        }
-    }
+    let partitions = member.assignment.partitions();
+    let found = Mutex::new((Vec::new(), 0));
+    fetch_watermarks(
+        member.consumer(),
+        topic,
+        &partitions,
+        REQUEST_TIMEOUT,
+        |_| !stop.is_cancelled(),
+        |partition, answer| {
+            let Ok((_, end)) = answer else { return };
+            let stored = member
+                .assignment
+                .handle(partition)
+                .and_then(|handle| Some((handle.stored_offset()?, handle.is_busy())));
+            let (positions, answers) = &mut *found.lock().unwrap_or_else(PoisonError::into_inner);
+            *answers += 1;
+            if let Some((stored, busy)) = stored {
+                let lag = end.saturating_sub(stored).max(0);
+                ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(lag as f64);
+                positions.push(Position { partition, stored, lag, busy });
+            }
+        },
+    );
+    let (positions, answers) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     (answers > 0 || partitions.is_empty()).then_some(positions)
 }
 

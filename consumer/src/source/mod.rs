@@ -1,8 +1,9 @@
 //! From the topic to the workers. The [`reader`] polls as a member of the [`group`] ([`client`], [`rebalance`]) and
 //! dispatches each record, under the handle of its partition's [`assignment`], to the partition's worker. Offsets are
 //! stored by [`offset_store`] once the pipeline has committed their records, and committed by [`offset_commit`] and by
-//! librdkafka. [`start_position`] checks that the topic has the committed offsets; [`lag`] measures how far each
-//! partition is behind.
+//! librdkafka. [`starter`] starts each partition at the position that [`start_position`] looks up; [`lag`] measures how
+//! far each partition is behind. The [`owner_monitor`] watches the whole group: it asks for the [`owners`] of all
+//! partitions, and [`owner_watch`] decides which ones are abandoned.
 
 pub mod assignment;
 mod backlog;
@@ -11,6 +12,11 @@ pub mod group;
 pub mod lag;
 mod offset_commit;
 mod offset_store;
+pub mod owner_monitor;
+mod owner_watch;
+mod owners;
 pub mod reader;
 mod rebalance;
 mod start_position;
+mod starter;
+mod watermarks;

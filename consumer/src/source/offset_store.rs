@@ -18,7 +18,7 @@ impl OffsetStore for Arc<Group> {
         }
         // Refused when the partition is revoked at this moment: its next owner reads the records again and counts them
         // as duplicates.
-        if let Err(error) = self.member().consumer.store_offsets(&list) {
+        if let Err(error) = self.member().consumer().store_offsets(&list) {
             tracing::debug!(%error, "Kafka: offsets not stored, a partition was revoked");
         }
     }

@@ -6,8 +6,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use anyhow::{Context, bail};
-use rdkafka::{Message, TopicPartitionList, consumer::Consumer, error::KafkaError, message::BorrowedMessage};
+use anyhow::Context;
+use rdkafka::{
+    Message, TopicPartitionList,
+    consumer::Consumer,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::BorrowedMessage,
+};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +21,7 @@ use super::{
     client::Member,
     group::Group,
     offset_commit::commit_stored_offsets,
-    start_position::{StartPosition, start_positions},
+    starter::Starter,
 };
 use crate::{
     metrics,
@@ -31,6 +36,11 @@ const MAX_POLLED: usize = 32;
 /// How long a full queue blocks the poll before the partitions are paused. A pause discards what the client prefetched
 /// and costs up to a second, so it is used only in long outages.
 const PAUSE_AFTER: Duration = Duration::from_secs(2);
+/// Timeout of a poll while a partition waits for its start position.
+const SHORT_POLL_TIMEOUT: Duration = Duration::from_millis(5);
+/// How long after an offset that is out of range the positions of all partitions are looked up. Until then, records that
+/// librdkafka had fetched before are read.
+const LOOKUP_DELAY: Duration = Duration::from_millis(300);
 /// A member without a partition after this time logs that it is on standby. An assignment takes less time.
 const STANDBY_NOTICE_DELAY: Duration = Duration::from_secs(10);
 /// Timeout of the last commit of a stop.
@@ -55,23 +65,45 @@ impl Reader {
     /// on a thread of its own.
     ///
     /// # Errors
-    /// When librdkafka fails with a fatal error, or a committed offset is out of range and `on_offset_out_of_range` is
-    /// `End`.
+    /// When librdkafka fails with a fatal error, or an offset is out of range and `on_offset_out_of_range` is `End`. In
+    /// the latter case, what was read before is stored first: the topic may not have it any more.
     pub fn run(&self, stop: &CancellationToken, stop_deadline: Duration) -> anyhow::Result<()> {
         let mut backlog = Backlog::default();
         let mut read = Ok(());
         let mut has_logged_standby = false;
-        while !stop.is_cancelled() && read.is_ok() {
+        let mut starter = Starter::new(self.group.clone(), self.on_offset_out_of_range);
+        let mut started = Ok(());
+        while !stop.is_cancelled() && read.is_ok() && started.is_ok() {
             let member = self.group.member();
-            read = self.step(&member, &mut backlog).and_then(|()| self.check_start_positions(&member));
+            read = self.step(&member, &mut backlog);
+            started = starter.step(&member);
+            if read.is_ok() && started.is_ok() && self.group.take_rejoin_request() {
+                drop(member);
+                read = self.rejoin(&mut backlog);
+                continue;
+            }
             if !has_logged_standby && member.created_at.elapsed() > STANDBY_NOTICE_DELAY {
                 has_logged_standby = true;
                 self.log_standby(&member);
             }
         }
+        if started.is_ok() {
+            self.accounting.handed_back(backlog.records.len() as u64);
+            backlog.records.clear();
+        }
+        let drained = read.and_then(|()| self.drain(&mut backlog, Instant::now() + stop_deadline));
         self.accounting.handed_back(backlog.records.len() as u64);
-        backlog.records.clear();
-        read.and_then(|()| self.drain(Instant::now() + stop_deadline))
+        started?;
+        drained
+    }
+
+    /// Leaves the group and joins it anew. Records that are not stored by then are left to the next owner.
+    fn rejoin(&self, backlog: &mut Backlog) -> anyhow::Result<()> {
+        tracing::warn!("consumer group: this instance leaves and joins anew");
+        self.accounting.handed_back(backlog.records.len() as u64);
+        *backlog = Backlog::default();
+        self.drain(backlog, Instant::now() + self.group.drain_timeout())?;
+        self.group.rejoin()
     }
 
     fn log_standby(&self, member: &Member) {
@@ -90,14 +122,17 @@ impl Reader {
         ::metrics::gauge!(metrics::QUEUED_BYTES).set((self.capacity - self.memory.available_permits()) as f64);
         if backlog.records.is_empty() {
             if backlog.clear_full() {
-                member.consumer.resume(&self.all_partitions(member)).context("the partitions can't be resumed")?;
+                member
+                    .consumer()
+                    .resume(&self.started_partitions(member))
+                    .context("the partitions can't be resumed")?;
                 tracing::info!("record queue: no longer full, partitions resumed");
             }
             return self.poll(member, POLL_TIMEOUT, backlog);
         }
         if backlog.full_for() > PAUSE_AFTER || backlog.paused {
             // Pausing a paused partition has no effect, and one that was assigned meanwhile must be paused too.
-            member.consumer.pause(&self.all_partitions(member)).context("the partitions can't be paused")?;
+            member.consumer().pause(&self.started_partitions(member)).context("the partitions can't be paused")?;
             if !std::mem::replace(&mut backlog.paused, true) {
                 tracing::warn!(
                     "record queue: full for more than {PAUSE_AFTER:?}, partitions paused until PostgreSQL accepts rows"
@@ -111,24 +146,25 @@ impl Reader {
 
     /// Polls a few records into the backlog.
     fn poll(&self, member: &Member, timeout: Duration, backlog: &mut Backlog) -> anyhow::Result<()> {
-        let mut next = member.consumer.poll(timeout);
+        let is_starting = member.assignment.has_running_lookup();
+        let mut next = member.consumer().poll(if is_starting { timeout.min(SHORT_POLL_TIMEOUT) } else { timeout });
         for polled in 1.. {
             match next {
                 None => return Ok(()),
-                Some(Err(error)) => return self.handle_error(&error),
+                Some(Err(error)) => return self.handle_error(member, &error),
                 Some(Ok(record)) => self.accept(member, &record, backlog),
             }
             if polled == MAX_POLLED {
                 return Ok(());
             }
-            next = member.consumer.poll(Duration::ZERO);
+            next = member.consumer().poll(Duration::ZERO);
         }
         Ok(())
     }
 
     fn accept(&self, member: &Member, record: &BorrowedMessage<'_>, backlog: &mut Backlog) {
         self.accounting.consumed();
-        match member.assignment.handle(record.partition()) {
+        match member.assignment.read(record.partition(), record.offset()) {
             Some(partition) => {
                 let (record, read_at) = (KafkaRecord::copy_of(record), SystemTime::now());
                 backlog.records.push_back(WaitingRecord { partition, record, read_at });
@@ -137,48 +173,12 @@ impl Reader {
         }
     }
 
-    /// Checks, for each newly assigned partition, that the topic has the committed offset. This must happen before the
-    /// first commit, which is at least one second after the assignment.
-    fn check_start_positions(&self, member: &Member) -> anyhow::Result<()> {
-        let partitions = member.assignment.take_without_start_position();
-        if partitions.is_empty() {
-            return Ok(());
-        }
-        self.group.resolve_join_issue();
-        let positions = match start_positions(&member.consumer, &self.topic, &partitions) {
-            Ok(positions) => positions,
-            Err(error) => {
-                tracing::debug!("Kafka: committed offsets can't be checked yet, retrying: {error:#}");
-                member.assignment.put_back_without_start_position(partitions);
-                return Ok(());
-            }
-        };
-        for StartPosition { partition, offset, out_of_range } in positions {
-            if let Some(handle) = member.assignment.handle(partition) {
-                handle.advance_stored_offset(offset);
-            }
-            let Some(out_of_range) = out_of_range else { continue };
-            ::metrics::counter!(metrics::DELETED_UNREAD).increment(out_of_range.deleted_records());
-            match self.on_offset_out_of_range {
-                OnOffsetOutOfRange::Continue => {
-                    tracing::warn!("{out_of_range}; continuing at the first offset of the partition");
-                }
-                OnOffsetOutOfRange::End => {
-                    // If an offset after the missing records was committed, the next start would not report them.
-                    member.assignment.revoke(&[partition]);
-                    bail!(
-                        "{out_of_range}. To continue at the first offset of the partition: \
-                         --on-offset-out-of-range continue"
-                    )
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Replaces a client that failed with a fatal error. librdkafka itself recovers from any other error.
-    fn handle_error(&self, error: &KafkaError) -> anyhow::Result<()> {
-        if !self.group.replace_if_fatal()? {
+    fn handle_error(&self, member: &Member, error: &KafkaError) -> anyhow::Result<()> {
+        if matches!(error, KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) {
+            // The error does not name the partition.
+            member.assignment.look_up_all_again(LOOKUP_DELAY);
+        } else if !self.group.replace_if_fatal()? {
             tracing::warn!(%error, "Kafka: error reported by librdkafka, reading continues");
         }
         Ok(())
@@ -209,21 +209,22 @@ impl Reader {
         }
     }
 
-    /// Keeps polling, to stay in the group, until all records in flight are stored.
-    fn drain(&self, deadline: Instant) -> anyhow::Result<()> {
+    /// Keeps polling, to stay in the group, until all records of the backlog and in flight are stored.
+    fn drain(&self, backlog: &mut Backlog, deadline: Instant) -> anyhow::Result<()> {
         let member = self.group.member();
         let mut late = Backlog::default();
         let mut drained = false;
         while !drained && Instant::now() < deadline {
-            member.consumer.pause(&self.all_partitions(&member)).context("the partitions can't be paused")?;
+            member.consumer().pause(&self.started_partitions(&member)).context("the partitions can't be paused")?;
             self.poll(&member, Duration::from_millis(10), &mut late)?;
+            self.dispatch(backlog);
             let slice_end = Instant::now() + Duration::from_millis(20);
-            drained = member.assignment.drain(&member.assignment.partitions(), slice_end);
+            drained = member.assignment.drain(&member.assignment.partitions(), slice_end) && backlog.records.is_empty();
         }
         self.accounting.handed_back(late.records.len() as u64);
         if !drained {
             tracing::warn!(
-                "stop: --stop-deadline is over; records that are not stored are left to the next owner of their \
+                "consumer group: not drained in time; records that are not stored are left to the next owner of their \
                  partition"
             );
         }
@@ -233,9 +234,9 @@ impl Reader {
         Ok(())
     }
 
-    fn all_partitions(&self, member: &Member) -> TopicPartitionList {
+    fn started_partitions(&self, member: &Member) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
-        for partition in member.assignment.partitions() {
+        for (partition, _) in member.assignment.started() {
             list.add_partition(&self.topic, partition);
         }
         list
@@ -247,7 +248,7 @@ impl Reader {
 fn commit_within(member: Arc<Member>, timeout: Duration) {
     let (done, committed) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        commit_stored_offsets(&member.consumer);
+        commit_stored_offsets(member.consumer());
         let _ = done.send(());
     });
     if committed.recv_timeout(timeout).is_err() {

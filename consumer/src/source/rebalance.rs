@@ -7,8 +7,9 @@ use std::{
 
 use rdkafka::{
     ClientContext, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance},
+    consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol},
     topic_partition_list::TopicPartitionListElem,
+    types::RDKafkaRespErr,
 };
 
 use super::{assignment::Assignment, offset_commit::commit_stored_offsets};
@@ -23,42 +24,59 @@ pub struct RebalanceContext {
 impl ClientContext for RebalanceContext {}
 
 impl ConsumerContext for RebalanceContext {
-    /// Records in flight are stored first, then the offsets are committed, so that the next owner reads no record
-    /// twice. A lost partition may already have another owner: its records in flight are dropped.
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let Rebalance::Revoke(list) = rebalance else { return };
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let partitions = partitions_of(list);
-        if consumer.assignment_lost() {
-            tracing::warn!(?partitions, "consumer group: partitions lost, records in flight are dropped");
-            self.assignment.revoke(&partitions);
-            return;
+        match event {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, &partitions),
+            _ => self.revoke(consumer, list, &partitions),
         }
-        let drained = self.assignment.drain(&partitions, Instant::now() + self.drain_timeout);
-        self.assignment.revoke(&partitions);
-        commit_stored_offsets(consumer);
-        tracing::info!(?partitions, drained, "consumer group: partitions revoked");
+    }
+}
+
+impl RebalanceContext {
+    /// Accepts the partitions. librdkafka gets each of them once its start position is known (see
+    /// [`starter`](super::starter)).
+    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
+        let none = TopicPartitionList::new();
+        let accepted = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(&none),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(&none),
+        };
+        if let Err(error) = accepted {
+            tracing::warn!(%error, "consumer group: assigned partitions can't be accepted");
+        }
+        self.assignment.assign(partitions.iter().copied());
+        if !partitions.is_empty() {
+            let all = self.assignment.partitions().len();
+            tracing::info!(?partitions, all, "consumer group: partitions assigned");
+        }
     }
 
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(list) => {
-                let partitions = partitions_of(list);
-                self.assignment.assign(partitions.iter().copied());
-                // librdkafka keeps the pause of a partition across assignments. Without this, a reassigned partition
-                // would stay paused.
-                if let Err(error) = consumer.resume(list) {
-                    tracing::warn!(%error, "Kafka: assigned partitions can't be resumed");
+    /// Records in flight are stored first, then the offsets are committed, so that the next owner reads no record
+    /// twice. A lost partition may already have another owner: its records in flight are dropped.
+    fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList, partitions: &[i32]) {
+        let started = if consumer.assignment_lost() {
+            tracing::warn!(?partitions, "consumer group: partitions lost, records in flight are dropped");
+            self.assignment.revoke(partitions)
+        } else {
+            let drained = self.assignment.drain(partitions, Instant::now() + self.drain_timeout);
+            let started = self.assignment.revoke(partitions);
+            commit_stored_offsets(consumer);
+            tracing::info!(?partitions, drained, "consumer group: partitions revoked");
+            started
+        };
+        let released = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => {
+                let mut released = TopicPartitionList::new();
+                for place in list.elements().iter().filter(|place| started.contains(&place.partition())) {
+                    released.add_partition(place.topic(), place.partition());
                 }
-                if !partitions.is_empty() {
-                    tracing::info!(
-                        ?partitions,
-                        all = self.assignment.partitions().len(),
-                        "consumer group: partitions assigned"
-                    );
-                }
+                consumer.incremental_unassign(&released)
             }
-            Rebalance::Revoke(_) => {}
-            Rebalance::Error(error) => tracing::warn!(%error, "consumer group: rebalance failed"),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
+        };
+        if let Err(error) = released {
+            tracing::warn!(%error, "consumer group: revoked partitions can't be released");
         }
     }
 }
