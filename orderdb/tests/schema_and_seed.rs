@@ -55,8 +55,11 @@ async fn migrations_go_up_and_down_and_rows_are_dropped_only_after_confirmation(
     let bed = Testbed::new("up_and_down").await;
     let name = bed.database.database();
     assert_eq!(migrate(migration(MigrateAction::Status), &bed.database).await.unwrap(), Outcome::Valid);
-    // The last migration only created a table of the cache-worker, the first one created all tables with rows.
-    revert(&bed, None).unwrap();
+    // The last migrations only added columns, and a table of the cache-worker; the first one created all tables with
+    // rows.
+    for _ in 0..2 {
+        revert(&bed, None).unwrap();
+    }
     for (yes_destroy, expected) in [
         (None, format!("{USERS} users")),
         (None, format!("--yes-destroy {name}")),
@@ -73,8 +76,27 @@ async fn migrations_go_up_and_down_and_rows_are_dropped_only_after_confirmation(
         assert_eq!(migrate(migration(MigrateAction::Up), &bed.database).await.unwrap(), Outcome::Valid);
     }
     // Empty tables are dropped without confirmation.
-    for _ in 0..2 {
+    for _ in 0..3 {
         revert(&bed, None).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_of_an_attribute_that_orders_copy_is_timed_and_no_other_one() {
+    let bed = Testbed::new("attribute_updates").await;
+    let timed = "SELECT (SELECT count(attributes_updated_at) FROM users) || ' users, ' || \
+                 (SELECT count(attributes_updated_at) FROM products) || ' products'";
+    for (update, expected) in [
+        ("UPDATE users SET last_cached_at = now(), age = 1", "0 users, 0 products"),
+        ("UPDATE products SET last_cached_at = now(), price = price - 1, stock = 1", "0 users, 0 products"),
+        ("UPDATE users SET region = region, gender = gender, age_group = age_group", "0 users, 0 products"),
+        ("UPDATE users SET region = 'moved' WHERE user_id = 'U00000001'", "1 users, 0 products"),
+        ("UPDATE users SET gender = 'U' WHERE user_id = 'U00000002'", "2 users, 0 products"),
+        ("UPDATE users SET age_group = '90대' WHERE user_id = 'U00000003'", "3 users, 0 products"),
+        ("UPDATE products SET category = 'other' WHERE product_id = 'P000001'", "3 users, 1 products"),
+    ] {
+        bed.sql().await.batch_execute(update).await.unwrap();
+        assert_eq!(text(&bed, timed).await, expected, "{update}");
     }
 }
 
