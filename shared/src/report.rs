@@ -28,11 +28,16 @@ impl Report {
         self.figures.add_row([what.to_owned(), value.to_string(), meaning.to_string()]);
     }
 
-    /// Adds a row to the table of latencies, in milliseconds. That table is below the one of the figures.
+    /// Adds a row to the table of latencies, in milliseconds. That table is below the one of the figures. The row has
+    /// the number of latencies that are left out because of clock skew, if there are any.
     pub fn latency(&mut self, what: &str, latency: &LatencySummary) {
-        let LatencySummary { p50, p90, p99, p999, max, .. } = latency;
+        let LatencySummary { p50, p90, p99, p999, max, clock_skew, .. } = latency;
         let columns = [p50, p90, p99, p999, max].map(|milliseconds| format!("{milliseconds:.3}"));
-        self.latencies.get_or_insert_with(latency_table).add_row([what.to_owned()].into_iter().chain(columns));
+        let what = match clock_skew {
+            0 => what.to_owned(),
+            skewed => format!("{what}; {skewed} left out (clock skew)"),
+        };
+        self.latencies.get_or_insert_with(latency_table).add_row([what].into_iter().chain(columns));
     }
 }
 
@@ -76,9 +81,11 @@ mod tests {
         report.line("acknowledged", 60_000, "by the brokers, all in-sync replicas, and 5000 orders of the warm-up");
         let latency = LatencySummary { p50: 3.647, max: 123_456.789, ..LatencySummary::default() };
         report.latency("due to acknowledged", &latency);
+        report.latency("sent", &LatencySummary { clock_skew: 17, ..latency });
         let text = report.to_string();
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         let row = text.lines().find(|line| line.contains("due to acknowledged")).unwrap();
         assert!(row.contains("3.647") && row.contains("123456.789"), "{text}");
+        assert!(text.contains("sent; 17 left out") && text.matches("left out").count() == 1, "{text}");
     }
 }

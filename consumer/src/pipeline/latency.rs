@@ -18,14 +18,37 @@ use crate::metrics;
 /// The length of an interval of the latency log.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Maximum number of runs with their own histograms per interval (1.4 MiB per run). Bounded, because UUIDs of other
-/// producers may contain any run tag.
-const MAX_RUNS_PER_INTERVAL: usize = 4;
+/// Maximum number of runs per interval whose histograms have the full range (1.4 MiB per run). The latencies of further
+/// runs are kept one by one until the end of the interval, in 40 bytes per order.
+const MAX_FULL_HISTOGRAMS: usize = 4;
+
+/// Maximum number of runs with a series of their own per interval. Bounded, because UUIDs of other producers may
+/// contain any run tag. Orders of further runs are in the series of all other orders.
+const MAX_RUNS_PER_INTERVAL: usize = 256;
+
+/// Maximum number of latencies per interval that are kept one by one (10 MiB). Further ones are in the series of all
+/// other orders.
+const MAX_KEPT_ORDERS: usize = 1 << 18;
 
 /// Records the latencies of this interval, by the run that the orders belong to.
 #[derive(Default)]
 pub struct LatencyRecorder {
-    interval: Mutex<HashMap<Option<RunTag>, StageHistograms>>,
+    interval: Mutex<Interval>,
+}
+
+#[derive(Default)]
+struct Interval {
+    /// None: the orders of other producers, and those beyond the limits.
+    runs: HashMap<Option<RunTag>, RunLatencies>,
+    full_histograms: usize,
+    kept_orders: usize,
+}
+
+/// The latencies of a run in an interval.
+enum RunLatencies {
+    Histograms(Box<StageHistograms>),
+    /// Nanoseconds in each stage, by order.
+    Kept(Vec<[i64; Stage::ALL.len()]>),
 }
 
 /// Latencies from due to stored, and of each stage in between.
@@ -62,15 +85,13 @@ impl LatencyRecorder {
         let total = ::metrics::histogram!(metrics::DUE_TO_COMMIT_SECONDS);
         let mut interval = self.interval.lock().unwrap_or_else(PoisonError::into_inner);
         for (Due { nanos: due, run }, read) in orders {
-            let run = run.filter(|run| interval.len() < MAX_RUNS_PER_INTERVAL || interval.contains_key(&Some(*run)));
-            let histograms = interval.entry(run).or_default();
             let times = [due as i64, nanos(read), dequeued, decoded, enriched, committed];
-            for ((latencies, exported), stage) in histograms.stages.iter_mut().zip(&exported).zip(times.windows(2)) {
-                latencies.record_nanos(stage[1] - stage[0]);
-                exported.record((stage[1] - stage[0]) as f64 / 1e9);
+            let stages: [i64; Stage::ALL.len()] = std::array::from_fn(|stage| times[stage + 1] - times[stage]);
+            for (exported, nanos) in exported.iter().zip(stages) {
+                exported.record(nanos as f64 / 1e9);
             }
-            histograms.total.record_nanos(committed - due as i64);
             total.record((committed - due as i64) as f64 / 1e9);
+            interval.record(run, stages);
         }
     }
 
@@ -82,7 +103,8 @@ impl LatencyRecorder {
         while !last {
             last = tokio::time::timeout(LOG_INTERVAL, stop.cancelled()).await.is_ok();
             let interval = std::mem::take(&mut *self.interval.lock().unwrap_or_else(PoisonError::into_inner));
-            for (run, histograms) in interval {
+            for (run, latencies) in interval.runs {
+                let histograms = latencies.into_histograms();
                 all.add(&histograms.total);
                 if let Some(Err(error)) = log.as_mut().map(|log| append(log, run, &histograms)) {
                     tracing::warn!(%error, "latency log: writing failed; no further interval is logged");
@@ -94,6 +116,58 @@ impl LatencyRecorder {
     }
 }
 
+impl Interval {
+    fn record(&mut self, run: Option<RunTag>, stages: [i64; Stage::ALL.len()]) {
+        let has_room = self.runs.contains_key(&run) || self.runs.len() < MAX_RUNS_PER_INTERVAL;
+        let run = run.filter(|_| has_room);
+        let full_histograms = &mut self.full_histograms;
+        let latencies = self.runs.entry(run).or_insert_with(|| {
+            if run.is_none() || *full_histograms < MAX_FULL_HISTOGRAMS {
+                *full_histograms += 1;
+                RunLatencies::Histograms(Box::default())
+            } else {
+                RunLatencies::Kept(Vec::new())
+            }
+        });
+        match latencies {
+            RunLatencies::Histograms(histograms) => histograms.record(stages),
+            RunLatencies::Kept(orders) if self.kept_orders < MAX_KEPT_ORDERS => {
+                orders.push(stages);
+                self.kept_orders += 1;
+            }
+            RunLatencies::Kept(_) => self.record(None, stages),
+        }
+    }
+}
+
+impl RunLatencies {
+    fn into_histograms(self) -> Box<StageHistograms> {
+        match self {
+            Self::Histograms(histograms) => histograms,
+            Self::Kept(orders) => {
+                let longest = orders.iter().map(|stages| stages.iter().map(|nanos| (*nanos).max(0)).sum::<i64>()).max();
+                let longest = Duration::from_nanos(longest.unwrap_or(0).cast_unsigned());
+                let mut histograms = StageHistograms::up_to(longest);
+                orders.into_iter().for_each(|stages| histograms.record(stages));
+                Box::new(histograms)
+            }
+        }
+    }
+}
+
+impl StageHistograms {
+    fn up_to(longest: Duration) -> Self {
+        Self { total: Latencies::up_to(longest), stages: Stage::ALL.map(|_| Latencies::up_to(longest)) }
+    }
+
+    fn record(&mut self, stages: [i64; Stage::ALL.len()]) {
+        for (latencies, nanos) in self.stages.iter_mut().zip(stages) {
+            latencies.record_nanos(nanos);
+        }
+        self.total.record_nanos(stages.iter().sum());
+    }
+}
+
 fn append(log: &mut LatencyLog, run: Option<RunTag>, histograms: &StageHistograms) -> std::io::Result<()> {
     let stages = Stage::ALL.into_iter().map(Stage::name).zip(&histograms.stages);
     for (name, latencies) in stages.chain([(DUE_TO_COMMIT, &histograms.total)]) {
@@ -101,4 +175,62 @@ fn append(log: &mut LatencyLog, run: Option<RunTag>, histograms: &StageHistogram
         log.append(&series, LOG_INTERVAL, latencies)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::latency::{due_to_commit, merge_logs};
+
+    use super::*;
+
+    /// Records orders of `runs` runs, `orders` each, in one interval, and logs them in `folder`.
+    async fn log_of(folder: &std::path::Path, runs: u64, orders: u64) {
+        let recorder = Arc::new(LatencyRecorder::default());
+        let second = UNIX_EPOCH + Duration::from_secs(1);
+        let times = PreparationTimes { dequeued: second, decoded: second, enriched: second };
+        for order in 0..orders {
+            let due = |run| Due { nanos: 990_000_000 + order, run: Some(RunTag::near(0, run)) };
+            recorder.record(times, second, (0..runs).map(|run| (due(run), second)));
+        }
+        let stop = CancellationToken::new();
+        stop.cancel();
+        recorder.log(Some(LatencyLog::open(folder, "instance").unwrap()), stop).await;
+    }
+
+    #[tokio::test]
+    async fn the_series_of_each_run_is_kept_however_many_runs_there_are_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        log_of(folder.path(), 100, 3).await;
+        for run in 0..100 {
+            let series = due_to_commit(RunTag::near(0, run));
+            let latency = merge_logs(folder.path(), |name| name == series).unwrap().summary();
+            assert_eq!(latency.count, 3, "run {run}");
+            assert!((latency.p50 - 10.0).abs() < 0.02 && (latency.max - 10.0).abs() < 0.02, "run {run}: {latency:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn orders_beyond_the_limits_are_in_the_series_of_all_other_orders() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = MAX_RUNS_PER_INTERVAL as u64 + 10;
+        log_of(folder.path(), runs, 2).await;
+        let others = merge_logs(folder.path(), |name| name == DUE_TO_COMMIT).unwrap().summary();
+        let all = merge_logs(folder.path(), |name| name.starts_with(DUE_TO_COMMIT)).unwrap().summary();
+        assert_eq!((others.count, all.count), (20, runs * 2));
+    }
+
+    #[test]
+    fn the_latencies_that_are_kept_one_by_one_are_bounded() {
+        let mut interval = Interval::default();
+        for order in 0..(MAX_KEPT_ORDERS + 100) as u64 {
+            interval.record(Some(RunTag::near(0, order % 6)), [1_000; Stage::ALL.len()]);
+        }
+        let kept = |latencies: &RunLatencies| match latencies {
+            RunLatencies::Kept(orders) => orders.len(),
+            RunLatencies::Histograms(_) => 0,
+        };
+        assert!(interval.runs.values().map(kept).sum::<usize>() <= MAX_KEPT_ORDERS);
+        let all = interval.runs.into_values().map(|latencies| latencies.into_histograms().total.count()).sum::<u64>();
+        assert_eq!(all, (MAX_KEPT_ORDERS + 100) as u64);
+    }
 }

@@ -23,6 +23,15 @@ impl Default for Latencies {
 }
 
 impl Latencies {
+    /// An empty histogram for latencies of up to `longest`, which takes less memory than the default one. A longer
+    /// latency is recorded as this one.
+    pub fn up_to(longest: Duration) -> Self {
+        let longest = longest.min(MAX_LATENCY).as_micros() as u64;
+        let microseconds = Histogram::new_with_bounds(1, longest.saturating_add(1).max(2), 3)
+            .expect("1 µs to 2 µs or more at 3 digits are valid bounds of a histogram");
+        Self { microseconds, clock_skew: 0 }
+    }
+
     /// Records a latency of `nanos` nanoseconds, rounded up to microseconds. A negative one counts as clock skew.
     pub fn record_nanos(&mut self, nanos: i64) {
         match u64::try_from(nanos) {
@@ -32,8 +41,11 @@ impl Latencies {
     }
 
     /// Adds all latencies of `other`.
+    ///
+    /// # Panics
+    /// When `other` has a latency that is beyond the limit of this histogram.
     pub fn add(&mut self, other: &Self) {
-        self.microseconds.add(&other.microseconds).expect("all histograms have the same bounds");
+        self.microseconds.add(&other.microseconds).expect("the histogram has room for the latencies that are added");
         self.clock_skew += other.clock_skew;
     }
 
@@ -93,5 +105,21 @@ mod tests {
         latencies.record_nanos(-1);
         latencies.record_nanos(2_000);
         assert_eq!((latencies.count(), latencies.summary().clock_skew), (1, 1));
+    }
+
+    #[test]
+    fn a_histogram_with_a_limit_is_small_and_adds_up_to_the_same_as_one_without() {
+        let (mut small, mut all) = (Latencies::up_to(Duration::from_millis(7)), Latencies::default());
+        let mut expected = Latencies::default();
+        for nanos in [0, 1, 999, 1_000, 2_345_678, 7_000_000] {
+            small.record_nanos(nanos);
+            expected.record_nanos(nanos);
+        }
+        assert!(small.microseconds.distinct_values() < all.microseconds.distinct_values() / 4);
+        all.add(&small);
+        assert_eq!(all.summary(), expected.summary());
+        let mut empty = Latencies::up_to(Duration::ZERO);
+        empty.record_nanos(1);
+        assert_eq!(empty.count(), 1);
     }
 }

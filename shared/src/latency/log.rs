@@ -61,7 +61,7 @@ impl LatencyLog {
     pub fn append(&mut self, series: &str, interval: Duration, latencies: &Latencies) -> io::Result<()> {
         self.write(series, interval, &latencies.microseconds)?;
         // A histogram has no negative values, so their number is the count of a series of its own.
-        let mut skewed = Latencies::default().microseconds;
+        let mut skewed = Latencies::up_to(Duration::ZERO).microseconds;
         skewed.saturating_record_n(0, latencies.clock_skew);
         self.write(&format!("{series}{SKEW_SUFFIX}"), interval, &skewed)
     }
