@@ -12,7 +12,7 @@ use std::{
 };
 
 use benches::process::{Program, command};
-use orderdb::audit::topic::read_sequences;
+use orderdb::audit::{order_fields::Digester, topic::read_orders};
 use scenario::{Scenario, TIMEOUT};
 use shared::{
     cache,
@@ -156,7 +156,8 @@ mod short {
         let ledger = RunsFolder { runs_dir: bed.runs() }.read(&run.run_id).unwrap().remove(0);
         let (kafka, topic, tag, from) =
             (bed.kafka.clone(), bed.topic.topic.clone(), ledger.run.tag, ledger.run.started_at);
-        let in_topic = tokio::task::spawn_blocking(move || read_sequences(&kafka, &topic, &[tag], from).unwrap());
+        let reading = move || read_orders(&kafka, &topic, &[tag], from, &Digester::default()).unwrap();
+        let in_topic = tokio::task::spawn_blocking(reading);
         let in_topic = in_topic.await.unwrap().sequences;
         assert!(ledger.journal.acknowledged.is_subset(&in_topic), "{run:?}");
         assert!(ledger.journal.failed.is_disjoint(&in_topic), "an order in the topic is counted as failed");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod aging;
+mod audit;
 mod bench_cache;
 mod dead_letters;
 mod gaps;

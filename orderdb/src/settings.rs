@@ -11,7 +11,7 @@ use shared::{
     catalog::{DEFAULT_PRODUCTS, DEFAULT_SEED, DEFAULT_USERS, Locale},
     confirm::YesDestroy,
     database::DatabaseArgs,
-    kafka::{KafkaSettings, TopicSettings},
+    kafka::KafkaSettings,
     ledger::{RunId, RunsFolder},
     program::{OutputFormat, positive_duration},
 };
@@ -37,8 +37,8 @@ pub enum Action {
     Migrate(MigrateSettings),
     /// Fill the tables with users and products; existing rows stay unchanged.
     Seed(SeedSettings),
-    /// Compare a producer run with the topic and the table. Exits with 3 when an order is missing, or when the table
-    /// has one that it must not have.
+    /// Compare a producer run with its topic and the table. Exits with 3 when an order is missing, altered or
+    /// dead-lettered, or when the table has one that it must not have.
     Audit(Box<AuditSettings>),
 }
 
@@ -155,8 +155,6 @@ pub struct AuditSettings {
     pub stats_dir: Option<PathBuf>,
     #[command(flatten)]
     pub kafka: KafkaSettings,
-    #[command(flatten)]
-    pub topic: TopicSettings,
     /// Output format of the report.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,

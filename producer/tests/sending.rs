@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use orderdb::audit::{order_fields::Digester, topic::read_orders};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -45,8 +46,7 @@ async fn a_run_has_exactly_the_configured_orders() {
         assert_eq!(ledger.journal.acknowledged, (0..600).collect());
         assert_eq!(ledger.summary.unwrap().counts, summary.counts);
         let (kafka, topic) = (bed.kafka.clone(), bed.topic.topic.clone());
-        let scanning =
-            move || orderdb::audit::topic::read_sequences(&kafka, &topic, &[run.tag], run.started_at).unwrap();
+        let scanning = move || read_orders(&kafka, &topic, &[run.tag], run.started_at, &Digester::default()).unwrap();
         let in_topic = tokio::task::spawn_blocking(scanning).await.unwrap();
         assert_eq!((in_topic.sequences.len(), in_topic.repeats), (600, 0));
     }

@@ -19,7 +19,7 @@ use super::{
 use crate::settings::PipelineSettings;
 
 /// Orders that the summary prints.
-const PRINTED_ROWS: i64 = 5;
+const PRINTED_ROWS: usize = 5;
 
 /// Runs the pipeline once and prints the summary. All programs are stopped at the end, and on `stop`.
 ///
@@ -94,6 +94,5 @@ fn audit_inputs(settings: &PipelineSettings, run_id: RunId, stats_dir: std::path
         runs: settings.runs.clone(),
         stats_dir: Some(stats_dir),
         kafka: settings.services.kafka.clone(),
-        dead_letter_topic: settings.services.topic.dead_letter_topic(),
     }
 }

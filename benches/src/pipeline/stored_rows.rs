@@ -6,8 +6,12 @@ use serde::Serialize;
 use shared::{
     database::{DatabaseSettings, connect},
     ledger::{RunId, RunsFolder},
-    order_id::OrderId,
+    order_id::{OrderId, RunTag},
 };
+use tokio_postgres::Row;
+
+/// Rows that are read at a time, so that the index is used and the rest of the table is not read.
+const PAGE: i64 = 1_000;
 
 /// A stored order.
 #[derive(Clone, Debug, Serialize)]
@@ -24,7 +28,8 @@ pub struct StoredRow {
     pub created_at: DateTime<Utc>,
 }
 
-/// The first `count` rows of the run that are stored.
+/// The first `count` rows of the run that are stored. Other runs may have stored orders at the same time: the tags of
+/// the run select its own.
 ///
 /// # Errors
 /// When the ledger or the table can't be read.
@@ -32,18 +37,32 @@ pub async fn stored_rows(
     database: &DatabaseSettings,
     runs: &RunsFolder,
     run_id: &RunId,
-    count: i64,
+    count: usize,
 ) -> anyhow::Result<Vec<StoredRow>> {
     let ledgers = runs.read(run_id)?;
+    let tags: Vec<RunTag> = ledgers.iter().map(|ledger| ledger.run.tag).collect();
     let from = ledgers.iter().map(|ledger| ledger.run.started_at).min().unwrap_or_default();
-    let range = OrderId::text_range(from, Utc::now());
+    let (mut after, until) = OrderId::text_range(from, Utc::now().max(from)).into_inner();
     let query = "SELECT order_id, user_id, product_id, quantity, total_amount, category, \
                  user_region, user_gender, user_age_group, created_at \
-                 FROM orders WHERE order_id BETWEEN $1 AND $2 ORDER BY order_id LIMIT $3";
+                 FROM orders WHERE order_id > $1 AND order_id <= $2 ORDER BY order_id LIMIT $3";
     let client = connect(database).await?;
-    let rows = client.query(query, &[range.start(), range.end(), &count]).await;
-    let rows = rows.context("the table orders can't be read")?;
-    let stored = rows.iter().map(|row| StoredRow {
+    let is_of_run = |row: &&Row| row.get::<_, &str>(0).parse::<OrderId>().is_ok_and(|id| tags.contains(&id.tag()));
+    let mut stored = Vec::new();
+    loop {
+        let page = client.query(query, &[&after, &until, &PAGE]).await.context("the table orders can't be read")?;
+        stored.extend(page.iter().filter(is_of_run).map(stored_row));
+        match page.last() {
+            Some(last) if stored.len() < count => after = last.get(0),
+            _ => break,
+        }
+    }
+    stored.truncate(count);
+    Ok(stored)
+}
+
+fn stored_row(row: &Row) -> StoredRow {
+    StoredRow {
         order_id: row.get(0),
         user_id: row.get(1),
         product_id: row.get(2),
@@ -54,6 +73,5 @@ pub async fn stored_rows(
         user_gender: row.get(7),
         user_age_group: row.get(8),
         created_at: row.get(9),
-    });
-    Ok(stored.collect())
+    }
 }

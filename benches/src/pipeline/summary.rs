@@ -1,8 +1,8 @@
 //! The summary of a pipeline run, as JSON and as tables.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use orderdb::audit::report::{AuditReport, StageSummary};
+use orderdb::audit::report::{AuditReport, StageSummary, add_stored_latency, list_causes};
 use serde::Serialize;
 use shared::{
     latency::LatencySummary,
@@ -28,14 +28,24 @@ pub struct PipelineSummary {
     pub duplicates: u64,
     /// Orders in the dead-letter topic.
     pub dead_lettered: u64,
+    /// Of `dead_lettered`, those that are neither invalid on purpose nor stored later.
+    pub unexpected_dead_letters: u64,
+    /// `unexpected_dead_letters` by the kind of the reason.
+    pub dead_letter_causes: BTreeMap<String, u64>,
     /// Orders acknowledged or in the topic that are neither stored nor dead-lettered.
     pub missing: u64,
+    /// Rows that differ from their record, or from their user or product.
+    pub altered: u64,
+    /// Rows of which not everything could be compared.
+    pub unchecked: u64,
     /// Orders stored that were not acknowledged.
     pub unexpected: u64,
     pub verdict: PipelineVerdict,
     pub producer_verdict: Verdict,
     /// From due to stored, in milliseconds.
     pub latency_ms: LatencySummary,
+    /// The share of the stored orders that `latency_ms` is of, 0 to 1. `None` when nothing is stored.
+    pub latency_coverage: Option<f64>,
     /// The stages of `latency_ms`, in order.
     pub stages_ms: Vec<StageSummary>,
     /// From due to sent, in milliseconds.
@@ -52,20 +62,23 @@ pub struct PipelineSummary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PipelineVerdict {
-    /// The rate was reached, and the audit is balanced.
+    /// The rate was reached, and the audit is valid.
     Valid,
     /// The producer missed its rate, or not every order was acknowledged.
     ProducerInvalid,
-    /// An order is missing, or a stored order is unexplained.
+    /// Orders are dead-lettered that are not invalid on purpose.
+    DeadLettered,
+    /// An order is missing or altered, or a stored order is unexplained.
     Unbalanced,
 }
 
 impl PipelineSummary {
     pub fn new(run: RunSummary, audit: &AuditReport, duplicates: u64, sample: Vec<StoredRow>, consumers: u16) -> Self {
-        let verdict = match (audit.is_balanced(), run.verdict) {
-            (false, _) => PipelineVerdict::Unbalanced,
-            (true, Verdict::Valid) => PipelineVerdict::Valid,
-            (true, _) => PipelineVerdict::ProducerInvalid,
+        let verdict = match (audit.is_balanced(), audit.is_valid(), run.verdict) {
+            (false, ..) => PipelineVerdict::Unbalanced,
+            (true, false, _) => PipelineVerdict::DeadLettered,
+            (true, true, Verdict::Valid) => PipelineVerdict::Valid,
+            (true, true, _) => PipelineVerdict::ProducerInvalid,
         };
         Self {
             run_id: run.run_id,
@@ -75,11 +88,16 @@ impl PipelineSummary {
             stored: audit.stored,
             duplicates,
             dead_lettered: audit.dead_lettered,
-            missing: audit.missing,
+            unexpected_dead_letters: audit.unexpected_dead_letters,
+            dead_letter_causes: audit.dead_letter_causes.clone(),
+            missing: audit.missing + audit.expired_unstored,
+            altered: audit.altered,
+            unchecked: audit.unchecked,
             unexpected: audit.unexpected,
             verdict,
             producer_verdict: run.verdict,
             latency_ms: audit.latency_ms.unwrap_or_default(),
+            latency_coverage: audit.latency_coverage,
             stages_ms: audit.stages_ms.clone(),
             lateness_ms: run.lateness_ms,
             acknowledgement_ms: run.acknowledgement_ms,
@@ -111,20 +129,26 @@ impl PipelineSummary {
         report.line("stored", self.stored, format!("in the table, by {} consumers", self.consumers));
         report.line("duplicates", self.duplicates, "in the table already, dropped");
         report.line("dead-lettered", self.dead_lettered, "in the dead-letter topic");
+        if self.unexpected_dead_letters > 0 {
+            let causes = list_causes(&self.dead_letter_causes);
+            report.line("unexpected dead letters", self.unexpected_dead_letters, causes);
+        }
         report.line("missing", self.missing, "neither stored nor dead-lettered");
+        report.line("altered", self.altered, "rows that differ from their record, user or product");
+        if self.unchecked > 0 {
+            report.line("unchecked", self.unchecked, "rows not fully compared: see orderdb audit");
+        }
         report.line("unexpected", self.unexpected, "stored, but not acknowledged");
         let (verdict, reason) = match self.verdict {
             PipelineVerdict::Valid => ("valid", ""),
             PipelineVerdict::ProducerInvalid => ("NOT VALID", reason_of(self.producer_verdict)),
-            PipelineVerdict::Unbalanced => ("NOT VALID", "the counts do not balance"),
+            PipelineVerdict::DeadLettered => ("NOT VALID", "orders are dead-lettered that are not invalid on purpose"),
+            PipelineVerdict::Unbalanced => ("NOT VALID", "the counts do not balance: orderdb audit has all of them"),
         };
         report.line("verdict", verdict, reason);
         report.latency("due to sent", &self.lateness_ms);
         report.latency("due to acknowledged", &self.acknowledgement_ms);
-        report.latency("due to stored", &self.latency_ms);
-        for StageSummary { stage, latency } in &self.stages_ms {
-            report.latency(&format!("  {stage}"), latency);
-        }
+        add_stored_latency(&mut report, &self.latency_ms, self.latency_coverage, &self.stages_ms);
         report
     }
 }
@@ -177,12 +201,17 @@ mod tests {
             acknowledged: 30_000,
             stored: 30_000,
             duplicates: 0,
-            dead_lettered: 0,
+            dead_lettered: 123,
+            unexpected_dead_letters: 123,
+            dead_letter_causes: BTreeMap::from([("unknown_user".to_owned(), 120), ("malformed".to_owned(), 3)]),
             missing: 0,
+            altered: 0,
+            unchecked: 30_000,
             unexpected: 0,
             verdict: PipelineVerdict::ProducerInvalid,
             producer_verdict: Verdict::BrokerLimited,
             latency_ms: latency,
+            latency_coverage: Some(0.25),
             stages_ms: vec![StageSummary { stage: "broker", latency }],
             lateness_ms: latency,
             acknowledgement_ms: latency,
@@ -195,6 +224,7 @@ mod tests {
             let order = text.lines().find(|line| line.contains(&row(n).order_id)).unwrap();
             assert!(order.contains("가구인테리어") && order.contains("30대"), "{text}");
         }
+        assert!(text.contains("unknown_user") && text.contains("25.00 %"), "{text}");
         let stage = text.lines().find(|line| line.contains("  broker")).unwrap();
         assert!(stage.contains("3.647") && stage.contains("123456.789"), "{text}");
     }

@@ -87,7 +87,6 @@ impl Scenario {
             runs: RunsFolder { runs_dir: self.bed.runs() },
             stats_dir: Some(self.programs.stats_dir()),
             kafka: self.settings.services.kafka.clone(),
-            dead_letter_topic: self.settings.services.topic.dead_letter_topic(),
         };
         gather(inputs, &self.bed.database).await.unwrap()
     }

@@ -1,26 +1,33 @@
 //! Compares the ledger, the topic and the table of a run.
 
-use shared::ledger::{JournalContents, RunSummary};
+use std::collections::BTreeMap;
 
-use super::{report::AuditReport, sources::AuditSources};
+use roaring::RoaringTreemap;
+use shared::ledger::{JournalContents, Ledger, RunSummary};
+
+use super::{report::AuditReport, sources::AuditSources, topic::TopicOrders};
 
 /// Counts the orders of each source, and those that one source has and another lacks.
 pub fn compare(sources: AuditSources) -> AuditReport {
-    let AuditSources { run_id, ledgers, in_topic, dead_lettered, stored, latency } = sources;
+    let AuditSources { run_id, ledgers, in_topic, beginnings, dead_lettered, stored, latency } = sources;
     let producers = ledgers.len();
     // None if a producer has no summary: the number is not known.
     let unknown: Option<u64> = ledgers.iter().map(|ledger| ledger.summary.as_ref().map(RunSummary::unknown)).sum();
+    let expired = expired(&ledgers, &in_topic, &beginnings);
     let mut journal = JournalContents::default();
     ledgers.into_iter().for_each(|ledger| journal.add(ledger.journal));
     let expected = &journal.acknowledged | &in_topic.sequences;
-    let stored_or_dead_lettered = &stored | &dead_lettered.sequences;
-    let unexpected = &stored - &journal.acknowledged;
+    let missing = expected - (&stored.sequences | &dead_lettered.sequences);
+    let unexpected = &stored.sequences - &journal.acknowledged;
     // An order of unknown outcome may be in the table. A killed producer has no record of its last second.
     let failed_but_stored = unexpected.intersection_len(&journal.failed);
     let unexplained = match unknown {
         Some(unknown) => failed_but_stored.max(unexpected.len().saturating_sub(unknown)),
         None => failed_but_stored,
     };
+    // One content of a conflicting order is not stored: its dead letter stays one.
+    let replayed = (&dead_lettered.sequences & &stored.sequences) - &in_topic.conflicting;
+    let unexpected_dead_letters = &dead_lettered.sequences - (&journal.invalid | &replayed);
     AuditReport {
         run_id,
         producers,
@@ -29,32 +36,64 @@ pub fn compare(sources: AuditSources) -> AuditReport {
         failed: journal.failed.len(),
         in_topic: in_topic.sequences.len(),
         topic_repeats: in_topic.repeats,
-        stored: stored.len(),
+        conflicting: in_topic.conflicting.len(),
+        stored: stored.sequences.len(),
+        altered: stored.altered,
+        altered_fields: stored.altered_fields,
+        altered_attributes: stored.altered_attributes,
+        altered_sample: stored.sample,
+        unchecked: stored.unchecked,
+        unchecked_without_record: stored.without_record,
+        unchecked_updated: stored.attributes_updated,
         dead_lettered: dead_lettered.sequences.len(),
-        replayed: dead_lettered.sequences.intersection_len(&stored),
+        replayed: replayed.len(),
+        unexpected_dead_letters: unexpected_dead_letters.len(),
+        dead_letter_causes: dead_lettered.causes(&unexpected_dead_letters),
         invalid: journal.invalid.len(),
-        invalid_stored: stored.intersection_len(&journal.invalid),
-        missing_from_topic: (&journal.acknowledged - &in_topic.sequences).len(),
-        missing: (expected - stored_or_dead_lettered).len(),
+        invalid_stored: stored.sequences.intersection_len(&journal.invalid),
+        expired: expired.len(),
+        expired_unstored: missing.intersection_len(&expired),
+        topic_beginnings: if expired.is_empty() { BTreeMap::new() } else { beginnings },
+        missing_from_topic: (&journal.acknowledged - (&in_topic.sequences | &expired)).len(),
+        missing: missing.len() - missing.intersection_len(&expired),
         unexpected: unexpected.len(),
         unexplained,
         latency_ms: latency.as_ref().map(|latency| latency.total),
+        latency_coverage: latency
+            .as_ref()
+            .filter(|_| !stored.sequences.is_empty())
+            .map(|latency| latency.total.count as f64 / stored.sequences.len() as f64),
         stages_ms: latency.map_or_else(Vec::new, |latency| latency.stages),
     }
 }
 
+/// The acknowledged orders that are not in the topic, but may have been in it: the records at the beginning of
+/// partitions are deleted, and a ledger has no offsets.
+fn expired(ledgers: &[Ledger], in_topic: &TopicOrders, beginnings: &BTreeMap<i32, i64>) -> RoaringTreemap {
+    let mut expired = RoaringTreemap::new();
+    for Ledger { run, journal, .. } in ledgers {
+        let mut absent = &journal.acknowledged - &in_topic.sequences;
+        absent.remove_range(in_topic.first_complete(run.tag, beginnings.keys().copied())..);
+        expired |= absent;
+    }
+    expired
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::ops::Range;
 
     use chrono::DateTime;
     use shared::{
         latency::LatencySummary,
-        ledger::{Counts, Ledger, Run, Shard, Verdict},
+        ledger::{Counts, Run, Shard, Verdict},
         order_id::RunTag,
     };
 
-    use super::{super::topic::TopicSequences, *};
+    use super::{
+        super::{dead_letters::DeadLetters, table::StoredOrders},
+        *,
+    };
 
     fn summary(unknown: u64) -> RunSummary {
         RunSummary {
@@ -75,17 +114,21 @@ mod tests {
     }
 
     struct Orders {
-        acknowledged: std::ops::Range<u64>,
-        failed: std::ops::Range<u64>,
-        invalid: std::ops::Range<u64>,
-        in_topic: std::ops::Range<u64>,
-        dead_lettered: std::ops::Range<u64>,
-        stored: std::ops::Range<u64>,
+        acknowledged: Range<u64>,
+        failed: Range<u64>,
+        invalid: Range<u64>,
+        in_topic: Range<u64>,
+        dead_lettered: Range<u64>,
+        stored: Range<u64>,
         unknown: Option<u64>,
+        /// First offset of partition 0, of which the topic has no record.
+        beginning: i64,
     }
 
     fn compare_orders(orders: Orders) -> AuditReport {
-        let in_topic = |range: std::ops::Range<u64>| TopicSequences { sequences: range.collect(), repeats: 0 };
+        let (mut in_topic, mut dead_lettered) = (TopicOrders::default(), DeadLetters::default());
+        in_topic.sequences = orders.in_topic.collect();
+        orders.dead_lettered.for_each(|sequence| dead_lettered.add(sequence, "unknown_user".to_owned()));
         compare(AuditSources {
             run_id: "r".parse().unwrap(),
             ledgers: vec![Ledger {
@@ -105,9 +148,10 @@ mod tests {
                 },
                 summary: orders.unknown.map(summary),
             }],
-            in_topic: in_topic(orders.in_topic),
-            dead_lettered: in_topic(orders.dead_lettered),
-            stored: orders.stored.collect(),
+            in_topic,
+            beginnings: (orders.beginning > 0).then_some((0, orders.beginning)).into_iter().collect(),
+            dead_lettered,
+            stored: StoredOrders { sequences: orders.stored.collect(), ..StoredOrders::default() },
             latency: None,
         })
     }
@@ -120,12 +164,36 @@ mod tests {
         dead_lettered: 0..0,
         stored: 0..100,
         unknown: Some(0),
+        beginning: 0,
     };
 
     #[test]
-    fn a_complete_run_is_balanced_and_dead_letters_are_not_missing() {
-        assert!(compare_orders(COMPLETE).is_balanced());
-        assert!(compare_orders(Orders { stored: 10..100, dead_lettered: 0..10, ..COMPLETE }).is_balanced());
+    fn a_complete_run_is_valid() {
+        assert!(compare_orders(COMPLETE).is_valid());
+    }
+
+    #[test]
+    fn dead_letters_are_not_missing_but_make_the_run_invalid_unless_invalid_on_purpose_or_replayed() {
+        let report = compare_orders(Orders { stored: 10..100, dead_lettered: 0..10, ..COMPLETE });
+        assert!(report.is_balanced() && !report.is_valid(), "{report:?}");
+        assert_eq!(report.dead_letter_causes, BTreeMap::from([("unknown_user".to_owned(), 10)]));
+        let report = compare_orders(Orders { stored: 10..100, dead_lettered: 0..20, invalid: 0..10, ..COMPLETE });
+        assert_eq!((report.replayed, report.unexpected_dead_letters), (10, 0));
+        assert!(report.is_valid() && report.dead_letter_causes.is_empty(), "{report:?}");
+    }
+
+    #[test]
+    fn records_that_may_be_deleted_are_expired_and_not_missing() {
+        let deleted = Orders { in_topic: 10..100, beginning: 7, ..COMPLETE };
+        let report = compare_orders(deleted);
+        assert_eq!((report.expired, report.expired_unstored, report.missing_from_topic, report.missing), (10, 0, 0, 0));
+        assert!(report.is_valid() && report.topic_beginnings == BTreeMap::from([(0, 7)]), "{report:?}");
+        let report = compare_orders(Orders { in_topic: 10..100, stored: 4..100, beginning: 7, ..COMPLETE });
+        assert_eq!((report.expired, report.expired_unstored, report.missing_from_topic, report.missing), (10, 4, 0, 0));
+        assert!(!report.is_balanced(), "{report:?}");
+        // An order that is still in the topic is missing, whatever was deleted.
+        let report = compare_orders(Orders { in_topic: 0..90, stored: 5..100, beginning: 7, ..COMPLETE });
+        assert_eq!((report.expired, report.expired_unstored, report.missing), (10, 0, 5));
     }
 
     #[test]

@@ -1,11 +1,18 @@
 //! Compares a producer run with what arrived: acknowledged ⊆ topic ⊆ table ∪ dead letters.
 //!
-//! The orders are counted in three independent [`sources`]: the run's ledger, the topic ([`topic`]) and the table
-//! ([`table`]), so that the report shows whether brokers or consumers lost an order. [`latency`] adds the latencies of
-//! the orders. [`compare`] creates the [`report`] from the sources.
+//! The orders are counted in independent [`sources`]: the run's ledger, the [`topic`] and its [`dead_letters`], and the
+//! [`table`], so that the report shows whether brokers or consumers lost an order. Each row is compared with its record
+//! by a digest of its [`order_fields`], kept [`by_sequence`] while the table is streamed, and with its user and product
+//! by the query; [`altered_columns`] names what differs. [`deleted_records`] tells the records that retention removed.
+//! [`latency`] adds the latencies of the orders. [`compare`] creates the [`report`] from the sources.
 
+pub mod altered_columns;
+pub mod by_sequence;
 pub mod compare;
+pub mod dead_letters;
+pub mod deleted_records;
 pub mod latency;
+pub mod order_fields;
 pub mod report;
 pub mod sources;
 pub mod table;
@@ -20,19 +27,19 @@ use self::report::AuditReport;
 pub use self::sources::AuditInputs;
 use crate::settings::AuditSettings;
 
-/// Audits a run and prints the report. The outcome is invalid when an order is missing or unexplained.
+/// Audits a run and prints the report. The outcome is invalid when the report is not valid: an order is missing,
+/// altered or unexplained, or dead-lettered though not invalid on purpose.
 ///
 /// # Errors
 /// As [`gather`].
 pub async fn audit(settings: AuditSettings, database: &DatabaseSettings) -> anyhow::Result<Outcome> {
-    let AuditSettings { run_id, runs, stats_dir, kafka, topic, output } = settings;
-    let inputs = AuditInputs { run_id, runs, stats_dir, kafka, dead_letter_topic: topic.dead_letter_topic() };
-    let report = gather(inputs, database).await?;
+    let AuditSettings { run_id, runs, stats_dir, kafka, output } = settings;
+    let report = gather(AuditInputs { run_id, runs, stats_dir, kafka }, database).await?;
     match output {
         OutputFormat::Json => println!("{}", serde_json::to_string_pretty(&report)?),
         OutputFormat::Text => println!("{report}"),
     }
-    Ok(if report.is_balanced() { Outcome::Valid } else { Outcome::Invalid })
+    Ok(if report.is_valid() { Outcome::Valid } else { Outcome::Invalid })
 }
 
 /// Reads the sources of a run and compares them.

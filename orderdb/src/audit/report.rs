@@ -1,11 +1,15 @@
 //! The result of an audit, as JSON and as text.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
-use shared::{latency::LatencySummary, ledger::RunId, report::Report};
+use shared::{
+    latency::LatencySummary,
+    ledger::RunId,
+    report::{Report, table},
+};
 
-pub use super::latency::StageSummary;
+pub use super::{latency::StageSummary, table::AlteredOrder};
 
 /// The result of an audit. Numbers are counts of orders, except where documented otherwise.
 #[derive(Clone, Debug, Serialize)]
@@ -22,19 +26,47 @@ pub struct AuditReport {
     pub in_topic: u64,
     /// Records in the topic beyond the first of their order.
     pub topic_repeats: u64,
+    /// With records of different content in the topic.
+    pub conflicting: u64,
     /// In the table.
     pub stored: u64,
+    /// Rows that differ from their record, or from their user or product. Every row is compared.
+    pub altered: u64,
+    /// Of `altered`, those that differ from their record in the topic.
+    pub altered_fields: u64,
+    /// Of `altered`, those that differ from their user or product in region, gender, age group or category.
+    pub altered_attributes: u64,
+    /// At most ten of `altered`.
+    pub altered_sample: Vec<AlteredOrder>,
+    /// Rows of which not everything could be compared.
+    pub unchecked: u64,
+    /// Of `unchecked`, those whose record is not in the topic.
+    pub unchecked_without_record: u64,
+    /// Of `unchecked`, those whose user or product was updated after the order, or less than ten minutes before it.
+    pub unchecked_updated: u64,
     /// In the dead-letter topic.
     pub dead_lettered: u64,
     /// Of `dead_lettered`, those that are in the table: replayed later.
     pub replayed: u64,
+    /// Of `dead_lettered`, those that are neither invalid on purpose nor replayed.
+    pub unexpected_dead_letters: u64,
+    /// `unexpected_dead_letters` by the kind of the reason. An order may have several.
+    pub dead_letter_causes: BTreeMap<String, u64>,
     /// Made invalid on purpose, so they must be dead-lettered.
     pub invalid: u64,
     /// Of `invalid`, those that are in the table.
     pub invalid_stored: u64,
-    /// Acknowledged, but not in the topic: lost by the brokers.
+    /// Acknowledged, but no longer in the topic, whose partitions have lost their beginning: removed by retention or by
+    /// `kafka-delete-records`, as far as the first offsets tell.
+    pub expired: u64,
+    /// Of `expired`, those neither stored nor dead-lettered: removed before they were stored.
+    pub expired_unstored: u64,
+    /// First offset of each partition that may have lost records of the run; empty when none is expired.
+    pub topic_beginnings: BTreeMap<i32, i64>,
+    /// Acknowledged, but not in the topic, and not expired: lost by the brokers.
     pub missing_from_topic: u64,
-    /// Acknowledged or in the topic, but neither stored nor dead-lettered: lost by the consumers, or not read yet.
+    /// Acknowledged or in the topic, but neither stored nor dead-lettered nor expired: lost by the consumers, or not
+    /// read yet.
     pub missing: u64,
     /// Stored, but not acknowledged.
     pub unexpected: u64,
@@ -42,14 +74,24 @@ pub struct AuditReport {
     pub unexplained: u64,
     /// From due to stored, in milliseconds. `None` if the consumers' latency logs were not read.
     pub latency_ms: Option<LatencySummary>,
+    /// The share of the stored orders that `latency_ms` is of, 0 to 1. More than 1 when orders were stored again after
+    /// a crash. `None` without latencies or stored orders.
+    pub latency_coverage: Option<f64>,
     /// The stages of `latency_ms`, in order.
     pub stages_ms: Vec<StageSummary>,
 }
 
 impl AuditReport {
-    /// Whether no order is missing, and none is in the table that must not be there.
+    /// Whether no order is missing, each is stored as it was sent, and none is in the table that must not be there.
     pub fn is_balanced(&self) -> bool {
-        self.missing == 0 && self.missing_from_topic == 0 && self.unexplained == 0 && self.invalid_stored == 0
+        let Self { missing, missing_from_topic, expired_unstored, altered, conflicting, .. } = self;
+        let wrong = [missing, missing_from_topic, expired_unstored, altered, conflicting];
+        wrong.into_iter().all(|orders| *orders == 0) && self.unexplained == 0 && self.invalid_stored == 0
+    }
+
+    /// Whether the counts balance, and no order is dead-lettered but those that are invalid on purpose.
+    pub fn is_valid(&self) -> bool {
+        self.is_balanced() && self.unexpected_dead_letters == 0
     }
 
     fn add_counts(&self, report: &mut Report) {
@@ -60,20 +102,20 @@ impl AuditReport {
         report.line("acknowledged", self.acknowledged, format!("by the brokers, {ledgers}"));
         report.line("in the topic", self.in_topic, "");
         report.line("stored", self.stored, "in table orders");
-        let invalid = match self.invalid {
-            0 => String::new(),
-            invalid => format!("{invalid} orders are invalid on purpose"),
-        };
-        report.line("dead-lettered", self.dead_lettered, invalid);
-        if self.replayed > 0 {
-            report.line("replayed", self.replayed, "dead-lettered, and stored later");
-        }
-        if self.invalid_stored > 0 {
-            report.line("invalid, stored", self.invalid_stored, "invalid on purpose, but in the table");
-        }
+        self.add_dead_letters(report);
         report.line("repeats", self.topic_repeats, "records in the topic beyond the first of their order");
+        if self.conflicting > 0 {
+            report.line("conflicting", self.conflicting, "records with one order id and different contents");
+        }
+        if self.expired > 0 {
+            report.line("expired", self.expired, self.expiry());
+        }
         report.line("missing from topic", self.missing_from_topic, "acknowledged, but not in the topic");
         report.line("missing", self.missing, "neither stored nor dead-lettered");
+        report.line("altered", self.altered, self.alterations());
+        if self.unchecked > 0 {
+            report.line("unchecked", self.unchecked, self.uncheckable());
+        }
         report.line("unexpected", self.unexpected, "stored, but not acknowledged");
         report.line(
             "unexplained",
@@ -81,6 +123,68 @@ impl AuditReport {
             "unexpected, and the producer reported them as failed or never sent them",
         );
     }
+
+    fn add_dead_letters(&self, report: &mut Report) {
+        let invalid = match self.invalid {
+            0 => String::new(),
+            invalid => format!("{invalid} orders are invalid on purpose"),
+        };
+        report.line("dead-lettered", self.dead_lettered, invalid);
+        if self.unexpected_dead_letters > 0 {
+            let causes = list_causes(&self.dead_letter_causes);
+            report.line("unexpected dead letters", self.unexpected_dead_letters, causes);
+        }
+        if self.replayed > 0 {
+            report.line("replayed", self.replayed, "dead-lettered, and stored later");
+        }
+        if self.invalid_stored > 0 {
+            report.line("invalid, stored", self.invalid_stored, "invalid on purpose, but in the table");
+        }
+    }
+
+    fn expiry(&self) -> String {
+        let beginnings = self.topic_beginnings.iter().map(|(partition, offset)| format!("{partition} at {offset}"));
+        format!(
+            "no longer in the topic, {} of them not stored; partitions begin: {}",
+            self.expired_unstored,
+            beginnings.collect::<Vec<_>>().join(", ")
+        )
+    }
+
+    fn alterations(&self) -> String {
+        match self.altered {
+            0 => "rows that differ from their record, user or product".to_owned(),
+            _ => format!(
+                "{} rows differ from their record, {} from their user or product",
+                self.altered_fields, self.altered_attributes
+            ),
+        }
+    }
+
+    fn uncheckable(&self) -> String {
+        let mut reasons = Vec::new();
+        if self.unchecked_without_record > 0 {
+            reasons.push(format!("{} rows without a record in the topic", self.unchecked_without_record));
+        }
+        if self.unchecked_updated > 0 {
+            reasons.push(format!("{} rows whose user or product was updated since", self.unchecked_updated));
+        }
+        reasons.join(", ")
+    }
+
+    fn verdict(&self) -> &'static str {
+        match (self.is_balanced(), self.is_valid(), self.finished) {
+            (true, true, true) => "balanced",
+            (true, true, false) => "balanced, unfinished",
+            (true, false, _) => "NOT VALID: unexpected dead letters",
+            (false, ..) => "NOT BALANCED",
+        }
+    }
+}
+
+/// Such as `3 unknown_user, 1 malformed`.
+pub fn list_causes(causes: &BTreeMap<String, u64>) -> String {
+    causes.iter().map(|(kind, orders)| format!("{orders} {kind}")).collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Display for AuditReport {
@@ -89,23 +193,40 @@ impl fmt::Display for AuditReport {
         self.add_counts(&mut report);
         if let Some(latency) = &self.latency_ms {
             report.line("in latency logs", latency.count, "stored orders whose latency is known");
-            report.latency("due to stored", latency);
-            add_stages(&mut report, &self.stages_ms);
+            add_stored_latency(&mut report, latency, self.latency_coverage, &self.stages_ms);
         }
-        let verdict = match (self.is_balanced(), self.finished) {
-            (true, true) => "balanced",
-            (true, false) => "balanced, unfinished",
-            (false, _) => "NOT BALANCED",
-        };
-        report.line("verdict", verdict, if self.finished { "" } else { "a producer has not written its summary" });
-        report.fmt(f)
+        let unfinished = if self.finished { "" } else { "a producer has not written its summary" };
+        report.line("verdict", self.verdict(), unfinished);
+        report.fmt(f)?;
+        if !self.altered_sample.is_empty() {
+            let mut rows = table(["altered order, such as", "columns that differ"]);
+            for AlteredOrder { order_id, columns, .. } in &self.altered_sample {
+                rows.add_row([order_id, &columns.join(", ")]);
+            }
+            write!(f, "\n{rows}")?;
+        }
+        Ok(())
     }
 }
 
-/// Adds a row per stage to the table of latencies.
-pub fn add_stages(report: &mut Report, stages: &[StageSummary]) {
+/// Adds the latency from due to stored, and a row per stage. If `coverage`, the share of the orders that the
+/// percentiles are of, is not 1, the row has it.
+pub fn add_stored_latency(report: &mut Report, total: &LatencySummary, coverage: Option<f64>, stages: &[StageSummary]) {
+    report.latency(&format!("due to stored{}", coverage_note(coverage)), total);
     for StageSummary { stage, latency } in stages {
         report.latency(&format!("  {stage}"), latency);
+    }
+}
+
+/// Rounded so that it reads 100 % or 0 % only when that is exact.
+fn coverage_note(coverage: Option<f64>) -> String {
+    match coverage.map(|share| share * 100.0) {
+        None => String::new(),
+        Some(100.0) => String::new(),
+        Some(percent) if percent > 100.0 => {
+            format!(" ({:.2} % of orders: some twice)", (percent * 100.0).ceil() / 100.0)
+        }
+        Some(percent) => format!(" ({:.2} % of orders)", (percent * 100.0).floor() / 100.0),
     }
 }
 
@@ -124,16 +245,34 @@ mod tests {
             failed: 1,
             in_topic: 123_456_789,
             topic_repeats: 1,
+            conflicting: 1,
             stored: 123_456_789,
+            altered: 123_456_789,
+            altered_fields: 123_456_789,
+            altered_attributes: 123_456_789,
+            altered_sample: vec![AlteredOrder {
+                order_id: "01a1fe98-1769-7bb7-a168-eb4000000001".to_owned(),
+                columns: vec!["quantity", "total_amount", "shipping_cost", "user_region"],
+                row: None,
+            }],
+            unchecked: 123_456_789,
+            unchecked_without_record: 123_456_789,
+            unchecked_updated: 123_456_789,
             dead_lettered: 1,
             replayed: 1,
+            unexpected_dead_letters: 123_456_789,
+            dead_letter_causes: BTreeMap::from([("refused_by_table".to_owned(), 1), ("unknown_user".to_owned(), 1)]),
             invalid: 1,
             invalid_stored: 1,
+            expired: 123_456_789,
+            expired_unstored: 1,
+            topic_beginnings: (0..9).map(|partition| (partition, 123_456_789)).collect(),
             missing_from_topic: 1,
             missing: 1,
             unexpected: 1,
             unexplained: 1,
             latency_ms: Some(latency),
+            latency_coverage: Some(0.5),
             stages_ms: vec![StageSummary { stage: "insert", latency }],
         };
         let text = report.to_string();
@@ -142,5 +281,13 @@ mod tests {
             let row = text.lines().find(|line| line.contains(name)).unwrap();
             assert!(row.contains("4.250") && row.contains("123456.789"), "{text}");
         }
+    }
+
+    #[test]
+    fn the_share_of_orders_is_said_with_the_percentiles_unless_it_is_all() {
+        assert_eq!([coverage_note(None), coverage_note(Some(1.0))], ["", ""]);
+        assert_eq!(coverage_note(Some(0.999_999)), " (99.99 % of orders)");
+        assert_eq!(coverage_note(Some(0.0)), " (0.00 % of orders)");
+        assert_eq!(coverage_note(Some(1.000_001)), " (100.01 % of orders: some twice)");
     }
 }

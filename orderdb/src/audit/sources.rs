@@ -1,25 +1,25 @@
 //! Reads the sources of an audit: the run's ledger, the topic, the dead-letter topic, the table and the latency logs.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context, bail};
-use chrono::{TimeDelta, Utc};
-use roaring::RoaringTreemap;
+use chrono::{DateTime, Utc};
 use shared::{
     database::{DatabaseSettings, connect},
-    kafka::KafkaSettings,
+    kafka::{KafkaSettings, dead_letter_topic},
     ledger::{Ledger, RunId, RunsFolder},
     order_id::RunTag,
 };
 
 use super::{
+    altered_columns::name_columns,
+    dead_letters::{DeadLetters, read_dead_letters},
+    deleted_records::read_beginnings,
     latency::{LatencyReport, read_latency_logs},
-    table,
-    topic::{self, TopicSequences},
+    order_fields::Digester,
+    table::{self, Comparison, StoredOrders},
+    topic::{self, MAX_CLOCK_DIFFERENCE, TopicOrders},
 };
-
-/// Maximum difference between the clocks of producer and brokers.
-const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(60);
 
 /// The run to audit, and where its sources are.
 pub struct AuditInputs {
@@ -29,7 +29,6 @@ pub struct AuditInputs {
     /// Where the consumers' latency logs are.
     pub stats_dir: Option<PathBuf>,
     pub kafka: KafkaSettings,
-    pub dead_letter_topic: String,
 }
 
 /// What ledger, topics and table have of a run.
@@ -37,12 +36,20 @@ pub struct AuditSources {
     pub run_id: RunId,
     /// One per producer.
     pub ledgers: Vec<Ledger>,
-    pub in_topic: TopicSequences,
-    pub dead_lettered: TopicSequences,
-    /// Sequences of the orders in the table.
-    pub stored: RoaringTreemap,
+    pub in_topic: TopicOrders,
+    /// First offset of each partition that may have lost records of the run.
+    pub beginnings: BTreeMap<i32, i64>,
+    pub dead_lettered: DeadLetters,
+    pub stored: StoredOrders,
     /// `None` without a folder of latency logs, and for a backdated run.
     pub latency: Option<LatencyReport>,
+}
+
+/// What the topics have of a run.
+struct Topics {
+    in_topic: TopicOrders,
+    beginnings: BTreeMap<i32, i64>,
+    dead_lettered: DeadLetters,
 }
 
 /// Reads all sources.
@@ -50,25 +57,46 @@ pub struct AuditSources {
 /// # Errors
 /// When the ledger, a topic, the table or a latency log can't be read.
 pub async fn read_sources(inputs: AuditInputs, database: &DatabaseSettings) -> anyhow::Result<AuditSources> {
-    let ledgers = inputs.runs.read(&inputs.run_id)?;
+    let AuditInputs { run_id, runs, stats_dir, kafka } = inputs;
+    let ledgers = runs.read(&run_id)?;
     let tags: Vec<RunTag> = ledgers.iter().map(|ledger| ledger.run.tag).collect();
     let topic = common_topic(&ledgers)?;
     let from = ledgers.iter().map(|ledger| ledger.run.started_at).min().unwrap_or_default();
     let client = connect(database).await?;
+    let digester = Digester::default();
+    // The topics first: their digests take 10 bytes per order, the rows are then compared as they arrive.
+    let reading = (kafka.clone(), topic.clone(), tags.clone(), digester.clone());
+    let topics = tokio::task::spawn_blocking(move || {
+        let (kafka, topic, tags, digester) = reading;
+        read_topics(&kafka, &topic, &tags, from - MAX_CLOCK_DIFFERENCE, &digester)
+    });
+    let Topics { in_topic, beginnings, dead_lettered } = topics.await??;
+    let comparison = Comparison { topic: &in_topic, dead_lettered: &dead_lettered.sequences, digester: &digester };
     let until = Utc::now().max(from) + MAX_CLOCK_DIFFERENCE;
-    let stored = table::read_sequences(&client, &tags, from, until).await?;
+    let mut stored = table::read_orders(&client, &tags, from, until, &comparison).await?;
     // Orders of a backdated run are due in the past, so their latencies have no meaning.
     let backdated = ledgers.iter().any(|ledger| ledger.run.backdated);
-    let latency_logs = inputs.stats_dir.as_deref().filter(|_| !backdated);
+    let latency_logs = stats_dir.as_deref().filter(|_| !backdated);
     let latency = latency_logs.map(|folder| read_latency_logs(&tags, folder)).transpose()?;
-    let (in_topic, dead_lettered) = tokio::task::spawn_blocking(move || {
-        let from = from - MAX_CLOCK_DIFFERENCE;
-        let in_topic = topic::read_sequences(&inputs.kafka, &topic, &tags, from)?;
-        let dead_lettered = topic::read_sequences(&inputs.kafka, &inputs.dead_letter_topic, &tags, from)?;
-        anyhow::Ok((in_topic, dead_lettered))
-    })
-    .await??;
-    Ok(AuditSources { run_id: inputs.run_id, ledgers, in_topic, dead_lettered, stored, latency })
+    let naming = tokio::task::spawn_blocking(move || {
+        name_columns(&kafka, &topic, &tags, &mut stored.sample)?;
+        anyhow::Ok(stored)
+    });
+    Ok(AuditSources { run_id, ledgers, in_topic, beginnings, dead_lettered, stored: naming.await??, latency })
+}
+
+fn read_topics(
+    kafka: &KafkaSettings,
+    topic: &str,
+    tags: &[RunTag],
+    from: DateTime<Utc>,
+    digester: &Digester,
+) -> anyhow::Result<Topics> {
+    let in_topic = topic::read_orders(kafka, topic, tags, from, digester)?;
+    // After the records, so that a record which is deleted meanwhile counts as deleted.
+    let beginnings = read_beginnings(kafka, topic, from)?;
+    let dead_lettered = read_dead_letters(kafka, &dead_letter_topic(topic), tags, from)?;
+    Ok(Topics { in_topic, beginnings, dead_lettered })
 }
 
 /// The topic that all producers of the run wrote to.

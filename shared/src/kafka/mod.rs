@@ -13,4 +13,4 @@ pub use lag::{GroupLag, group_lag};
 pub use scan::scan;
 pub use security::{SaslMechanism, SecurityProtocol, SecuritySettings};
 pub use settings::KafkaSettings;
-pub use topic::{TopicSettings, TopicSpec, ensure_topic, partition_count};
+pub use topic::{TopicSettings, TopicSpec, dead_letter_topic, ensure_topic, partition_count};

@@ -45,7 +45,7 @@ impl TopicSettings {
 
     /// Name of the dead-letter topic: the name of the orders topic with the suffix `.dlq`.
     pub fn dead_letter_topic(&self) -> String {
-        format!("{}.dlq", self.topic)
+        dead_letter_topic(&self.topic)
     }
 
     /// The orders topic for [`ensure_topic`].
@@ -69,6 +69,11 @@ impl TopicSettings {
         ];
         TopicSpec { name: self.dead_letter_topic(), config, ..self.orders() }
     }
+}
+
+/// Name of the dead-letter topic of `topic`.
+pub fn dead_letter_topic(topic: &str) -> String {
+    format!("{topic}.dlq")
 }
 
 /// The configuration with which a missing topic is created.

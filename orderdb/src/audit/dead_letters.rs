@@ -1,0 +1,70 @@
+//! Reads which orders of a run are in the dead-letter topic, and why.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use rdkafka::{
+    Message,
+    message::{BorrowedMessage, Headers},
+};
+use roaring::RoaringTreemap;
+use shared::{
+    dlq_headers,
+    kafka::{KafkaSettings, read_headers, scan},
+    order_id::RunTag,
+};
+
+use super::topic::run_order;
+
+/// The orders of a run that are in the dead-letter topic.
+#[derive(Clone, Debug, Default)]
+pub struct DeadLetters {
+    /// Each order once.
+    pub sequences: RoaringTreemap,
+    /// The orders by the kinds of their dead letters.
+    pub by_kind: BTreeMap<String, RoaringTreemap>,
+}
+
+/// Reads the dead letters of a run, whose orders have one of `tags`, from those of time `from` on. A topic that does
+/// not exist has none. Blocks.
+///
+/// # Errors
+/// When the cluster does not answer, or stops answering.
+pub fn read_dead_letters(
+    kafka: &KafkaSettings,
+    topic: &str,
+    tags: &[RunTag],
+    from: DateTime<Utc>,
+) -> anyhow::Result<DeadLetters> {
+    let mut found = DeadLetters::default();
+    scan(kafka, topic, Some(from), |record| {
+        if let Some(id) = run_order(record, tags) {
+            found.add(id.sequence().get(), kind(record));
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The kind of the last dead-lettering of the record.
+fn kind(record: &BorrowedMessage<'_>) -> String {
+    let last = || {
+        let headers = record.headers().into_iter().flat_map(Headers::iter);
+        let value = headers.filter(|header| header.key == dlq_headers::KIND).last()?.value?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    read_headers(last).ok().flatten().unwrap_or_else(|| "unknown".to_owned())
+}
+
+impl DeadLetters {
+    pub fn add(&mut self, sequence: u64, kind: String) {
+        self.sequences.insert(sequence);
+        self.by_kind.entry(kind).or_default().insert(sequence);
+    }
+
+    /// Number of the orders in `selected` by the kinds of their dead letters.
+    pub fn causes(&self, selected: &RoaringTreemap) -> BTreeMap<String, u64> {
+        let counts = self.by_kind.iter().map(|(kind, orders)| (kind.clone(), orders.intersection_len(selected)));
+        counts.filter(|(_, orders)| *orders > 0).collect()
+    }
+}
