@@ -4,7 +4,8 @@
 pub const CONSUMED: &str = "orderflow_consumer_consumed_total";
 /// Rows inserted, according to the answers of the database.
 pub const STORED: &str = "orderflow_consumer_stored_total";
-/// Records whose order was in the table before: read again, or inserted by a statement whose answer was lost.
+/// Records whose order was in the table before, with the same content: read again, or inserted by a statement whose
+/// answer was lost.
 pub const DUPLICATES: &str = "orderflow_consumer_duplicates_total";
 /// Records that the dead-letter topic acknowledged, by `kind`.
 pub const DEAD_LETTERED: &str = "orderflow_consumer_dead_lettered_total";

@@ -1,16 +1,16 @@
-//! Inserts into a real table: duplicates, refused rows, a connection that breaks.
+//! Inserts into a real table: duplicates, conflicts, refused rows, a connection that breaks.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use chrono::Utc;
+use chrono::DateTime;
 use consumer::{
     health::ConsumerHealth,
-    model::{OrderRow, ProductAttributes, UserAttributes},
+    model::{OrderRow, ProductAttributes, RejectReason, UserAttributes},
     retry_scope::{Cancelled, RetryScope},
     settings::StatementSettings,
     sink::{
-        bisect::{InsertedBatch, insert_with_bisection},
+        batch::{InsertedBatch, insert_batch},
         database::OrderDatabase,
     },
 };
@@ -32,7 +32,7 @@ fn row(number: usize, user_id: &str) -> OrderRow {
         discount_amount: 0,
         payment_method: PaymentMethod::Card,
         status: OrderStatus::Paid,
-        created_at: Utc::now(),
+        created_at: DateTime::from_timestamp_nanos(1_700_000_000_123_456_789),
     };
     let user = UserAttributes { gender: "F".to_owned(), age_group: "30대".to_owned(), region: "제주".to_owned() };
     OrderRow {
@@ -55,7 +55,25 @@ async fn insert(
     rows: &[&OrderRow],
     scope: &mut RetryScope<'_>,
 ) -> Result<InsertedBatch, Cancelled> {
-    insert_with_bisection(database, rows, &|_| true, scope).await
+    insert_batch(database, rows, &|_| true, scope).await
+}
+
+/// The rejected rows, each with the SQLSTATE, or the fields that differ from the stored order.
+fn rejected(batch: &InsertedBatch) -> Vec<(usize, String)> {
+    let reason = |reason: &RejectReason| match reason {
+        RejectReason::RefusedByTable(error) => error.sqlstate().unwrap().to_owned(),
+        RejectReason::Conflicting(differences) => {
+            differences.iter().map(|difference| difference.field).collect::<Vec<_>>().join(",")
+        }
+        other => other.kind().to_owned() + ": " + &other.to_string(),
+    };
+    let mut rejected: Vec<_> = batch.rejected.iter().map(|(row, why)| (*row, reason(why))).collect();
+    rejected.sort_unstable();
+    rejected
+}
+
+fn texts<const N: usize>(rejected: [(usize, &str); N]) -> Vec<(usize, String)> {
+    rejected.map(|(row, reason)| (row, reason.to_owned())).to_vec()
 }
 
 async fn stored(bed: &Testbed) -> i64 {
@@ -75,10 +93,8 @@ async fn a_batch_with_refused_rows_stores_the_rest() {
     let result =
         insert(&mut database(&bed, &health), &rows, &mut RetryScope::new(&force_stop, &|| false)).await.unwrap();
 
-    let mut refused: Vec<(usize, &str)> =
-        result.refused.iter().map(|(at, error)| (*at, error.sqlstate().unwrap())).collect();
-    refused.sort_unstable();
-    assert_eq!(refused, [(0, "23503"), (777, "23503"), (1_000, "23514"), (1_999, "23503")]);
+    let expected = [(0, "23503"), (777, "23503"), (1_000, "23514"), (1_999, "23503")];
+    assert_eq!(rejected(&result), texts(expected));
     assert_eq!((result.inserted, stored(&bed).await), (1_996, 1_996));
 }
 
@@ -86,14 +102,81 @@ async fn a_batch_with_refused_rows_stores_the_rest() {
 async fn storing_a_batch_twice_changes_nothing() {
     let bed = Testbed::new("stored_twice").await;
     let (health, force_stop) = (Arc::default(), CancellationToken::new());
-    let rows: Vec<OrderRow> = (0..100).chain(50..100).map(|n| row(n, "U00000001")).collect();
+    let rows: Vec<OrderRow> = (0..150).map(|n| row(n.min(99), "U00000001")).collect();
     let rows: Vec<&OrderRow> = rows.iter().collect();
     let mut database = database(&bed, &health);
     for expected in [100, 0] {
         let result = insert(&mut database, &rows, &mut RetryScope::new(&force_stop, &|| false)).await.unwrap();
-        assert_eq!((result.inserted, result.refused.len()), (expected, 0));
+        assert_eq!((result.inserted, result.rejected.len()), (expected, 0));
     }
     assert_eq!(stored(&bed).await, 100);
+}
+
+fn with_amount(number: usize, total_amount: i32) -> OrderRow {
+    let mut row = row(number, "U00000001");
+    row.order.event.total_amount = total_amount;
+    row
+}
+
+#[tokio::test]
+async fn an_order_with_the_id_of_a_stored_one_is_a_duplicate_if_equal_and_conflicting_if_not() {
+    let bed = Testbed::new("conflicting").await;
+    let (health, force_stop) = (Arc::default(), CancellationToken::new());
+    let mut database = database(&bed, &health);
+    let mut scope = RetryScope::new(&force_stop, &|| false);
+    // Of two orders with one id in a batch, the first is stored. If it is refused, the next one is.
+    let first =
+        [with_amount(1, 1_000), with_amount(1, 1_001), with_amount(1, 1_000), row(2, "nobody"), row(2, "U00000001")];
+    let result = insert(&mut database, &first.each_ref(), &mut scope).await.unwrap();
+    assert_eq!((result.inserted, rejected(&result)), (2, texts([(1, "total_amount"), (3, "23503")])));
+
+    let mut other = row(2, "U00000002");
+    other.order.event.created_at += Duration::from_micros(1);
+    let second = [with_amount(1, 1_000), with_amount(1, 1_002), other, row(3, "U00000001")];
+    let result = insert(&mut database, &second.each_ref(), &mut scope).await.unwrap();
+    assert_eq!((result.inserted, rejected(&result)), (1, texts([(1, "total_amount"), (2, "user_id,created_at")])));
+    let amounts = "SELECT string_agg(total_amount::text, ' ' ORDER BY order_id) FROM orders";
+    let amounts: String = bed.sql().await.query_one(amounts, &[]).await.unwrap().get(0);
+    assert_eq!(amounts, "1000 1000 1000");
+}
+
+#[tokio::test]
+async fn a_unique_index_other_than_that_of_the_id_refuses_a_row() {
+    let bed = Testbed::new("unique_index").await;
+    let (health, force_stop) = (Arc::default(), CancellationToken::new());
+    bed.sql().await.batch_execute("CREATE UNIQUE INDEX ON orders (total_amount)").await.unwrap();
+    let rows: Vec<OrderRow> = (0..10).map(|n| with_amount(n, n.min(8) as i32)).collect();
+    let rows: Vec<&OrderRow> = rows.iter().collect();
+    let mut scope = RetryScope::new(&force_stop, &|| false);
+    let result = insert(&mut database(&bed, &health), &rows, &mut scope).await.unwrap();
+    assert_eq!((result.inserted, rejected(&result)), (9, texts([(9, "23505")])));
+}
+
+#[tokio::test]
+async fn a_row_that_a_trigger_skips_is_rejected_and_rows_that_it_changes_are_not() {
+    let bed = Testbed::new("skipping_trigger").await;
+    let (health, force_stop) = (Arc::default(), CancellationToken::new());
+    let trigger = |body: &str| {
+        format!(
+            "CREATE OR REPLACE FUNCTION check_order() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
+             CREATE OR REPLACE TRIGGER check_order BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION check_order()"
+        )
+    };
+    let skip = trigger("IF NEW.order_id = 'order-00001' THEN RETURN NULL; END IF; RETURN NEW;");
+    bed.sql().await.batch_execute(&skip).await.unwrap();
+    let mut database = database(&bed, &health);
+    let mut scope = RetryScope::new(&force_stop, &|| false);
+    let rows = [row(0, "U00000001"), row(1, "U00000001")];
+    let result = insert(&mut database, &rows.each_ref(), &mut scope).await.unwrap();
+    assert_eq!((result.inserted, result.rejected.len()), (1, 1));
+    assert!(matches!(result.rejected[0], (1, RejectReason::NotKept)), "{:?}", result.rejected);
+
+    bed.sql().await.batch_execute(&trigger("NEW.status := 'changed'; RETURN NEW;")).await.unwrap();
+    let rows: Vec<OrderRow> = (2..5).map(|n| row(n, "U00000001")).collect();
+    insert(&mut database, &[&rows[0]], &mut scope).await.unwrap();
+    let rows: Vec<&OrderRow> = rows.iter().collect();
+    let result = insert(&mut database, &rows, &mut scope).await.unwrap();
+    assert_eq!((result.inserted, result.rejected.len()), (2, 0));
 }
 
 #[tokio::test]
@@ -117,10 +200,8 @@ async fn unnamed_statements_leave_nothing_on_a_connection() {
     let mut database = OrderDatabase::new(bed.database.clone(), statements(StatementMode::Unnamed), health.clone());
     let mut scope = RetryScope::new(&force_stop, &|| false);
     assert_eq!(insert(&mut database, &[&row(1, "U00000001")], &mut scope).await.unwrap().inserted, 1);
-    assert_eq!(
-        insert(&mut database, &[&row(2, "nobody")], &mut scope).await.unwrap().refused[0].1.sqlstate(),
-        Some("23503")
-    );
+    let refused = insert(&mut database, &[&row(2, "nobody")], &mut scope).await.unwrap();
+    assert_eq!(rejected(&refused), texts([(0, "23503")]));
     let client = database.connected(&mut scope).await.unwrap();
     let named = diesel::dsl::sql::<diesel::sql_types::Text>("SELECT name FROM pg_prepared_statements");
     assert_eq!(client.query(&named).await.unwrap().len(), 0);

@@ -19,7 +19,10 @@ use crate::{
     metrics,
     model::{InFlightRecord, OrderRow, PartitionHandle, RejectReason},
     retry_scope::{Cancelled, RetryScope},
-    sink::bisect::{InsertedBatch, OrderSink, insert_with_bisection},
+    sink::{
+        batch::{InsertedBatch, insert_batch},
+        bisect::OrderSink,
+    },
 };
 
 /// Records whose rows are inserted by one statement.
@@ -61,11 +64,12 @@ enum RecordOutcome<'a> {
 
 /// A batch after the insert. Records are named by their index in the batch.
 struct InsertedRecords {
-    /// Rows sent to the table that it did not refuse.
+    /// Rows that were inserted now or before, with the same content.
     accepted: u64,
     /// Rows that the table did not have before.
     inserted: u64,
-    refused: HashMap<usize, RejectReason>,
+    /// Rows that the table refuses, or that conflict with a stored one.
+    rejected: HashMap<usize, RejectReason>,
     /// Revoked before their row was sent.
     dropped: HashSet<usize>,
 }
@@ -104,7 +108,7 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         let committed = SystemTime::now();
         let outcomes = self.dead_letter_rejected(records, &inserted, &all_revoked).await?;
         // Not counted earlier: a cancelled batch is handed back completely.
-        self.count(&inserted, &outcomes);
+        self.count(records, &inserted, &outcomes);
         self.record_latency(batch, committed, &outcomes);
         self.store_offsets(records);
         Ok(())
@@ -120,7 +124,7 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         self.dead_letters.observe(records.len());
         let mut outcomes = Vec::with_capacity(records.len());
         for (at, record) in records.iter().enumerate() {
-            let rejected = record.row.as_ref().err().or_else(|| inserted.refused.get(&at));
+            let rejected = record.row.as_ref().err().or_else(|| inserted.rejected.get(&at));
             outcomes.push(match rejected {
                 _ if inserted.dropped.contains(&at) => RecordOutcome::HandedBack,
                 None => RecordOutcome::Stored,
@@ -135,12 +139,15 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         Ok(outcomes)
     }
 
-    fn count(&self, inserted: &InsertedRecords, outcomes: &[RecordOutcome<'_>]) {
+    fn count(&self, records: &[PreparedRecord], inserted: &InsertedRecords, outcomes: &[RecordOutcome<'_>]) {
         self.accounting.inserted(inserted.accepted, inserted.inserted);
-        for outcome in outcomes {
+        for (record, outcome) in records.iter().zip(outcomes) {
             match outcome {
                 RecordOutcome::Stored => {}
-                RecordOutcome::DeadLettered(reason) => self.accounting.dead_lettered(reason.kind()),
+                RecordOutcome::DeadLettered(reason) => {
+                    log_conflict(record, reason);
+                    self.accounting.dead_lettered(reason.kind());
+                }
                 RecordOutcome::HandedBack => self.accounting.handed_back(1),
             }
         }
@@ -186,25 +193,34 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
     }
 }
 
+/// Logs an order whose id the table has with other content.
+fn log_conflict(PreparedRecord { in_flight, row }: &PreparedRecord, reason: &RejectReason) {
+    if let (RejectReason::Conflicting(_), Ok(row)) = (reason, row) {
+        let (order, position) = (&row.order.order_id, in_flight.record.position);
+        tracing::warn!("conflicting order {order:?}: record {position} is dead-lettered: {reason}");
+    }
+}
+
 /// Inserts the rows of all records that have one.
 async fn insert_rows(
     records: &[PreparedRecord],
     table: &mut impl OrderSink,
     scope: &mut RetryScope<'_>,
 ) -> Result<InsertedRecords, Cancelled> {
-    // Sorted by key: two workers that insert the same orders lock them in the same order and never deadlock.
     let mut rows: Vec<(usize, &OrderRow)> =
         records.iter().enumerate().filter_map(|(at, record)| Some((at, record.row.as_ref().ok()?))).collect();
-    rows.sort_unstable_by(|(_, a), (_, b)| a.order.order_id.cmp(&b.order.order_id));
+    // Sorted by key: two workers that insert the same orders lock them in the same order and never deadlock. Then by
+    // position: of the records with one key, the first of a partition is stored.
+    rows.sort_unstable_by_key(|(at, row)| (&row.order.order_id, records[*at].in_flight.record.position));
     let (indexes, rows): (Vec<usize>, Vec<&OrderRow>) = rows.into_iter().unzip();
     let is_assigned = |row: usize| !records[indexes[row]].in_flight.partition.is_revoked();
-    let InsertedBatch { inserted, refused, dropped } = insert_with_bisection(table, &rows, &is_assigned, scope).await?;
-    let accepted = rows.len() - refused.len() - dropped.len();
+    let InsertedBatch { inserted, rejected, dropped } = insert_batch(table, &rows, &is_assigned, scope).await?;
+    let accepted = rows.len() - rejected.len() - dropped.len();
     ::metrics::histogram!(metrics::BATCH_ROWS).record(accepted as f64);
     Ok(InsertedRecords {
         accepted: accepted as u64,
         inserted,
-        refused: refused.into_iter().map(|(row, error)| (indexes[row], error.into())).collect(),
+        rejected: rejected.into_iter().map(|(row, reason)| (indexes[row], reason)).collect(),
         dropped: dropped.into_iter().map(|row| indexes[row]).collect(),
     })
 }

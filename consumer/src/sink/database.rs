@@ -1,17 +1,18 @@
 //! The orders table in PostgreSQL: a connection that is opened again when it breaks, and the meaning of an error for
 //! the rows.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use shared::database::{DatabaseSettings, ReconnectingClient, SqlError, StatementClient};
 
 use super::{
     bisect::{InsertOutcome, OrderSink},
     insert::InsertOrders,
+    stored::read_stored,
 };
 use crate::{
     health::{ConsumerHealth, ConsumerIssue},
-    model::OrderRow,
+    model::{OrderRow, StoredOrder},
     retry_scope::{Cancelled, RetryScope},
     settings::StatementSettings,
 };
@@ -130,5 +131,19 @@ impl OrderSink for OrderDatabase {
             Failure::TooLong | Failure::Outage => self.back_off_after(error.to_string(), scope).await,
         }
         Ok(InsertOutcome::Unknown)
+    }
+
+    async fn stored(
+        &mut self,
+        rows: &[&OrderRow],
+        scope: &mut RetryScope<'_>,
+    ) -> Result<HashMap<String, StoredOrder>, Cancelled> {
+        loop {
+            let client = self.connected(scope).await?;
+            match scope.run(read_stored(client, rows)).await? {
+                Ok(stored) => return Ok(stored),
+                Err(error) => self.back_off_after(error.to_string(), scope).await,
+            }
+        }
     }
 }

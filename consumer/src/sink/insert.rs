@@ -10,8 +10,8 @@ use diesel::{
 
 use crate::model::OrderRow;
 
-/// `INSERT … SELECT … FROM UNNEST(…) ON CONFLICT DO NOTHING`: one plan for every batch size, at twice the speed of
-/// Diesel's multi-row `VALUES`.
+/// `INSERT … SELECT … FROM UNNEST(…) ON CONFLICT (order_id) DO NOTHING`: one plan for every batch size, at twice the
+/// speed of Diesel's multi-row `VALUES`. Only an order id that the table has is skipped; another unique index refuses.
 #[derive(Default)]
 pub struct InsertOrders<'a> {
     order_ids: Vec<&'a str>,
@@ -81,7 +81,7 @@ impl QueryFragment<Pg> for InsertOrders<'_> {
         column!(Text, "::text[], ", &self.genders);
         column!(Text, "::text[], ", &self.age_groups);
         column!(Timestamptz, "::timestamptz[]", &self.created_ats);
-        out.push_sql(") ON CONFLICT DO NOTHING");
+        out.push_sql(") ON CONFLICT (order_id) DO NOTHING");
         Ok(())
     }
 }
@@ -101,6 +101,6 @@ mod tests {
         };
         let one = InsertOrders { order_ids: vec!["a"], ..InsertOrders::default() };
         assert_eq!(sql(&one), sql(&InsertOrders::default()));
-        assert!(sql(&one).contains("$14::timestamptz[]) ON CONFLICT DO NOTHING"), "{}", sql(&one));
+        assert!(sql(&one).contains("$14::timestamptz[]) ON CONFLICT (order_id) DO NOTHING"), "{}", sql(&one));
     }
 }

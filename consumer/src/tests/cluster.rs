@@ -5,12 +5,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use chrono::DateTime;
 use shared::database::SqlError;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     dlq::topic::DeadLetterSink,
-    model::{KafkaRecord, OrderRow, RejectReason},
+    model::{KafkaRecord, OrderRow, RejectReason, StoredOrder},
     pipeline::commit::OffsetStore,
     retry_scope::{Cancelled, RetryScope},
     sink::bisect::{InsertOutcome, OrderSink},
@@ -25,6 +26,8 @@ pub enum Kind {
     Good,
     /// The same order as an earlier one.
     Repeat,
+    /// Another order with the id of an earlier one.
+    Conflicting,
     /// Can't become a row.
     Broken,
     /// The table refuses it.
@@ -48,13 +51,17 @@ pub enum Fault {
 pub struct Produced {
     pub id: String,
     pub kind: Kind,
+    /// Records with one id and one content are the same order.
+    pub content: i32,
 }
 
 #[derive(Default)]
 pub struct Cluster {
     pub log: [Vec<Produced>; PARTITIONS],
-    pub table: HashSet<String>,
-    pub dead_letters: HashMap<String, usize>,
+    /// The content of each stored order, by id.
+    pub table: HashMap<String, i32>,
+    /// Id and content of each dead letter.
+    pub dead_letters: HashSet<(String, i32)>,
     pub assignment: Arc<Assignment>,
     /// The offsets stored in librdkafka: none after an assignment until the first is stored.
     pub stored: [Option<i64>; PARTITIONS],
@@ -83,11 +90,15 @@ impl Cluster {
     pub fn produce(&mut self, partition: usize, kind: Kind) {
         let number = self.log.iter().map(Vec::len).sum::<usize>();
         let earlier = self.log.iter().flatten().rev().find(|record| record.kind == Kind::Good).cloned();
+        let content = number as i32;
         let record = match (kind, earlier) {
-            (Kind::Repeat, Some(earlier)) => Produced { id: earlier.id, kind },
-            (Kind::Good | Kind::Repeat, _) => Produced { id: format!("good-{number}"), kind: Kind::Good },
-            (Kind::Broken, _) => Produced { id: format!("broken-{number}"), kind },
-            (Kind::Refused, _) => Produced { id: format!("refused-{number}"), kind },
+            (Kind::Repeat, Some(earlier)) => Produced { kind, ..earlier },
+            (Kind::Conflicting, Some(earlier)) => Produced { kind, content, ..earlier },
+            (Kind::Good | Kind::Repeat | Kind::Conflicting, _) => {
+                Produced { id: format!("good-{number}"), kind: Kind::Good, content }
+            }
+            (Kind::Broken, _) => Produced { id: format!("broken-{number}"), kind, content },
+            (Kind::Refused, _) => Produced { id: format!("refused-{number}"), kind, content },
         };
         self.log[partition].push(record);
     }
@@ -98,11 +109,29 @@ impl Cluster {
         }
     }
 
+    /// Whether the record is stored or a dead letter, as its kind requires. A dead letter of a valid order requires that
+    /// another one with its id is stored.
     pub fn is_processed(&self, record: &Produced) -> bool {
+        let stored = self.table.get(&record.id);
+        let dead_lettered = || self.dead_letters.contains(&(record.id.clone(), record.content));
         match record.kind {
-            Kind::Good | Kind::Repeat => self.table.contains(&record.id),
-            Kind::Broken | Kind::Refused => self.dead_letters.contains_key(&record.id),
+            Kind::Broken | Kind::Refused => stored.is_none() && dead_lettered(),
+            Kind::Good | Kind::Repeat | Kind::Conflicting => {
+                stored.is_some_and(|content| *content == record.content || dead_lettered())
+            }
         }
+    }
+
+    /// Whether each id whose records are all in one partition is stored with the content of the first of them.
+    pub fn first_records_are_stored(&self) -> bool {
+        let mut partitions: HashMap<&str, HashSet<usize>> = HashMap::new();
+        for (partition, log) in self.log.iter().enumerate() {
+            for record in log {
+                partitions.entry(&record.id).or_default().insert(partition);
+            }
+        }
+        let content_of_first = |id: &str| self.log.iter().flatten().find(|record| record.id == id).unwrap().content;
+        self.table.iter().all(|(id, content)| partitions[id.as_str()].len() > 1 || *content == content_of_first(id))
     }
 }
 
@@ -119,8 +148,9 @@ impl DeadLetterSink for SharedCluster {
     fn observe(&self, _: usize) {}
 
     async fn send(&self, record: &KafkaRecord, _: &RejectReason, _: &mut RetryScope<'_>) -> Result<(), Cancelled> {
-        let id = String::from_utf8(record.key().unwrap().to_vec()).unwrap();
-        *self.lock().dead_letters.entry(id).or_default() += 1;
+        let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap().to_vec()).unwrap();
+        let letter = (text(record.key()), text(record.value()).parse().unwrap());
+        self.lock().dead_letters.insert(letter);
         Ok(())
     }
 }
@@ -154,11 +184,20 @@ impl FaultyTable {
                 cluster.assignment.handle(partition).is_some() && cluster.assignments[partition as usize] == assignment;
             assert!(is_assigned, "a statement with a row of partition {partition}, which is revoked");
         }
-        let ids = || rows.iter().map(|row| row.order.order_id.clone());
-        if ids().any(|id| id.starts_with("refused")) {
+        let orders: HashMap<&str, i32> =
+            rows.iter().map(|row| (row.order.order_id.as_str(), row.order.event.shipping_cost)).collect();
+        assert_eq!(orders.len(), rows.len(), "a statement with one id twice");
+        if orders.keys().any(|id| id.starts_with("refused")) {
             return InsertOutcome::Refused(SqlError::Timeout(std::time::Duration::ZERO));
         }
-        InsertOutcome::Inserted(ids().filter(|id| self.cluster.lock().table.insert(id.clone())).count() as u64)
+        let mut inserted = 0;
+        for (id, content) in orders {
+            self.cluster.lock().table.entry(id.to_owned()).or_insert_with(|| {
+                inserted += 1;
+                content
+            });
+        }
+        InsertOutcome::Inserted(inserted)
     }
 }
 
@@ -188,5 +227,35 @@ impl OrderSink for FaultyTable {
                 Err(Cancelled)
             }
         }
+    }
+
+    async fn stored(
+        &mut self,
+        rows: &[&OrderRow],
+        scope: &mut RetryScope<'_>,
+    ) -> Result<HashMap<String, StoredOrder>, Cancelled> {
+        scope.check()?;
+        let cluster = self.cluster.lock();
+        let stored = rows.iter().filter_map(|row| {
+            let content = cluster.table.get(&row.order.order_id)?;
+            Some((row.order.order_id.clone(), stored_order(row, *content)))
+        });
+        Ok(stored.collect())
+    }
+}
+
+/// A stored order that differs from `row` only in its content.
+pub fn stored_order(row: &OrderRow, content: i32) -> StoredOrder {
+    let event = &row.order.event;
+    StoredOrder {
+        user_id: event.user_id.to_string(),
+        product_id: event.product_id.to_string(),
+        quantity: event.quantity,
+        total_amount: event.total_amount,
+        shipping_cost: content,
+        discount_amount: event.discount_amount,
+        payment_method: event.payment_method.as_str().to_owned(),
+        status: event.status.as_str().to_owned(),
+        created_at: Some(DateTime::UNIX_EPOCH),
     }
 }

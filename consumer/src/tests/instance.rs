@@ -10,7 +10,10 @@ use shared::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::cluster::{Fault, FaultyTable, Kind, SharedCluster};
+use super::{
+    cluster::{Fault, FaultyTable, Kind, SharedCluster},
+    mutants::{Mutant, MutantDeadLetters, MutantOffsets, MutantTable},
+};
 use crate::{
     model::{InFlightRecord, KafkaRecord, OrderRow, ProductAttributes, RecordPosition, RejectReason, UserAttributes},
     pipeline::{
@@ -22,21 +25,22 @@ use crate::{
 pub const WORKERS: usize = 2;
 
 pub struct Instance {
-    pub committer: BatchCommitter<SharedCluster, SharedCluster>,
+    pub committer: BatchCommitter<MutantDeadLetters, MutantOffsets>,
+    mutant: Option<Mutant>,
     queues: [VecDeque<PreparedRecord>; WORKERS],
     memory: Arc<Semaphore>,
 }
 
 impl Instance {
-    pub fn start(cluster: &SharedCluster) -> Self {
+    pub fn start(cluster: &SharedCluster, mutant: Option<Mutant>) -> Self {
         let committer = BatchCommitter {
-            dead_letters: cluster.clone(),
-            offsets: cluster.clone(),
+            dead_letters: MutantDeadLetters { cluster: cluster.clone(), mutant },
+            offsets: MutantOffsets { cluster: cluster.clone(), mutant },
             accounting: Arc::default(),
             latency: Arc::default(),
             force_stop: CancellationToken::new(),
         };
-        Self { committer, queues: Default::default(), memory: Arc::new(Semaphore::new(1_000_000)) }
+        Self { committer, mutant, queues: Default::default(), memory: Arc::new(Semaphore::new(1_000_000)) }
     }
 
     pub fn read(&mut self, cluster: &SharedCluster, partition: usize, max_records: usize) {
@@ -51,13 +55,18 @@ impl Instance {
             let position = RecordPosition { partition: partition as i32, offset };
             let in_flight = InFlightRecord {
                 partition: handle.clone(),
-                record: KafkaRecord::of_order(position, Some(0), Some(record.id.as_bytes()), Some(b"{}")),
+                record: KafkaRecord::of_order(
+                    position,
+                    Some(0),
+                    Some(record.id.as_bytes()),
+                    Some(record.content.to_string().as_bytes()),
+                ),
                 read_at: SystemTime::now(),
                 memory: self.memory.clone().try_acquire_many_owned(1).unwrap(),
             };
             let row = match record.kind {
                 Kind::Broken => Err(RejectReason::UnknownUser("nobody".to_owned())),
-                _ => Ok(row(record.id, partition as i32, cluster.assignments[partition])),
+                _ => Ok(row(record.id, record.content, partition as i32, cluster.assignments[partition])),
             };
             self.queues[partition % WORKERS].push_back(PreparedRecord { in_flight, row });
         }
@@ -72,11 +81,13 @@ impl Instance {
     ) {
         let queue = &mut self.queues[worker];
         let records = queue.drain(..max_records.min(queue.len())).collect();
-        let records = self.committer.drop_revoked(records, |record: &PreparedRecord| &record.in_flight.partition);
+        let records: Vec<PreparedRecord> =
+            self.committer.drop_revoked(records, |record: &PreparedRecord| &record.in_flight.partition);
         let now = SystemTime::now();
         let times = PreparationTimes { dequeued: now, decoded: now, enriched: now };
         let force_stop = self.committer.force_stop.clone();
-        let mut table = FaultyTable { cluster: cluster.clone(), faults: faults.into(), force_stop };
+        let table = FaultyTable { cluster: cluster.clone(), faults: faults.into(), force_stop };
+        let mut table = MutantTable::new(table, self.mutant, &records);
         self.committer.commit_batch(PreparedBatch { records, times }, &mut table).await;
     }
 
@@ -86,14 +97,15 @@ impl Instance {
     }
 }
 
-/// Quantity and amount of the row are its partition and the number of the assignment that it was read under.
-fn row(order_id: String, partition: i32, assignment: i32) -> OrderRow {
+/// Quantity and amount of the row are its partition and the number of the assignment that it was read under; its
+/// shipping cost is its content.
+fn row(order_id: String, content: i32, partition: i32, assignment: i32) -> OrderRow {
     let event = OrderPlaced {
         user_id: "U00000001".into(),
         product_id: "P000001".into(),
         quantity: partition,
         total_amount: assignment,
-        shipping_cost: 0,
+        shipping_cost: content,
         discount_amount: 0,
         payment_method: PaymentMethod::Card,
         status: OrderStatus::Paid,

@@ -1,15 +1,21 @@
 //! Property tests with random sequences of events: repeated and invalid orders, rebalances, crashes, failing inserts.
 //! Invariants: no offset is stored before everything below it is processed; no statement has a row of a revoked
-//! partition; at the end every order is in the table or a dead letter.
+//! partition; at the end every order is in the table or a dead letter. [`mutants`] are defects that they must reveal.
 
 mod cluster;
 mod instance;
+mod mutants;
 
-use proptest::{collection::vec, prelude::*};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{TestError, TestRunner},
+};
 
 use self::{
     cluster::{Fault, Kind, PARTITIONS, SharedCluster},
     instance::{Instance, WORKERS},
+    mutants::Mutant,
 };
 
 #[derive(Clone, Debug)]
@@ -24,7 +30,7 @@ enum Event {
     Crashed,
 }
 
-async fn apply(cluster: &SharedCluster, instance: &mut Instance, event: Event) {
+async fn apply(cluster: &SharedCluster, instance: &mut Instance, mutant: Option<Mutant>, event: Event) {
     match event {
         Event::Produced(partition, kind) => cluster.lock().produce(partition, kind),
         Event::Read(partition, max_records) => instance.read(cluster, partition, max_records),
@@ -41,7 +47,7 @@ async fn apply(cluster: &SharedCluster, instance: &mut Instance, event: Event) {
         Event::Assigned(partition) => cluster.lock().assign(partition),
         Event::Crashed => {
             (0..PARTITIONS).for_each(|partition| cluster.lock().revoke(partition));
-            *instance = Instance::start(cluster);
+            *instance = Instance::start(cluster, mutant);
         }
     }
     if instance.committer.force_stop.is_cancelled() {
@@ -51,13 +57,19 @@ async fn apply(cluster: &SharedCluster, instance: &mut Instance, event: Event) {
         }
         assert!(instance.is_balanced(), "{}", instance.committer.accounting);
         (0..PARTITIONS).for_each(|partition| cluster.lock().revoke(partition));
-        *instance = Instance::start(cluster);
+        *instance = Instance::start(cluster, mutant);
     }
     assert!(instance.is_balanced(), "{}", instance.committer.accounting);
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
-    prop_oneof![6 => Just(Kind::Good), 2 => Just(Kind::Repeat), 1 => Just(Kind::Broken), 1 => Just(Kind::Refused)]
+    prop_oneof![
+        6 => Just(Kind::Good),
+        2 => Just(Kind::Repeat),
+        1 => Just(Kind::Conflicting),
+        1 => Just(Kind::Broken),
+        1 => Just(Kind::Refused),
+    ]
 }
 
 fn faults() -> impl Strategy<Value = Fault> {
@@ -86,33 +98,54 @@ fn events() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// Applies the events, then processes everything that was produced. Panics when an invariant does not hold.
+async fn run_history(mutant: Option<Mutant>, sequence: Vec<Event>) {
+    let cluster = SharedCluster::default();
+    let mut instance = Instance::start(&cluster, mutant);
+    let assigned =
+        (0..PARTITIONS).flat_map(|partition| [Event::Assigned(partition), Event::Read(partition, usize::MAX)]);
+    let committed = (0..WORKERS).map(|worker| Event::BatchCommitted(worker, usize::MAX, Vec::new()));
+    for event in sequence.into_iter().chain(assigned).chain(committed) {
+        apply(&cluster, &mut instance, mutant, event).await;
+    }
+    let cluster = cluster.lock();
+    for (log, stored) in cluster.log.iter().zip(&cluster.stored) {
+        assert!(log.iter().all(|record| cluster.is_processed(record)), "not all is processed: {log:?}");
+        assert!(stored.is_none_or(|stored| stored == log.len() as i64), "{stored:?} of {}", log.len());
+    }
+    assert!(cluster.table.keys().all(|id| id.starts_with("good")));
+    assert!(cluster.dead_letters.iter().all(|(id, content)| cluster.table.get(id) != Some(content)));
+    assert!(cluster.first_records_are_stored(), "the first record of an id is not the stored one");
+    assert!(instance.committer.accounting.is_balanced(), "{}", instance.committer.accounting);
+}
+
+fn run_to_end(mutant: Option<Mutant>, sequence: Vec<Event>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(run_history(mutant, sequence));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_order_is_stored_or_dead_lettered_after_any_sequence_of_events(sequence in vec(events(), 0..120)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let cluster = SharedCluster::default();
-            let mut instance = Instance::start(&cluster);
-            for event in sequence {
-                apply(&cluster, &mut instance, event).await;
-            }
-            for partition in 0..PARTITIONS {
-                apply(&cluster, &mut instance, Event::Assigned(partition)).await;
-                apply(&cluster, &mut instance, Event::Read(partition, usize::MAX)).await;
-            }
-            for worker in 0..WORKERS {
-                apply(&cluster, &mut instance, Event::BatchCommitted(worker, usize::MAX, Vec::new())).await;
-            }
-            let cluster = cluster.lock();
-            for (log, stored) in cluster.log.iter().zip(&cluster.stored) {
-                assert!(log.iter().all(|record| cluster.is_processed(record)), "not all is processed: {log:?}");
-                assert!(stored.is_none_or(|stored| stored == log.len() as i64), "{stored:?} of {}", log.len());
-            }
-            assert!(cluster.table.iter().all(|id| id.starts_with("good")));
-            assert!(cluster.dead_letters.keys().all(|id| !id.starts_with("good")));
-            assert!(instance.committer.accounting.is_balanced(), "{}", instance.committer.accounting);
+        run_to_end(None, sequence);
+    }
+}
+
+#[test]
+fn the_invariants_reveal_every_mutant() {
+    for mutant in Mutant::ALL {
+        let config = ProptestConfig {
+            cases: 1_000,
+            max_shrink_iters: 0,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        };
+        let revealed = TestRunner::new(config).run(&vec(events(), 0..120), |sequence| {
+            run_to_end(Some(mutant), sequence);
+            Ok(())
         });
+        assert!(matches!(revealed, Err(TestError::Fail(..))), "{mutant:?} passes 1,000 histories: {revealed:?}");
     }
 }

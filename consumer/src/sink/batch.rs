@@ -1,0 +1,101 @@
+//! Inserts a batch, in which an id may occur more than once: the first record of an id is inserted, and each record
+//! whose id the table has already is compared with the stored order. Equal content is a duplicate, other content is a
+//! conflict.
+
+use std::collections::HashSet;
+
+use super::bisect::{InsertedRows, OrderSink, insert_with_bisection};
+use crate::{
+    model::{OrderRow, RejectReason},
+    retry_scope::{Cancelled, RetryScope},
+};
+
+/// A batch whose rows are all stored, rejected or dropped. Rows are named by their index in the batch.
+#[derive(Debug, Default)]
+pub struct InsertedBatch {
+    /// The number of rows that the table did not have before.
+    pub inserted: u64,
+    pub rejected: Vec<(usize, RejectReason)>,
+    /// Rows of partitions that were revoked before their statement was sent.
+    pub dropped: Vec<usize>,
+}
+
+/// Inserts the rows, which are sorted by id, and by position where ids are equal. The first row of an id is inserted,
+/// or the next one if the first is refused or dropped. The table is read only when a statement skipped rows, or an id
+/// occurs more than once.
+///
+/// # Errors
+/// [`Cancelled`]; some of the rows may be in the table.
+pub async fn insert_batch(
+    table: &mut impl OrderSink,
+    rows: &[&OrderRow],
+    is_assigned: &(dyn Fn(usize) -> bool + Sync),
+    scope: &mut RetryScope<'_>,
+) -> Result<InsertedBatch, Cancelled> {
+    let mut batch = InsertedBatch::default();
+    let mut pending: Vec<usize> = (0..rows.len()).collect();
+    while !pending.is_empty() {
+        let (first, later) = split_by_id(rows, pending);
+        let picked: Vec<&OrderRow> = first.iter().map(|row| rows[*row]).collect();
+        let InsertedRows { inserted, skipped, from_skipping_statements, refused, dropped } =
+            insert_with_bisection(table, &picked, &|row| is_assigned(first[row]), scope).await?;
+        let not_stored: HashSet<&str> =
+            refused.iter().map(|(row, _)| row).chain(&dropped).map(|row| id(picked[*row])).collect();
+        let (next, repeated): (Vec<usize>, Vec<usize>) =
+            later.into_iter().partition(|row| not_stored.contains(id(rows[*row])));
+        let max_conflicts = skipped as usize + repeated.len();
+        let mut compared: Vec<usize> = from_skipping_statements.into_iter().map(|row| first[row]).collect();
+        compared.extend(repeated);
+        batch.inserted += inserted;
+        batch.rejected.extend(refused.into_iter().map(|(row, error)| (first[row], error.into())));
+        batch.rejected.extend(find_conflicts(table, rows, compared, max_conflicts, scope).await?);
+        batch.dropped.extend(dropped.into_iter().map(|row| first[row]));
+        pending = next;
+    }
+    Ok(batch)
+}
+
+fn id(row: &OrderRow) -> &str {
+    &row.order.order_id
+}
+
+/// Splits `pending`, whose rows are sorted by id, into the first row of each id and the others.
+fn split_by_id(rows: &[&OrderRow], pending: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
+    let mut last = None;
+    pending.into_iter().partition(|row| last.replace(id(rows[*row])) != Some(id(rows[*row])))
+}
+
+/// Compares rows with the stored orders that have their ids. At most `max_conflicts` of them were not inserted just
+/// now.
+async fn find_conflicts(
+    table: &mut impl OrderSink,
+    rows: &[&OrderRow],
+    mut compared: Vec<usize>,
+    max_conflicts: usize,
+    scope: &mut RetryScope<'_>,
+) -> Result<Vec<(usize, RejectReason)>, Cancelled> {
+    if compared.is_empty() {
+        return Ok(Vec::new());
+    }
+    compared.sort_unstable();
+    let picked: Vec<&OrderRow> = compared.iter().map(|row| rows[*row]).collect();
+    let stored = table.stored(&picked, scope).await?;
+    let conflicts: Vec<(usize, RejectReason)> = compared
+        .into_iter()
+        .filter_map(|row| match stored.get(id(rows[row])).map(|order| order.differences(rows[row])) {
+            None => Some((row, RejectReason::NotKept)),
+            Some(differences) if differences.is_empty() => None,
+            Some(differences) => Some((row, RejectReason::Conflicting(differences))),
+        })
+        .collect();
+    // Rows that were inserted just now can't differ, unless the table itself changes or hides them.
+    if conflicts.len() > max_conflicts {
+        tracing::warn!(
+            rows = conflicts.len(),
+            "PostgreSQL: table orders changes or hides rows that it accepts (a trigger or a policy); repeated orders \
+             can't be compared and count as duplicates"
+        );
+        return Ok(Vec::new());
+    }
+    Ok(conflicts)
+}
