@@ -79,11 +79,13 @@ impl OrderId {
         self.0.hyphenated().encode_lower(buffer)
     }
 
-    /// Due time of the order in nanoseconds since the Unix epoch, rounded down to 1/4096 ms.
+    /// Due time of the order in nanoseconds since the Unix epoch, rounded down to 1/4096 ms. A time after the year 2554,
+    /// which only another producer's id can have, is `u64::MAX`.
     pub fn due_nanos(self) -> u64 {
         let (high, _) = self.0.as_u64_pair();
         // Rounded up to whole nanoseconds, so that an id made from the result is the same id.
-        (high >> 16) * NANOS_PER_MILLI + ((high & 0xfff) * NANOS_PER_MILLI).div_ceil(4096)
+        let fraction = ((high & 0xfff) * NANOS_PER_MILLI).div_ceil(4096);
+        (high >> 16).saturating_mul(NANOS_PER_MILLI).saturating_add(fraction)
     }
 
     /// Tag of the run of the order.

@@ -12,6 +12,9 @@ use crate::model::KafkaRecord;
 /// timestamp is in whole milliseconds. If they differ by more, the id is from another producer.
 const MAX_ROUNDING_NANOS: u64 = 2_000_000;
 
+/// Nanoseconds up to this timestamp, in milliseconds after the Unix epoch, fit an `i64`.
+const MAX_TIMESTAMP_MILLIS: i64 = i64::MAX / 1_000_000 - 1_000;
+
 /// Decodes the order of a record.
 ///
 /// # Errors
@@ -30,9 +33,10 @@ pub struct Due {
 }
 
 /// The due time: that of the id if orderflow's producer sent the order, else the record's timestamp. `None` when the
-/// record has no timestamp.
+/// record has no timestamp, or one before 1970 or after 2262, whose latency can't be computed.
 pub fn due(record: &KafkaRecord, order_id: &str) -> Option<Due> {
-    let stamped = record.timestamp.and_then(|millis| u64::try_from(millis).ok())? * 1_000_000;
+    let millis = record.timestamp.filter(|millis| (0..=MAX_TIMESTAMP_MILLIS).contains(millis))?;
+    let stamped = millis as u64 * 1_000_000;
     let own_id = order_id.parse::<OrderId>().ok().filter(|id| id.due_nanos().abs_diff(stamped) < MAX_ROUNDING_NANOS);
     Some(match own_id {
         Some(id) => Due { nanos: id.due_nanos(), run: Some(id.tag()) },
@@ -68,5 +72,15 @@ mod tests {
             assert_eq!(due(&record(Some(1_700_000_000_123)), other), Some(stamped));
         }
         assert_eq!(due(&record(None), "order-7"), None);
+    }
+
+    #[test]
+    fn a_time_at_the_ends_of_the_range_has_no_latency_and_does_not_overflow() {
+        for millis in [i64::MIN, -1, MAX_TIMESTAMP_MILLIS + 1, i64::MAX] {
+            assert_eq!(due(&record(Some(millis)), "order-7"), None, "{millis}");
+        }
+        assert!(due(&record(Some(MAX_TIMESTAMP_MILLIS)), "order-7").unwrap().nanos <= i64::MAX as u64);
+        let last_id = "ffffffff-ffff-7fff-bfff-ffffffffffff";
+        assert_eq!(due(&record(Some(1_000)), last_id), Some(Due { nanos: 1_000_000_000, run: None }));
     }
 }
