@@ -1,5 +1,7 @@
 //! The issues that make the cache-worker not ready.
 
+use std::borrow::Cow;
+
 use shared::health::HealthIssue;
 
 /// An issue; `/readyz` lists those that are reported in this order.
@@ -15,13 +17,13 @@ pub enum CacheIssue {
 }
 
 impl HealthIssue for CacheIssue {
-    fn resolution(self) -> &'static str {
-        match self {
+    fn resolution(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::RedisUnreachable => "Redis: working again",
             Self::RoundFailed => "cache round: working again",
             Self::TablesEmpty => "tables users and products: no longer empty",
             Self::CacheIncomplete => "cache: complete again",
             Self::CacheStale => "cache: fresh again",
-        }
+        })
     }
 }

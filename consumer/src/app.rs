@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     dlq::{limiter::DeadLetterLimiter, list::list, replay::replay, show::show, topic::DeadLetterTopic},
     health::ConsumerHealth,
-    model::InFlightRecord,
+    model::{InFlightRecord, WorkerId},
     pipeline::{
         accounting::Accounting,
         commit::BatchCommitter,
@@ -124,10 +124,11 @@ impl ConsumerTasks {
                 force_stop: force_stop.clone(),
             },
         };
-        let connection = || OrderDatabase::new(database.clone(), statements, health.clone());
+        let connection = |worker| OrderDatabase::new(database.clone(), statements, worker, health.clone());
         let (workers, channels) = start_workers(pipeline, batches, connection);
         let reader = reader(group.clone(), channels, batches.queue_size, accounting.clone(), on_offset_out_of_range);
-        let lag_monitor = LagMonitor { group: group.clone(), topic, health: health.clone(), stuck_after };
+        let lag_monitor =
+            LagMonitor { group: group.clone(), topic, workers: batches.workers, health: health.clone(), stuck_after };
         monitors.spawn(lag_monitor.run(stop.clone()));
         monitors.spawn(OwnerMonitor { group: group.clone(), health }.run(stop.clone()));
         let latency_log_ended = CancellationToken::new();
@@ -189,16 +190,16 @@ fn open_latency_log(folder: &Path, instance: &str) -> anyhow::Result<LatencyLog>
 fn start_workers(
     pipeline: Pipeline<DeadLetterTopic, Arc<Group>>,
     settings: BatchSettings,
-    connection: impl Fn() -> OrderDatabase,
+    connection: impl Fn(WorkerId) -> OrderDatabase,
 ) -> (JoinSet<()>, Vec<mpsc::UnboundedSender<InFlightRecord>>) {
     let pipeline = Arc::new(pipeline);
     let mut workers = JoinSet::new();
     let mut channels = Vec::new();
-    for _ in 0..settings.workers {
+    for worker in WorkerId::all(settings.workers) {
         let (channel, records) = mpsc::unbounded_channel();
         channels.push(channel);
         let max_batch = settings.max_batch as usize;
-        workers.spawn(run_worker(pipeline.clone(), records, max_batch, connection(), connection()));
+        workers.spawn(run_worker(pipeline.clone(), records, max_batch, connection(worker), connection(worker)));
     }
     (workers, channels)
 }

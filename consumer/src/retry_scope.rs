@@ -22,8 +22,8 @@ pub struct RetryScope<'a> {
 }
 
 impl Drop for RetryScope<'_> {
-    /// The issues of the scope are resolved, or no longer matter. Another scope with the same issue reports it again at
-    /// its next attempt.
+    /// After a cancellation, the issues of the scope no longer matter. Another scope with the same issue reports it again
+    /// at its next attempt.
     fn drop(&mut self) {
         for (health, issue) in &self.reported {
             health.forget(*issue);
@@ -59,6 +59,13 @@ impl<'a> RetryScope<'a> {
         health.report(issue, message);
         if !self.reported.iter().any(|(_, reported)| *reported == issue) {
             self.reported.push((health.clone(), issue));
+        }
+    }
+
+    /// Ends the scope after a success: its issues are resolved.
+    pub fn succeed(mut self) {
+        for (health, issue) in self.reported.drain(..) {
+            health.resolve(issue);
         }
     }
 

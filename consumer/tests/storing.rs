@@ -6,11 +6,12 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use chrono::DateTime;
 use consumer::{
     health::ConsumerHealth,
-    model::{OrderRow, ProductAttributes, RejectReason, UserAttributes},
+    model::{OrderRow, PartitionHandle, ProductAttributes, RejectReason, UserAttributes, WorkerId},
     retry_scope::{Cancelled, RetryScope},
     settings::StatementSettings,
     sink::{
         batch::{InsertedBatch, insert_batch},
+        bisect::BatchRow,
         database::OrderDatabase,
     },
 };
@@ -47,7 +48,11 @@ fn statements(statements: StatementMode) -> StatementSettings {
 }
 
 fn database(bed: &Testbed, health: &Arc<ConsumerHealth>) -> OrderDatabase {
-    OrderDatabase::new(bed.database.clone(), statements(StatementMode::Prepared), health.clone())
+    database_with(bed, statements(StatementMode::Prepared), health)
+}
+
+fn database_with(bed: &Testbed, settings: StatementSettings, health: &Arc<ConsumerHealth>) -> OrderDatabase {
+    OrderDatabase::new(bed.database.clone(), settings, WorkerId::of_partition(0, 1), health.clone())
 }
 
 async fn insert(
@@ -55,7 +60,9 @@ async fn insert(
     rows: &[&OrderRow],
     scope: &mut RetryScope<'_>,
 ) -> Result<InsertedBatch, Cancelled> {
-    insert_batch(database, rows, &|_| true, scope).await
+    let partition = PartitionHandle::new(0);
+    let rows: Vec<BatchRow<'_>> = rows.iter().map(|row| BatchRow { row, partition: &partition }).collect();
+    insert_batch(database, &rows, scope).await
 }
 
 /// The rejected rows, each with the SQLSTATE, or the fields that differ from the stored order.
@@ -197,7 +204,7 @@ async fn a_row_is_stored_with_all_its_columns() {
 async fn unnamed_statements_leave_nothing_on_a_connection() {
     let bed = Testbed::new("unnamed").await;
     let (health, force_stop) = (Arc::new(ConsumerHealth::default()), CancellationToken::new());
-    let mut database = OrderDatabase::new(bed.database.clone(), statements(StatementMode::Unnamed), health.clone());
+    let mut database = database_with(&bed, statements(StatementMode::Unnamed), &health);
     let mut scope = RetryScope::new(&force_stop, &|| false);
     assert_eq!(insert(&mut database, &[&row(1, "U00000001")], &mut scope).await.unwrap().inserted, 1);
     let refused = insert(&mut database, &[&row(2, "nobody")], &mut scope).await.unwrap();
@@ -228,7 +235,8 @@ async fn an_outage_is_waited_out_until_the_stop_cancels_it() {
     let bed = Testbed::new("cancelled").await;
     let (health, force_stop) = (Arc::new(ConsumerHealth::default()), CancellationToken::new());
     let nowhere = bed.database.with_database("no_such_database");
-    let mut database = OrderDatabase::new(nowhere, statements(StatementMode::Prepared), health.clone());
+    let settings = statements(StatementMode::Prepared);
+    let mut database = OrderDatabase::new(nowhere, settings, WorkerId::of_partition(0, 1), health.clone());
     let row = row(1, "U00000001");
     let rows = [&row];
     let mut scope = RetryScope::new(&force_stop, &|| false);
@@ -250,7 +258,7 @@ async fn a_statement_that_timed_out_does_not_go_on_in_the_server() {
     other.batch_execute("BEGIN; LOCK TABLE orders IN SHARE MODE").await.unwrap();
     let short_deadline =
         StatementSettings { statements: StatementMode::Prepared, statement_deadline: Duration::from_millis(200) };
-    let mut database = OrderDatabase::new(bed.database.clone(), short_deadline, health.clone());
+    let mut database = database_with(&bed, short_deadline, &health);
     let row = row(1, "U00000001");
     let rows = [&row];
     let mut scope = RetryScope::new(&force_stop, &|| false);
@@ -295,5 +303,108 @@ async fn a_row_that_another_writer_locks_for_too_long_is_an_outage_and_not_the_r
         other.batch_execute("ROLLBACK").await.unwrap();
     };
     let (result, ()) = tokio::join!(insert(&mut database, &rows, &mut scope), releasing);
-    assert_eq!((result.unwrap().inserted, health.ready()), (1, Ok(())));
+    assert_eq!(result.unwrap().inserted, 1);
+    scope.succeed();
+    assert_eq!(health.ready(), Ok(()));
+}
+
+/// A trigger before each insert. `body` may use the sequence `attempts`, which no rollback resets.
+async fn create_trigger(bed: &Testbed, body: &str) {
+    let sql = format!(
+        "CREATE SEQUENCE IF NOT EXISTS attempts;
+         CREATE OR REPLACE FUNCTION check_order() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NEW; END $$;
+         CREATE OR REPLACE TRIGGER check_order BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION check_order()"
+    );
+    bed.sql().await.batch_execute(&sql).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_fails_with_a_code_of_a_trigger_is_isolated_once_others_are_accepted() {
+    let bed = Testbed::new("code_of_a_trigger").await;
+    let (health, force_stop) = (Arc::new(ConsumerHealth::default()), CancellationToken::new());
+    let mut database = database(&bed, &health);
+    let scope = || RetryScope::new(&force_stop, &|| false);
+    for (number, code) in ["42501", "OD001"].into_iter().enumerate() {
+        let raise = format!("IF NEW.total_amount = 666 THEN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END IF;");
+        create_trigger(&bed, &raise).await;
+        let mut rows: Vec<OrderRow> = (0..50).map(|n| row(number * 100 + n, "U00000001")).collect();
+        rows[17].order.event.total_amount = 666;
+        // A batch of a single row is judged by whether the table accepts a copy of a stored order.
+        let single = OrderRow { order: rows[17].order.clone(), ..rows[17].clone() };
+        let rows: Vec<&OrderRow> = rows.iter().collect();
+        let result = insert(&mut database, &rows, &mut scope()).await.unwrap();
+        assert_eq!((result.inserted, rejected(&result)), (49, texts([(17, code)])));
+        let result = insert(&mut database, &[&single], &mut scope()).await.unwrap();
+        assert_eq!((result.inserted, rejected(&result)), (0, texts([(0, code)])));
+    }
+    assert_eq!(stored(&bed).await, 2 * 49, "a probe stores nothing");
+}
+
+#[tokio::test]
+async fn an_error_of_all_rows_is_an_outage_whatever_its_code() {
+    for stored_before in [0, 1] {
+        let bed = Testbed::new("code_of_all_rows").await;
+        let (health, force_stop) = (Arc::new(ConsumerHealth::default()), CancellationToken::new());
+        let mut database = database(&bed, &health);
+        let mut scope = RetryScope::new(&force_stop, &|| false);
+        for number in 0..stored_before {
+            insert(&mut database, &[&row(100 + number, "U00000001")], &mut scope).await.unwrap();
+        }
+        create_trigger(&bed, "PERFORM nextval('attempts'); RAISE EXCEPTION 'no' USING ERRCODE = '42501';").await;
+        let rows: Vec<OrderRow> = (0..4).map(|n| row(n, "U00000001")).collect();
+        let rows: Vec<&OrderRow> = rows.iter().collect();
+        let watching = bed.sql().await;
+        let repairing = async {
+            testbed::eventually("the batch is tried often enough", Duration::from_secs(60), async || {
+                let attempts = watching.query_one("SELECT last_value FROM attempts", &[]).await.unwrap();
+                attempts.get::<_, i64>(0) >= 8
+            })
+            .await;
+            assert!(health.ready().unwrap_err().contains("SQLSTATE 42501"), "{:?}", health.ready());
+            watching.batch_execute("DROP TRIGGER check_order ON orders").await.unwrap();
+        };
+        let (result, ()) = tokio::join!(insert(&mut database, &rows, &mut scope), repairing);
+        let result = result.unwrap();
+        assert_eq!((result.inserted, rejected(&result)), (4, texts([])));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_exceeds_the_deadline_of_the_consumer_is_halved_until_it_is_stored() {
+    let bed = Testbed::new("own_deadline").await;
+    let (health, force_stop) = (Arc::new(ConsumerHealth::default()), CancellationToken::new());
+    create_trigger(&bed, "PERFORM nextval('attempts'), pg_sleep(0.02);").await;
+    let short_deadline =
+        StatementSettings { statements: StatementMode::Prepared, statement_deadline: Duration::from_millis(400) };
+    let mut database = database_with(&bed, short_deadline, &health);
+    let mut scope = RetryScope::new(&force_stop, &|| false);
+    let rows: Vec<OrderRow> = (0..60).map(|n| row(n, "U00000001")).collect();
+    let rows: Vec<&OrderRow> = rows.iter().collect();
+    let storing = tokio::time::timeout(Duration::from_secs(60), insert(&mut database, &rows, &mut scope));
+    let result = storing.await.expect("the batch is not stored").unwrap();
+    assert_eq!((result.inserted, result.rejected.len(), stored(&bed).await), (60, 0, 60));
+    assert!(health.ready().unwrap_err().contains("takes too long"), "{:?}", health.ready());
+    scope.succeed();
+    assert_eq!(health.ready(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_row_that_waits_for_a_lock_keeps_no_other_row_of_its_batch_from_the_table() {
+    let bed = Testbed::new("locked_row").await;
+    let (health, force_stop) = (Arc::new(ConsumerHealth::default()), CancellationToken::new());
+    let other = bed.sql().await;
+    other.batch_execute("BEGIN; SELECT FROM users WHERE user_id = 'U00000001' FOR UPDATE").await.unwrap();
+    let short_deadline =
+        StatementSettings { statements: StatementMode::Prepared, statement_deadline: Duration::from_millis(300) };
+    let mut database = database_with(&bed, short_deadline, &health);
+    let mut scope = RetryScope::new(&force_stop, &|| false);
+    let rows: Vec<OrderRow> = (0..20).map(|n| row(n, if n == 3 { "U00000001" } else { "U00000002" })).collect();
+    let rows: Vec<&OrderRow> = rows.iter().collect();
+    let releasing = async {
+        testbed::eventually("the other rows are stored", Duration::from_secs(60), async || stored(&bed).await == 19)
+            .await;
+        other.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let (result, ()) = tokio::join!(insert(&mut database, &rows, &mut scope), releasing);
+    assert_eq!((result.unwrap().inserted, stored(&bed).await), (20, 20));
 }

@@ -1,6 +1,7 @@
 //! The health of a program: the issues that it has at the moment, for `/readyz` and the log.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,7 +12,7 @@ use crate::telemetry::Readiness;
 /// A kind of issue that makes a program not ready, such as a lost dependency.
 pub trait HealthIssue: Copy + Ord + fmt::Debug + Send + 'static {
     /// The log line for a resolved issue. It names the dependency, such as `PostgreSQL: working again`.
-    fn resolution(self) -> &'static str;
+    fn resolution(self) -> Cow<'static, str>;
 }
 
 /// The issues that a program has at the moment, each with its message. The program is ready when there is none. An
@@ -59,6 +60,11 @@ impl<Issue: HealthIssue> Health<Issue> {
         self.issues().remove(&issue);
     }
 
+    /// The issues at the moment.
+    pub fn current(&self) -> Vec<Issue> {
+        self.issues().keys().copied().collect()
+    }
+
     /// Returns `Ok` when there is no issue.
     ///
     /// # Errors
@@ -89,8 +95,8 @@ mod tests {
     }
 
     impl HealthIssue for Issue {
-        fn resolution(self) -> &'static str {
-            "the dependency: working again"
+        fn resolution(self) -> Cow<'static, str> {
+            "the dependency: working again".into()
         }
     }
 

@@ -7,6 +7,7 @@ mod partition;
 mod record;
 mod reject;
 mod stored_order;
+mod worker_id;
 
 pub use in_flight::InFlightRecord;
 pub use order_row::{OrderRow, ProductAttributes, UserAttributes};
@@ -14,3 +15,4 @@ pub use partition::PartitionHandle;
 pub use record::{KafkaRecord, RecordPosition};
 pub use reject::RejectReason;
 pub use stored_order::{FieldDifference, StoredOrder};
+pub use worker_id::WorkerId;

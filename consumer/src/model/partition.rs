@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -17,6 +17,8 @@ pub struct PartitionHandle {
     idle: Condvar,
     /// The offset below which everything is stored; [`UNKNOWN_OFFSET`] until it is known.
     stored_offset: AtomicI64,
+    /// Rows inserted, whose offset may not be stored yet.
+    progress: AtomicU64,
 }
 
 const UNKNOWN_OFFSET: i64 = -1;
@@ -30,7 +32,13 @@ struct HandleState {
 impl PartitionHandle {
     pub fn new(partition: i32) -> Arc<Self> {
         let stored_offset = AtomicI64::new(UNKNOWN_OFFSET);
-        Arc::new(Self { partition, state: Mutex::default(), idle: Condvar::new(), stored_offset })
+        Arc::new(Self {
+            partition,
+            state: Mutex::default(),
+            idle: Condvar::new(),
+            stored_offset,
+            progress: AtomicU64::new(0),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, HandleState> {
@@ -49,6 +57,16 @@ impl PartitionHandle {
     /// The offset below which everything is stored; none until it is known.
     pub fn stored_offset(&self) -> Option<i64> {
         Some(self.stored_offset.load(Ordering::Relaxed)).filter(|offset| *offset != UNKNOWN_OFFSET)
+    }
+
+    /// Counts a row as inserted. Its offset is stored at the end of its batch.
+    pub fn note_progress(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of rows inserted. It grows while a batch takes long.
+    pub fn progress(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
     }
 
     /// Whether records of this assignment are in flight.

@@ -21,7 +21,7 @@ use crate::{
     retry_scope::{Cancelled, RetryScope},
     sink::{
         batch::{InsertedBatch, insert_batch},
-        bisect::OrderSink,
+        bisect::{BatchRow, OrderSink},
     },
 };
 
@@ -104,7 +104,9 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
     async fn try_commit(&self, batch: &PreparedBatch, table: &mut impl OrderSink) -> Result<(), Cancelled> {
         let records = &batch.records;
         let all_revoked = || records.iter().all(|record| record.in_flight.partition.is_revoked());
-        let inserted = insert_rows(records, table, &mut RetryScope::new(&self.force_stop, &all_revoked)).await?;
+        let mut inserting = RetryScope::new(&self.force_stop, &all_revoked);
+        let inserted = insert_rows(records, table, &mut inserting).await?;
+        inserting.succeed();
         let committed = SystemTime::now();
         let outcomes = self.dead_letter_rejected(records, &inserted, &all_revoked).await?;
         // Not counted earlier: a cancelled batch is handed back completely.
@@ -207,14 +209,23 @@ async fn insert_rows(
     table: &mut impl OrderSink,
     scope: &mut RetryScope<'_>,
 ) -> Result<InsertedRecords, Cancelled> {
-    let mut rows: Vec<(usize, &OrderRow)> =
-        records.iter().enumerate().filter_map(|(at, record)| Some((at, record.row.as_ref().ok()?))).collect();
+    let mut rows: Vec<(usize, BatchRow<'_>)> = records
+        .iter()
+        .enumerate()
+        .filter_map(|(at, record)| {
+            let row = record.row.as_ref().ok()?;
+            Some((at, BatchRow { row, partition: &record.in_flight.partition }))
+        })
+        .collect();
     // Sorted by key: two workers that insert the same orders lock them in the same order and never deadlock. Then by
     // position: of the records with one key, the first of a partition is stored.
-    rows.sort_unstable_by_key(|(at, row)| (&row.order.order_id, records[*at].in_flight.record.position));
-    let (indexes, rows): (Vec<usize>, Vec<&OrderRow>) = rows.into_iter().unzip();
-    let is_assigned = |row: usize| !records[indexes[row]].in_flight.partition.is_revoked();
-    let InsertedBatch { inserted, rejected, dropped } = insert_batch(table, &rows, &is_assigned, scope).await?;
+    let position = |at: usize| records[at].in_flight.record.position;
+    rows.sort_unstable_by(|(a, row_a), (b, row_b)| {
+        let keys = row_a.row.order.order_id.cmp(&row_b.row.order.order_id);
+        keys.then_with(|| position(*a).cmp(&position(*b)))
+    });
+    let (indexes, rows): (Vec<usize>, Vec<BatchRow<'_>>) = rows.into_iter().unzip();
+    let InsertedBatch { inserted, rejected, dropped } = insert_batch(table, &rows, scope).await?;
     let accepted = rows.len() - rejected.len() - dropped.len();
     ::metrics::histogram!(metrics::BATCH_ROWS).record(accepted as f64);
     Ok(InsertedRecords {

@@ -28,7 +28,7 @@ pub struct StatementSettings {
     /// Prepared statements are planned once per connection. Use unnamed behind a pooler in transaction mode.
     #[arg(long, value_enum, default_value = "prepared")]
     pub statements: StatementMode,
-    /// Timeout of a statement. After it, the connection is closed and the batch is retried.
+    /// Timeout of a statement. After it, the connection is closed and half of the rows are tried.
     #[arg(long, default_value = "15s", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub statement_deadline: Duration,
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::bisect::{InsertedRows, OrderSink, insert_with_bisection};
+use super::bisect::{BatchRow, InsertedRows, OrderSink, insert_with_bisection};
 use crate::{
     model::{OrderRow, RejectReason},
     retry_scope::{Cancelled, RetryScope},
@@ -28,17 +28,16 @@ pub struct InsertedBatch {
 /// [`Cancelled`]; some of the rows may be in the table.
 pub async fn insert_batch(
     table: &mut impl OrderSink,
-    rows: &[&OrderRow],
-    is_assigned: &(dyn Fn(usize) -> bool + Sync),
+    rows: &[BatchRow<'_>],
     scope: &mut RetryScope<'_>,
 ) -> Result<InsertedBatch, Cancelled> {
     let mut batch = InsertedBatch::default();
     let mut pending: Vec<usize> = (0..rows.len()).collect();
     while !pending.is_empty() {
         let (first, later) = split_by_id(rows, pending);
-        let picked: Vec<&OrderRow> = first.iter().map(|row| rows[*row]).collect();
+        let picked: Vec<BatchRow<'_>> = first.iter().map(|row| rows[*row]).collect();
         let InsertedRows { inserted, skipped, from_skipping_statements, refused, dropped } =
-            insert_with_bisection(table, &picked, &|row| is_assigned(first[row]), scope).await?;
+            insert_with_bisection(table, &picked, scope).await?;
         let not_stored: HashSet<&str> =
             refused.iter().map(|(row, _)| row).chain(&dropped).map(|row| id(picked[*row])).collect();
         let (next, repeated): (Vec<usize>, Vec<usize>) =
@@ -55,12 +54,12 @@ pub async fn insert_batch(
     Ok(batch)
 }
 
-fn id(row: &OrderRow) -> &str {
-    &row.order.order_id
+fn id<'a>(row: BatchRow<'a>) -> &'a str {
+    &row.row.order.order_id
 }
 
 /// Splits `pending`, whose rows are sorted by id, into the first row of each id and the others.
-fn split_by_id(rows: &[&OrderRow], pending: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
+fn split_by_id(rows: &[BatchRow<'_>], pending: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
     let mut last = None;
     pending.into_iter().partition(|row| last.replace(id(rows[*row])) != Some(id(rows[*row])))
 }
@@ -69,7 +68,7 @@ fn split_by_id(rows: &[&OrderRow], pending: Vec<usize>) -> (Vec<usize>, Vec<usiz
 /// now.
 async fn find_conflicts(
     table: &mut impl OrderSink,
-    rows: &[&OrderRow],
+    rows: &[BatchRow<'_>],
     mut compared: Vec<usize>,
     max_conflicts: usize,
     scope: &mut RetryScope<'_>,
@@ -78,11 +77,11 @@ async fn find_conflicts(
         return Ok(Vec::new());
     }
     compared.sort_unstable();
-    let picked: Vec<&OrderRow> = compared.iter().map(|row| rows[*row]).collect();
+    let picked: Vec<&OrderRow> = compared.iter().map(|row| rows[*row].row).collect();
     let stored = table.stored(&picked, scope).await?;
     let conflicts: Vec<(usize, RejectReason)> = compared
         .into_iter()
-        .filter_map(|row| match stored.get(id(rows[row])).map(|order| order.differences(rows[row])) {
+        .filter_map(|row| match stored.get(id(rows[row])).map(|order| order.differences(rows[row].row)) {
             None => Some((row, RejectReason::NotKept)),
             Some(differences) if differences.is_empty() => None,
             Some(differences) => Some((row, RejectReason::Conflicting(differences))),

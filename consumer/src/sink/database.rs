@@ -1,59 +1,55 @@
-//! The orders table in PostgreSQL: a connection that is opened again when it breaks, and the meaning of an error for
-//! the rows.
+//! The orders table in PostgreSQL: a connection that is opened again when it breaks, and what follows from an error.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use shared::database::{DatabaseSettings, ReconnectingClient, SqlError, StatementClient};
 
 use super::{
-    bisect::{InsertOutcome, OrderSink},
+    bisect::{InsertOutcome, OrderSink, Probe},
+    failure::Failure,
     insert::InsertOrders,
+    probe::probe,
     stored::read_stored,
 };
 use crate::{
     health::{ConsumerHealth, ConsumerIssue},
-    model::{OrderRow, StoredOrder},
+    model::{OrderRow, StoredOrder, WorkerId},
     retry_scope::{Cancelled, RetryScope},
     settings::StatementSettings,
 };
 
-/// The meaning of a database error for the rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failure {
-    /// The table refuses a row.
-    Data,
-    /// The statement exceeded the server's statement timeout.
-    TooLong,
-    /// The prepared statement does not exist any more: the table changed, or a pooler switched the connection.
-    StalePreparedStatement,
-    /// The rows are not the cause: the statement is retried.
-    Outage,
-}
-
-impl Failure {
-    /// Classes 22 (data), 23 (constraint), 44 (check option) and P0001 (raised by a trigger) are about the data.
-    fn of(error: &SqlError) -> Self {
-        match error.sqlstate() {
-            Some("57014") => Self::TooLong,
-            Some("0A000" | "26000") => Self::StalePreparedStatement,
-            Some("P0001") => Self::Data,
-            Some(state) if ["22", "23", "44"].iter().any(|class| state.starts_with(class)) => Self::Data,
-            _ => Self::Outage,
-        }
-    }
-}
-
-/// A connection to the database with the orders table, and the health that reports its outages.
+/// A connection of a worker to the database with the orders table, and the health that reports its outages.
 pub struct OrderDatabase {
     client: ReconnectingClient,
+    worker: WorkerId,
     health: Arc<ConsumerHealth>,
+    /// Set while statements are smaller, since one took too long.
+    limit: Option<RowLimit>,
+}
+
+/// The maximum number of rows of a statement, after one that took too long.
+#[derive(Clone, Copy, Debug)]
+struct RowLimit {
+    rows: usize,
+    /// How long the statement took that was too large.
+    too_long: Duration,
 }
 
 impl OrderDatabase {
     /// Connects at the first statement.
-    pub fn new(settings: DatabaseSettings, statements: StatementSettings, health: Arc<ConsumerHealth>) -> Self {
+    pub fn new(
+        settings: DatabaseSettings,
+        statements: StatementSettings,
+        worker: WorkerId,
+        health: Arc<ConsumerHealth>,
+    ) -> Self {
         let StatementSettings { statements, statement_deadline } = statements;
-        Self { client: ReconnectingClient::new(settings, statements, statement_deadline), health }
+        let client = ReconnectingClient::new(settings, statements, statement_deadline);
+        Self { client, worker, health, limit: None }
     }
 
     /// Returns the open connection. Opens one if there is none, and retries until it succeeds.
@@ -65,25 +61,70 @@ impl OrderDatabase {
         self.client.open().ok_or(Cancelled)
     }
 
+    /// Returns the open connection, or tries once to open one.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when `scope` has ended; the inner error when the connection can't be opened.
+    pub async fn connected_once(
+        &mut self,
+        scope: &RetryScope<'_>,
+    ) -> Result<anyhow::Result<&mut StatementClient>, Cancelled> {
+        scope.check()?;
+        scope.run(self.client.connected()).await
+    }
+
     /// Connects if there is no connection. When that fails, waits for the next delay of `scope` and returns false.
     async fn try_connect(&mut self, scope: &mut RetryScope<'_>) -> Result<bool, Cancelled> {
-        scope.check()?;
-        match scope.run(self.client.connected()).await? {
-            Ok(_) => Ok(true),
-            Err(error) => {
-                self.back_off_after(format!("{error:#}"), scope).await;
-                Ok(false)
-            }
-        }
+        let Err(error) = self.connected_once(scope).await? else { return Ok(true) };
+        self.back_off_after(format!("{error:#}"), scope).await;
+        Ok(false)
     }
 
     /// Closes the connection, reports the outage, and waits for the next delay of `scope`.
     pub async fn back_off_after(&mut self, error: String, scope: &mut RetryScope<'_>) {
         self.client.disconnect();
-        let settings = self.client.settings();
-        let message = format!("PostgreSQL: the database {settings} is lost: {error}; retrying until it is back");
-        scope.report(&self.health, ConsumerIssue::Database, message);
+        let (settings, worker) = (self.client.settings(), self.worker);
+        let message = format!(
+            "PostgreSQL: the database {settings} is lost for worker {worker}: {error}; retrying until it is back"
+        );
+        scope.report(&self.health, ConsumerIssue::Database(worker), message);
         scope.back_off().await;
+    }
+
+    /// Halves the limit after a statement of `rows` rows that took too long.
+    fn lower_limit(&mut self, rows: usize, took: Duration) {
+        self.limit = Some(RowLimit { rows: (rows / 2).max(1), too_long: took });
+    }
+
+    /// Doubles the limit after a statement of `rows` rows that leaves room for twice as many.
+    fn raise_limit(&mut self, rows: usize, took: Duration) {
+        if let Some(limit) = self.limit.as_mut().filter(|limit| rows >= limit.rows && took * 4 < limit.too_long) {
+            limit.rows = limit.rows.saturating_mul(2);
+        }
+    }
+
+    /// Reports a statement that failed because of a row, or because the table accepts no order.
+    fn report_suspect(&mut self, rows: usize, error: &SqlError, scope: &mut RetryScope<'_>) {
+        // The error may be about the state of the connection.
+        self.client.disconnect();
+        let (settings, worker) = (self.client.settings(), self.worker);
+        let message = format!(
+            "PostgreSQL: an insert of worker {worker} into {settings} fails, with {rows} rows: {error}; retrying, and \
+             isolating the row if others are accepted"
+        );
+        scope.report(&self.health, ConsumerIssue::Database(worker), message);
+    }
+
+    /// Reports a statement that took too long. The issue lasts until the batch is stored.
+    fn report_slow(&mut self, rows: usize, error: &SqlError, scope: &mut RetryScope<'_>) {
+        // After our own timeout, the connection must not be used again.
+        self.client.disconnect();
+        let (settings, worker) = (self.client.settings(), self.worker);
+        let next = if rows > 1 { "retrying with half of them" } else { "the row may wait for a lock; retrying" };
+        let message = format!(
+            "PostgreSQL: an insert of worker {worker} into {settings} takes too long, with {rows} rows: {error}; {next}"
+        );
+        scope.report(&self.health, ConsumerIssue::SlowStatements(worker), message);
     }
 
     /// Prepares the statement again. If that fails twice in a row, the cause is most likely a pooler.
@@ -99,13 +140,17 @@ impl OrderDatabase {
                 "PostgreSQL: the database {settings} does not have the prepared statement: {error}; behind a pooler, \
                  use --statements unnamed"
             );
-            scope.report(&self.health, ConsumerIssue::Database, message);
+            scope.report(&self.health, ConsumerIssue::Database(self.worker), message);
         }
         scope.back_off().await;
     }
 }
 
 impl OrderSink for OrderDatabase {
+    fn max_rows(&self) -> usize {
+        self.limit.map_or(usize::MAX, |limit| limit.rows)
+    }
+
     async fn insert(&mut self, rows: &[&OrderRow], scope: &mut RetryScope<'_>) -> Result<InsertOutcome, Cancelled> {
         // One attempt: before the next, the partitions of the rows may be revoked.
         if !self.try_connect(scope).await? {
@@ -113,24 +158,51 @@ impl OrderSink for OrderDatabase {
         }
         let client = self.client.open().ok_or(Cancelled)?;
         let insert = InsertOrders::of(rows);
+        let began = Instant::now();
         let error = match scope.run(client.execute(&insert)).await? {
             Ok(inserted) => {
-                self.health.resolve(ConsumerIssue::Database);
+                self.raise_limit(rows.len(), began.elapsed());
+                self.health.resolve(ConsumerIssue::Database(self.worker));
                 return Ok(InsertOutcome::Inserted(inserted));
             }
             Err(error) => error,
         };
         match Failure::of(&error) {
             Failure::Data => {
-                self.health.resolve(ConsumerIssue::Database);
+                self.health.resolve(ConsumerIssue::Database(self.worker));
                 return Ok(InsertOutcome::Refused(error));
             }
-            Failure::TooLong if rows.len() > 1 => return Ok(InsertOutcome::TooLong),
+            Failure::Suspect => {
+                self.report_suspect(rows.len(), &error, scope);
+                return Ok(InsertOutcome::Suspect(error));
+            }
+            Failure::TooLong => {
+                self.report_slow(rows.len(), &error, scope);
+                self.lower_limit(rows.len(), began.elapsed());
+                if rows.len() > 1 {
+                    return Ok(InsertOutcome::TooLong);
+                }
+                scope.back_off().await;
+            }
             Failure::StalePreparedStatement => self.prepare_again(&error, scope).await,
-            // A single row that takes too long waits for a lock: the row is not the cause.
-            Failure::TooLong | Failure::Outage => self.back_off_after(error.to_string(), scope).await,
+            Failure::Outage => self.back_off_after(error.to_string(), scope).await,
         }
         Ok(InsertOutcome::Unknown)
+    }
+
+    async fn probe(&mut self, scope: &mut RetryScope<'_>) -> Result<Probe, Cancelled> {
+        if !self.try_connect(scope).await? {
+            return Ok(Probe::Fails);
+        }
+        let client = self.client.open().ok_or(Cancelled)?;
+        match scope.run(probe(client)).await? {
+            Ok(result) => Ok(result),
+            Err(error) => {
+                tracing::debug!(%error, "PostgreSQL: the table accepts no order");
+                self.client.disconnect();
+                Ok(Probe::Fails)
+            }
+        }
     }
 
     async fn stored(

@@ -1,8 +1,11 @@
 //! Inserts rows into the table: [`batch`] inserts a batch and compares repeated orders with the stored ones, [`bisect`]
-//! isolates the rows that the table refuses, [`insert`] and [`stored`] have the statements, [`database`] the connection.
+//! isolates the rows that the table refuses. [`database`] has the connection, [`failure`] the meaning of its errors;
+//! [`insert`], [`stored`] and [`probe`] have the statements.
 
 pub mod batch;
 pub mod bisect;
 pub mod database;
+mod failure;
 mod insert;
+mod probe;
 mod stored;

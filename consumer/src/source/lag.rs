@@ -14,6 +14,7 @@ use super::{client::Member, group::Group, watermarks::fetch_watermarks};
 use crate::{
     health::{ConsumerHealth, ConsumerIssue},
     metrics,
+    model::WorkerId,
 };
 
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -24,8 +25,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct LagMonitor {
     pub group: Arc<Group>,
     pub topic: String,
+    /// The number of workers.
+    pub workers: u8,
     pub health: Arc<ConsumerHealth>,
-    /// A partition is stuck when it has lag and its stored offset does not advance for this long without an outage.
+    /// A partition is stuck when it has lag, and for this long none of its rows is inserted and no offset is stored,
+    /// without an issue of its worker or of all workers.
     pub stuck_after: Duration,
 }
 
@@ -34,22 +38,25 @@ struct Position {
     partition: i32,
     /// The offset below which everything is stored.
     stored: i64,
+    /// The rows inserted, whose offset may not be stored yet.
+    inserted: u64,
     /// Records between `stored` and the end of the partition.
     lag: i64,
     /// Whether records are in flight.
     busy: bool,
 }
 
-/// A partition when its stored offset last advanced.
+/// A partition when its stored offset, or the number of its inserted rows, last advanced.
 struct StoredProgress {
     stored: i64,
+    inserted: u64,
     lag: i64,
     since: Instant,
 }
 
 impl StoredProgress {
     fn at(position: Position, now: Instant) -> Self {
-        Self { stored: position.stored, lag: position.lag, since: now }
+        Self { stored: position.stored, inserted: position.inserted, lag: position.lag, since: now }
     }
 
     /// Stuck means that records are in flight or the lag grew, and no offset was stored. A constant lag is not enough:
@@ -74,7 +81,8 @@ impl LagMonitor {
             match positions.context("the lag can't be read")? {
                 Some(positions) => {
                     self.health.resolve(ConsumerIssue::Brokers);
-                    check(&self.health, self.stuck_after, &positions, &mut progress, Instant::now())?;
+                    let explained = self.explained();
+                    check(&explained, self.stuck_after, &positions, &mut progress, Instant::now())?;
                 }
                 None => {
                     let message = "Kafka: no broker answers; reading continues once one answers".to_owned();
@@ -83,6 +91,15 @@ impl LagMonitor {
             }
         }
         Ok(())
+    }
+
+    /// Whether an issue explains the lag of a partition: one of its worker, or of all workers.
+    fn explained(&self) -> impl Fn(i32) -> bool {
+        let (issues, workers) = (self.health.current(), self.workers);
+        move |partition| {
+            let worker = WorkerId::of_partition(partition, workers);
+            issues.iter().any(|issue| issue.worker().is_none_or(|affected| affected == worker))
+        }
     }
 }
 
@@ -102,13 +119,13 @@ fn positions(member: &Member, topic: &str, stop: &CancellationToken) -> Option<V
             let stored = member
                 .assignment
                 .handle(partition)
-                .and_then(|handle| Some((handle.stored_offset()?, handle.is_busy())));
+                .and_then(|handle| Some((handle.stored_offset()?, handle.progress(), handle.is_busy())));
             let (positions, answers) = &mut *found.lock().unwrap_or_else(PoisonError::into_inner);
             *answers += 1;
-            if let Some((stored, busy)) = stored {
+            if let Some((stored, inserted, busy)) = stored {
                 let lag = end.saturating_sub(stored).max(0);
                 ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(lag as f64);
-                positions.push(Position { partition, stored, lag, busy });
+                positions.push(Position { partition, stored, inserted, lag, busy });
             }
         },
     );
@@ -118,16 +135,14 @@ fn positions(member: &Member, topic: &str, stop: &CancellationToken) -> Option<V
 
 /// Fails when a partition is stuck.
 fn check(
-    health: &ConsumerHealth,
+    is_explained: &dyn Fn(i32) -> bool,
     stuck_after: Duration,
     positions: &[Position],
     progress: &mut HashMap<i32, StoredProgress>,
     now: Instant,
 ) -> anyhow::Result<()> {
-    // An outage explains the lag. The time starts again at its end.
-    if health.ready().is_err() {
-        progress.clear();
-    }
+    // The time starts again at the end of an issue.
+    progress.retain(|partition, _| !is_explained(*partition));
     progress.retain(|partition, _| {
         let known = positions.iter().any(|position| position.partition == *partition);
         if !known {
@@ -137,14 +152,14 @@ fn check(
         known
     });
     for position in positions.iter().copied() {
-        let Position { partition, stored, lag, .. } = position;
+        let Position { partition, stored, inserted, lag, .. } = position;
         let seen = progress.entry(partition).or_insert_with(|| StoredProgress::at(position, now));
-        if lag == 0 || seen.stored != stored {
+        if lag == 0 || seen.stored != stored || seen.inserted != inserted {
             *seen = StoredProgress::at(position, now);
         } else if seen.is_stuck(position, stuck_after, now) {
             bail!(
                 "partition {partition} is stuck: it is {lag} records behind, and its stored offset {stored} has not \
-                 advanced for {:?} without an outage (--stuck-after). The consumer exits, so that another one takes \
+                 advanced for {:?} without a known issue (--stuck-after). The consumer exits, so that another one takes \
                  the partition",
                 now.duration_since(seen.since)
             );
@@ -160,24 +175,23 @@ mod tests {
     const STUCK_AFTER: Duration = Duration::from_millis(500);
 
     #[test]
-    fn a_partition_whose_stored_offset_does_not_advance_is_stuck_unless_there_is_an_outage() {
-        let (health, mut progress) = (ConsumerHealth::default(), HashMap::new());
+    fn a_partition_whose_stored_offset_does_not_advance_is_stuck_unless_an_issue_explains_it() {
+        let mut progress = HashMap::new();
         let mut now = Instant::now();
-        let mut check = |health: &ConsumerHealth, stored, lag, passed| {
+        let mut check = |explained: bool, stored, inserted, lag, passed| {
             now += passed;
-            let position = Position { partition: 3, stored, lag, busy: false };
-            check(health, STUCK_AFTER, &[position], &mut progress, now)
+            let position = Position { partition: 3, stored, inserted, lag, busy: inserted > 0 };
+            check(&|_| explained, STUCK_AFTER, &[position], &mut progress, now)
         };
         let (at_once, later) = (Duration::ZERO, STUCK_AFTER + Duration::from_millis(1));
-        assert!(check(&health, 10, 5, at_once).is_ok(), "just seen");
-        assert!(check(&health, 11, 5, at_once).is_ok(), "advanced");
-        health.report(ConsumerIssue::Database, "the database is lost".to_owned());
-        assert!(check(&health, 11, 9, at_once).is_ok(), "an outage");
-        health.resolve(ConsumerIssue::Database);
-        assert!(check(&health, 12, 1, at_once).is_ok(), "a transaction marker");
-        assert!(check(&health, 12, 1, later).is_ok(), "still only that");
-        assert!(check(&health, 11, 0, at_once).is_ok(), "not behind");
-        let error = check(&health, 11, 9, later).unwrap_err().to_string();
+        assert!(check(false, 10, 0, 5, at_once).is_ok(), "just seen");
+        assert!(check(false, 11, 0, 5, at_once).is_ok(), "advanced");
+        assert!(check(true, 11, 0, 9, later).is_ok(), "an issue");
+        assert!(check(false, 12, 0, 1, at_once).is_ok(), "a transaction marker");
+        assert!(check(false, 12, 0, 1, later).is_ok(), "still only that");
+        assert!(check(false, 11, 0, 0, at_once).is_ok(), "not behind");
+        assert!(check(false, 11, 1, 9, later).is_ok(), "a row of a batch is inserted");
+        let error = check(false, 11, 1, 9, later).unwrap_err().to_string();
         assert!(
             error.contains("partition 3 is stuck: it is 9 records behind") && error.contains("offset 11"),
             "{error}"

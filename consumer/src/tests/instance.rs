@@ -97,21 +97,22 @@ impl Instance {
     }
 }
 
-/// Quantity and amount of the row are its partition and the number of the assignment that it was read under; its
-/// shipping cost is its content.
+/// The region of the row has its partition and the number of the assignment that it was read under; its shipping cost is
+/// its content.
 fn row(order_id: String, content: i32, partition: i32, assignment: i32) -> OrderRow {
     let event = OrderPlaced {
         user_id: "U00000001".into(),
         product_id: "P000001".into(),
-        quantity: partition,
-        total_amount: assignment,
+        quantity: 1,
+        total_amount: 0,
         shipping_cost: content,
         discount_amount: 0,
         payment_method: PaymentMethod::Card,
         status: OrderStatus::Paid,
         created_at: DateTime::UNIX_EPOCH,
     };
-    let user = UserAttributes { gender: "F".to_owned(), age_group: "30대".to_owned(), region: "제주".to_owned() };
+    let region = format!("{partition}:{assignment}");
+    let user = UserAttributes { gender: "F".to_owned(), age_group: "30대".to_owned(), region };
     OrderRow {
         order: ReceivedOrder { order_id, event },
         user: Arc::new(user),

@@ -8,7 +8,7 @@ use crate::{
     model::{KafkaRecord, OrderRow, RejectReason, StoredOrder},
     pipeline::commit::{OffsetStore, PreparedRecord},
     retry_scope::{Cancelled, RetryScope},
-    sink::bisect::{InsertOutcome, OrderSink},
+    sink::bisect::{InsertOutcome, OrderSink, Probe},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,5 +112,9 @@ impl OrderSink for MutantTable {
         }
         let same_content = |row: &&OrderRow| stored_order(row, row.order.event.shipping_cost);
         Ok(rows.iter().map(|row| (row.order.order_id.clone(), same_content(row))).collect())
+    }
+
+    async fn probe(&mut self, scope: &mut RetryScope<'_>) -> Result<Probe, Cancelled> {
+        self.table.probe(scope).await
     }
 }
