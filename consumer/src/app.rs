@@ -13,7 +13,7 @@ use shared::{
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ use crate::{
     },
     settings::{BatchSettings, Command, DlqAction, OnOffsetOutOfRange},
     sink::database::OrderDatabase,
-    source::{group::Group, lag::LagMonitor, owner_monitor::OwnerMonitor, reader::Reader},
+    source::{group::Group, lag::LagMonitor, owner_monitor::OwnerMonitor, queue_memory::QueueMemory, reader::Reader},
 };
 
 /// Timeout of closing the client at a stop. Closing may take as long as the session timeout of the group.
@@ -176,9 +176,9 @@ fn reader(
     accounting: Arc<Accounting>,
     on_offset_out_of_range: OnOffsetOutOfRange,
 ) -> Reader {
-    let capacity = queue_size as usize * 1024 * 1024;
-    let (topic, memory) = (group.topic().to_owned(), Arc::new(Semaphore::new(capacity)));
-    Reader { group, workers, memory, capacity, accounting, topic, on_offset_out_of_range }
+    let topic = group.topic().to_owned();
+    let memory = QueueMemory::new(queue_size as usize * 1024 * 1024, workers.len());
+    Reader { group, workers, memory, accounting, topic, on_offset_out_of_range }
 }
 
 fn open_latency_log(folder: &Path, instance: &str) -> anyhow::Result<LatencyLog> {

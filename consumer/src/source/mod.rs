@@ -1,5 +1,6 @@
 //! From the topic to the workers. The [`reader`] polls as a member of the [`group`] ([`client`], [`rebalance`]) and
-//! dispatches each record, under the handle of its partition's [`assignment`], to the partition's worker. Offsets are
+//! dispatches each record, under the handle of its partition's [`assignment`], to the partition's worker, within the
+//! [`queue_memory`]; what does not fit waits in the [`backlog`]. Offsets are
 //! stored by [`offset_store`] once the pipeline has committed their records, and committed by [`offset_commit`] and by
 //! librdkafka. [`starter`] starts each partition at the position that [`start_position`] looks up; [`lag`] measures how
 //! far each partition is behind. The [`owner_monitor`] watches the whole group: it asks for the [`owners`] of all
@@ -15,6 +16,7 @@ mod offset_store;
 pub mod owner_monitor;
 mod owner_watch;
 mod owners;
+pub mod queue_memory;
 pub mod reader;
 mod rebalance;
 mod start_position;

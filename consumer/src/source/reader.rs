@@ -13,7 +13,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -21,11 +21,12 @@ use super::{
     client::Member,
     group::Group,
     offset_commit::commit_stored_offsets,
+    queue_memory::QueueMemory,
     starter::Starter,
 };
 use crate::{
     metrics,
-    model::{InFlightRecord, KafkaRecord},
+    model::{InFlightRecord, KafkaRecord, WorkerId},
     pipeline::accounting::Accounting,
     settings::OnOffsetOutOfRange,
 };
@@ -33,9 +34,6 @@ use crate::{
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// Records that are polled before they are dispatched; small, so that records are dispatched soon.
 const MAX_POLLED: usize = 32;
-/// How long a full queue blocks the poll before the partitions are paused. A pause discards what the client prefetched
-/// and costs up to a second, so it is used only in long outages.
-const PAUSE_AFTER: Duration = Duration::from_secs(2);
 /// Timeout of a poll while a partition waits for its start position.
 const SHORT_POLL_TIMEOUT: Duration = Duration::from_millis(5);
 /// How long after an offset that is out of range the positions of all partitions are looked up. Until then, records that
@@ -49,12 +47,9 @@ const FINAL_COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Reads records and dispatches them to the workers.
 pub struct Reader {
     pub group: Arc<Group>,
-    /// One channel per worker; partition p belongs to worker p modulo the number of workers.
+    /// One channel per worker.
     pub workers: Vec<mpsc::UnboundedSender<InFlightRecord>>,
-    /// Limits the bytes of the records in flight.
-    pub memory: Arc<Semaphore>,
-    /// The permits of `memory` when no record is in flight, one per byte.
-    pub capacity: usize,
+    pub memory: QueueMemory,
     pub accounting: Arc<Accounting>,
     pub topic: String,
     pub on_offset_out_of_range: OnOffsetOutOfRange,
@@ -68,18 +63,18 @@ impl Reader {
     /// When librdkafka fails with a fatal error, or an offset is out of range and `on_offset_out_of_range` is `End`. In
     /// the latter case, what was read before is stored first: the topic may not have it any more.
     pub fn run(&self, stop: &CancellationToken, stop_deadline: Duration) -> anyhow::Result<()> {
-        let mut backlog = Backlog::default();
+        let mut backlogs = self.empty_backlogs();
         let mut read = Ok(());
         let mut has_logged_standby = false;
         let mut starter = Starter::new(self.group.clone(), self.on_offset_out_of_range);
         let mut started = Ok(());
         while !stop.is_cancelled() && read.is_ok() && started.is_ok() {
             let member = self.group.member();
-            read = self.step(&member, &mut backlog);
+            read = self.step(&member, &mut backlogs);
             started = starter.step(&member);
             if read.is_ok() && started.is_ok() && self.group.take_rejoin_request() {
                 drop(member);
-                read = self.rejoin(&mut backlog);
+                read = self.rejoin(&mut backlogs);
                 continue;
             }
             if !has_logged_standby && member.created_at.elapsed() > STANDBY_NOTICE_DELAY {
@@ -88,21 +83,19 @@ impl Reader {
             }
         }
         if started.is_ok() {
-            self.accounting.handed_back(backlog.records.len() as u64);
-            backlog.records.clear();
+            self.hand_back(&mut backlogs);
         }
-        let drained = read.and_then(|()| self.drain(&mut backlog, Instant::now() + stop_deadline));
-        self.accounting.handed_back(backlog.records.len() as u64);
+        let drained = read.and_then(|()| self.drain(&mut backlogs, Instant::now() + stop_deadline));
+        self.hand_back(&mut backlogs);
         started?;
         drained
     }
 
     /// Leaves the group and joins it anew. Records that are not stored by then are left to the next owner.
-    fn rejoin(&self, backlog: &mut Backlog) -> anyhow::Result<()> {
+    fn rejoin(&self, backlogs: &mut [Backlog]) -> anyhow::Result<()> {
         tracing::warn!("consumer group: this instance leaves and joins anew");
-        self.accounting.handed_back(backlog.records.len() as u64);
-        *backlog = Backlog::default();
-        self.drain(backlog, Instant::now() + self.group.drain_timeout())?;
+        self.hand_back(backlogs);
+        self.drain(backlogs, Instant::now() + self.group.drain_timeout())?;
         self.group.rejoin()
     }
 
@@ -116,43 +109,82 @@ impl Reader {
         }
     }
 
-    /// Dispatches the backlog; polls when it is empty, or when the partitions are paused.
-    fn step(&self, member: &Member, backlog: &mut Backlog) -> anyhow::Result<()> {
-        self.dispatch(backlog);
-        ::metrics::gauge!(metrics::QUEUED_BYTES).set((self.capacity - self.memory.available_permits()) as f64);
-        if backlog.records.is_empty() {
-            if backlog.clear_full() {
-                member
-                    .consumer()
-                    .resume(&self.started_partitions(member))
-                    .context("the partitions can't be resumed")?;
-                tracing::info!("record queue: no longer full, partitions resumed");
-            }
-            return self.poll(member, POLL_TIMEOUT, backlog);
+    fn empty_backlogs(&self) -> Vec<Backlog> {
+        self.workers.iter().map(|_| Backlog::default()).collect()
+    }
+
+    /// Leaves the records of the backlogs to the next owners.
+    fn hand_back(&self, backlogs: &mut [Backlog]) {
+        for backlog in backlogs {
+            self.accounting.handed_back(backlog.len() as u64);
+            *backlog = Backlog::default();
         }
-        if backlog.full_for() > PAUSE_AFTER || backlog.paused {
-            // Pausing a paused partition has no effect, and one that was assigned meanwhile must be paused too.
-            member.consumer().pause(&self.started_partitions(member)).context("the partitions can't be paused")?;
-            if !std::mem::replace(&mut backlog.paused, true) {
-                tracing::warn!(
-                    "record queue: full for more than {PAUSE_AFTER:?}, partitions paused until PostgreSQL accepts rows"
-                );
-            }
-            return self.poll(member, POLL_TIMEOUT, backlog);
+    }
+
+    fn workers(&self) -> impl Iterator<Item = WorkerId> {
+        WorkerId::all(self.workers.len() as u8)
+    }
+
+    fn worker_of(&self, partition: i32) -> WorkerId {
+        WorkerId::of_partition(partition, self.workers.len() as u8)
+    }
+
+    /// Dispatches the backlogs; polls when each is empty, or when the partitions of its worker are paused.
+    fn step(&self, member: &Member, backlogs: &mut [Backlog]) -> anyhow::Result<()> {
+        for (worker, backlog) in self.workers().zip(&mut *backlogs) {
+            self.dispatch(worker, backlog);
+            self.pause_or_resume(member, worker, backlog)?;
+        }
+        ::metrics::gauge!(metrics::QUEUED_BYTES).set(self.memory.used() as f64);
+        let began = Instant::now();
+        if !backlogs.iter().any(Backlog::blocks_poll) {
+            self.poll(member, POLL_TIMEOUT, backlogs)?;
+            backlogs.iter_mut().for_each(|backlog| backlog.count_polled(began.elapsed()));
+            return Ok(());
         }
         std::thread::sleep(Duration::from_millis(1));
+        let is_waiting =
+            |(worker, backlog): (WorkerId, &Backlog)| self.memory.is_idle(worker) && backlog.expects_records();
+        let others_wait = self.workers().zip(&*backlogs).any(is_waiting);
+        for backlog in backlogs.iter_mut().filter(|backlog| backlog.blocks_poll()) {
+            backlog.count_blocked(began.elapsed(), others_wait);
+        }
         Ok(())
     }
 
-    /// Polls a few records into the backlog.
-    fn poll(&self, member: &Member, timeout: Duration, backlog: &mut Backlog) -> anyhow::Result<()> {
+    /// Pauses the partitions of a worker whose queue is full for long, and resumes them once it has room.
+    fn pause_or_resume(&self, member: &Member, worker: WorkerId, backlog: &mut Backlog) -> anyhow::Result<()> {
+        if backlog.is_empty() {
+            backlog.clear_full();
+            if backlog.is_paused() && self.memory.has_room(worker) {
+                let partitions = self.started_partitions_of(member, worker);
+                member.consumer().resume(&self.list(&partitions)).context("the partitions can't be resumed")?;
+                tracing::info!("record queue: worker {worker} is no longer full, its partitions are resumed");
+                backlog.resume();
+            }
+        }
+        if backlog.must_pause() {
+            let partitions = self.started_partitions_of(member, worker);
+            member.consumer().pause(&self.list(&partitions)).context("the partitions can't be paused")?;
+            if backlog.pause() {
+                tracing::warn!(
+                    "record queue: worker {worker} is full, its partitions {partitions:?} are paused until PostgreSQL \
+                     accepts its rows"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Polls a few records into the backlogs.
+    fn poll(&self, member: &Member, timeout: Duration, backlogs: &mut [Backlog]) -> anyhow::Result<()> {
         let is_starting = member.assignment.has_running_lookup();
         let mut next = member.consumer().poll(if is_starting { timeout.min(SHORT_POLL_TIMEOUT) } else { timeout });
         for polled in 1.. {
             match next {
                 None => return Ok(()),
                 Some(Err(error)) => return self.handle_error(member, &error),
-                Some(Ok(record)) => self.accept(member, &record, backlog),
+                Some(Ok(record)) => self.accept(member, &record, backlogs),
             }
             if polled == MAX_POLLED {
                 return Ok(());
@@ -162,12 +194,13 @@ impl Reader {
         Ok(())
     }
 
-    fn accept(&self, member: &Member, record: &BorrowedMessage<'_>, backlog: &mut Backlog) {
+    fn accept(&self, member: &Member, record: &BorrowedMessage<'_>, backlogs: &mut [Backlog]) {
         self.accounting.consumed();
         match member.assignment.read(record.partition(), record.offset()) {
             Some(partition) => {
                 let (record, read_at) = (KafkaRecord::copy_of(record), SystemTime::now());
-                backlog.records.push_back(WaitingRecord { partition, record, read_at });
+                let backlog = &mut backlogs[self.worker_of(partition.partition()).index()];
+                backlog.push(WaitingRecord { partition, record, read_at });
             }
             None => self.accounting.handed_back(1),
         }
@@ -184,24 +217,20 @@ impl Reader {
         Ok(())
     }
 
-    /// Sends the backlog to the workers, until the queue is full.
-    fn dispatch(&self, backlog: &mut Backlog) {
-        while let Some(WaitingRecord { partition, record, .. }) = backlog.records.front() {
+    /// Sends the backlog of a worker to it, until its queue is full.
+    fn dispatch(&self, worker: WorkerId, backlog: &mut Backlog) {
+        while let Some(WaitingRecord { partition, record, .. }) = backlog.first() {
             if partition.is_revoked() {
-                backlog.records.pop_front();
+                backlog.pop();
                 self.accounting.handed_back(1);
                 continue;
             }
-            // A record larger than the whole queue is dispatched alone.
-            let permits = record.weight.min(self.capacity) as u32;
-            let Ok(memory) = self.memory.clone().try_acquire_many_owned(permits) else { return };
-            let Some(WaitingRecord { partition, record, read_at }) = backlog.records.pop_front() else { return };
-            let worker = &self.workers[partition.partition() as usize % self.workers.len()];
+            let Some(memory) = self.memory.try_acquire(worker, record.weight) else { return };
+            let Some(WaitingRecord { partition, record, read_at }) = backlog.pop() else { return };
             // Partitions are revoked on this thread, so this one is still assigned.
             partition.begin();
-            if let Err(mpsc::error::SendError(lost)) =
-                worker.send(InFlightRecord { partition, record, read_at, memory })
-            {
+            let in_flight = InFlightRecord { partition, record, read_at, memory };
+            if let Err(mpsc::error::SendError(lost)) = self.workers[worker.index()].send(in_flight) {
                 // The worker panicked, which ends the program.
                 lost.partition.end(1);
                 self.accounting.handed_back(1);
@@ -209,19 +238,25 @@ impl Reader {
         }
     }
 
-    /// Keeps polling, to stay in the group, until all records of the backlog and in flight are stored.
-    fn drain(&self, backlog: &mut Backlog, deadline: Instant) -> anyhow::Result<()> {
+    /// Keeps polling, to stay in the group, until all records of the backlogs and in flight are stored.
+    fn drain(&self, backlogs: &mut [Backlog], deadline: Instant) -> anyhow::Result<()> {
         let member = self.group.member();
-        let mut late = Backlog::default();
+        let mut late = self.empty_backlogs();
         let mut drained = false;
         while !drained && Instant::now() < deadline {
-            member.consumer().pause(&self.started_partitions(&member)).context("the partitions can't be paused")?;
+            member
+                .consumer()
+                .pause(&self.list(&self.started_partitions(&member)))
+                .context("the partitions can't be paused")?;
             self.poll(&member, Duration::from_millis(10), &mut late)?;
-            self.dispatch(backlog);
+            for (worker, backlog) in self.workers().zip(&mut *backlogs) {
+                self.dispatch(worker, backlog);
+            }
             let slice_end = Instant::now() + Duration::from_millis(20);
-            drained = member.assignment.drain(&member.assignment.partitions(), slice_end) && backlog.records.is_empty();
+            drained = member.assignment.drain(&member.assignment.partitions(), slice_end)
+                && backlogs.iter().all(Backlog::is_empty);
         }
-        self.accounting.handed_back(late.records.len() as u64);
+        self.hand_back(&mut late);
         if !drained {
             tracing::warn!(
                 "consumer group: not drained in time; records that are not stored are left to the next owner of their \
@@ -234,10 +269,21 @@ impl Reader {
         Ok(())
     }
 
-    fn started_partitions(&self, member: &Member) -> TopicPartitionList {
+    fn started_partitions(&self, member: &Member) -> Vec<i32> {
+        member.assignment.started().into_iter().map(|(partition, _)| partition).collect()
+    }
+
+    fn started_partitions_of(&self, member: &Member, worker: WorkerId) -> Vec<i32> {
+        let mut partitions = self.started_partitions(member);
+        partitions.retain(|partition| self.worker_of(*partition) == worker);
+        partitions.sort_unstable();
+        partitions
+    }
+
+    fn list(&self, partitions: &[i32]) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
-        for (partition, _) in member.assignment.started() {
-            list.add_partition(&self.topic, partition);
+        for partition in partitions {
+            list.add_partition(&self.topic, *partition);
         }
         list
     }
