@@ -31,3 +31,5 @@ pub const STAGE_SECONDS: &str = "orderflow_consumer_stage_seconds";
 pub const BATCH_ROWS: &str = "orderflow_consumer_batch_rows";
 /// Ids looked up, by `what` (`user`, `product`) and `step` (`process`, `redis`, `database`, `unknown`).
 pub const LOOKUPS: &str = "orderflow_consumer_lookups_total";
+/// Rows of Redis that are not valid, by `what` (`user`, `product`). They are looked up in the database.
+pub const INVALID_CACHE_ROWS: &str = "orderflow_consumer_invalid_cache_rows_total";

@@ -198,8 +198,8 @@ pub async fn refreshed_at(connection: &mut ConnectionManager, keys: &CacheKeys) 
     Ok(time.and_then(|time| time.parse().ok()))
 }
 
-/// Looks up `ids` in hash `key`. The result has one element per id, in the same order; `None` where the hash has no
-/// such id, or a row that is not valid JSON of a `Row`.
+/// Looks up `ids` in hash `key`. The result has one element per id, in the same order: `None` where the hash has no such
+/// id, an error where its row is not valid JSON of a `Row`.
 ///
 /// # Errors
 /// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
@@ -207,7 +207,7 @@ pub async fn lookup<Row: DeserializeOwned>(
     connection: &mut ConnectionManager,
     key: &str,
     ids: &[&str],
-) -> RedisResult<Vec<Option<Row>>> {
-    let rows: Vec<Option<String>> = with_timeout(connection.hmget(key, ids)).await?;
-    Ok(rows.into_iter().map(|json| json.and_then(|json| serde_json::from_str(&json).ok())).collect())
+) -> RedisResult<Vec<Option<serde_json::Result<Row>>>> {
+    let rows: Vec<Option<Vec<u8>>> = with_timeout(connection.hmget(key, ids)).await?;
+    Ok(rows.into_iter().map(|json| json.map(|json| serde_json::from_slice(&json))).collect())
 }

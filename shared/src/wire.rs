@@ -15,7 +15,7 @@ pub const MAX_ID_CHARS: usize = 50;
 pub struct ReceivedOrder {
     /// Order id of any producer: 1 to [`MAX_ID_CHARS`] characters, without NUL.
     pub order_id: String,
-    /// The event. Its ids are without NUL.
+    /// The event. Its ids have at most [`MAX_ID_CHARS`] characters, without NUL.
     pub event: OrderPlaced,
 }
 
@@ -40,6 +40,9 @@ pub enum DecodeError {
     /// The value is not JSON, or does not match the schema of the event.
     #[error("the value is not an order: {0}")]
     Malformed(#[source] serde_json::Error),
+    /// The user id or product id has more than [`MAX_ID_CHARS`] characters.
+    #[error("the user id or product id has more than {MAX_ID_CHARS} characters")]
+    IdTooLong,
     /// The user id or product id has a NUL character, which PostgreSQL can't store.
     #[error("the user id or product id has a NUL character")]
     NulCharacter,
@@ -51,7 +54,9 @@ impl DecodeError {
         match self {
             Self::MissingId | Self::InvalidId => "invalid_id",
             Self::UnknownType(_) => "unknown_type",
-            Self::UnreadableHeader | Self::MissingValue | Self::Malformed(_) | Self::NulCharacter => "malformed",
+            Self::UnreadableHeader | Self::MissingValue | Self::Malformed(_) | Self::IdTooLong | Self::NulCharacter => {
+                "malformed"
+            }
         }
     }
 }
@@ -82,7 +87,11 @@ pub fn decode(
     }
     let value = value.ok_or(DecodeError::MissingValue)?;
     let event: OrderPlaced = serde_json::from_slice(value).map_err(DecodeError::Malformed)?;
-    if event.user_id.as_str().contains('\0') || event.product_id.as_str().contains('\0') {
+    let ids = [event.user_id.as_str(), event.product_id.as_str()];
+    if ids.iter().any(|id| id.len() > MAX_ID_CHARS && id.chars().count() > MAX_ID_CHARS) {
+        return Err(DecodeError::IdTooLong);
+    }
+    if ids.iter().any(|id| id.contains('\0')) {
         return Err(DecodeError::NulCharacter);
     }
     Ok(ReceivedOrder { order_id: order_id.to_owned(), event })
@@ -140,6 +149,9 @@ mod tests {
         assert_eq!(kind(None, Some(b"a"), Some(b"{}")), "malformed");
         let nul = String::from_utf8(good.clone()).unwrap().replace("P000001", "P\\u0000");
         assert_eq!(kind(None, Some(b"a"), Some(nul.as_bytes())), "malformed");
+        let with_id = |id: &str| String::from_utf8(good.clone()).unwrap().replace("P000001", id);
+        assert_eq!(kind(None, Some(b"a"), Some(with_id(&"가".repeat(51)).as_bytes())), "malformed");
+        assert!(decode(None, Some(b"a"), Some(with_id(&"가".repeat(50)).as_bytes())).is_ok());
         assert!(decode(None, Some("가".repeat(50).as_bytes()), Some(&good)).is_ok());
     }
 

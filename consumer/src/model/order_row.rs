@@ -1,10 +1,9 @@
 use std::sync::Arc;
 
-use serde::Deserialize;
 use shared::wire::ReceivedOrder;
 
 /// The attributes that an order copies from its user.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct UserAttributes {
     /// `M`, `F` or `U`.
     pub gender: String,
@@ -15,7 +14,7 @@ pub struct UserAttributes {
 }
 
 /// The attributes that an order copies from its product.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct ProductAttributes {
     /// Such as `식품`.
     pub category: String,

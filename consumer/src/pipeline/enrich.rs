@@ -4,13 +4,15 @@
 
 use std::{
     hash::Hash,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use diesel::{ExpressionMethods, QueryDsl};
 use redis::aio::ConnectionManager;
-use serde::de::DeserializeOwned;
 use shared::{
     cache::{self, CacheKeys},
     catalog::{ProductId, UserId},
@@ -23,8 +25,9 @@ use shared::{
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
+    cached_row::{CachedProduct, CachedRow, CachedUser, InvalidRow},
     circuit_breaker::{CircuitBreaker, Transition},
-    lookup_cache::{ById, Ids, LookupCache},
+    lookup_cache::{ById, Ids, LookupCache, MemorySize},
 };
 use crate::{
     metrics,
@@ -58,11 +61,25 @@ impl Attributes {
     }
 }
 
+impl MemorySize for UserAttributes {
+    fn text_bytes(&self) -> usize {
+        self.gender.len() + self.age_group.len() + self.region.len()
+    }
+}
+
+impl MemorySize for ProductAttributes {
+    fn text_bytes(&self) -> usize {
+        self.category.len()
+    }
+}
+
 /// Why a lookup has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum LookupError {
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+    #[error("{0:#}")]
+    Connection(anyhow::Error),
     #[error(transparent)]
     Database(#[from] SqlError),
 }
@@ -74,6 +91,7 @@ pub struct Enricher {
     redis: ConnectionManager,
     keys: CacheKeys,
     redis_breaker: CircuitBreaker,
+    has_logged_invalid_row: AtomicBool,
     /// Locked during a lookup in Redis and PostgreSQL, so that two workers never look up the same id at the same time.
     lookup_lock: Mutex<()>,
 }
@@ -88,6 +106,7 @@ impl Enricher {
             redis,
             keys,
             redis_breaker: CircuitBreaker::default(),
+            has_logged_invalid_row: AtomicBool::new(false),
             lookup_lock: Mutex::new(()),
         }
     }
@@ -112,13 +131,16 @@ impl Enricher {
         let _lookup = self.lock_lookups(scope).await?;
         // Another worker may have looked them up meanwhile.
         let (users, products) = self.find_in_process(users, products, &mut found);
-        let users = self.find_in_redis("user", &self.users, &self.keys.users, users, &mut found.users).await;
+        let users =
+            self.find_in_redis::<_, CachedUser>("user", &self.users, &self.keys.users, users, &mut found.users).await;
+        let (cache, key) = (&self.products, &self.keys.products);
         let products =
-            self.find_in_redis("product", &self.products, &self.keys.products, products, &mut found.products).await;
+            self.find_in_redis::<_, CachedProduct>("product", cache, key, products, &mut found.products).await;
         if users.is_empty() && products.is_empty() {
             return Ok(found);
         }
-        let client = database.connected(scope).await?;
+        // Not retried here: while this worker can't connect, the others must be able to look up.
+        let client = database.connected_once(scope).await?.map_err(LookupError::Connection)?;
         scope.run(self.find_in_database(users, products, client, &mut found)).await??;
         Ok(found)
     }
@@ -148,37 +170,59 @@ impl Enricher {
         (users, products)
     }
 
-    /// Returns the ids that Redis does not have.
+    /// Returns the ids that Redis does not have, or whose row in Redis is not valid.
     async fn find_in_redis<Id, Row>(
         &self,
         what: &'static str,
-        cache: &LookupCache<Id, Row>,
+        cache: &LookupCache<Id, Row::Attributes>,
         key: &str,
         ids: Ids<'_, Id>,
-        found: &mut ById<Id, Row>,
+        found: &mut ById<Id, Row::Attributes>,
     ) -> Vec<Id>
     where
         Id: AsRef<str> + Clone + Eq + Hash + Send + Sync + 'static,
-        Row: DeserializeOwned + Send + Sync + 'static,
+        Row: CachedRow,
+        Row::Attributes: MemorySize + Send + Sync + 'static,
     {
         let ids: Vec<Id> = ids.into_iter().cloned().collect();
-        let rows: Vec<Option<Row>> = self.query_redis(key, &texts(&ids)).await.unwrap_or_default();
+        let rows = self.query_redis::<Row>(key, &texts(&ids)).await.unwrap_or_default();
         let (queried, mut rows, mut missing) = (ids.len(), rows.into_iter(), Vec::new());
         for id in ids {
-            match rows.next().flatten().map(Arc::new) {
-                Some(row) => {
+            let row = rows.next().flatten().map(|row| row.and_then(|row| row.attributes(id.as_ref())));
+            match row {
+                Some(Ok(row)) => {
+                    let row = Arc::new(row);
                     cache.insert(id.clone(), Some(row.clone()));
                     found.insert(id, row);
                 }
                 None => missing.push(id),
+                Some(Err(invalid)) => {
+                    self.count_invalid(what, key, id.as_ref(), &invalid);
+                    missing.push(id);
+                }
             }
         }
         count(what, "redis", queried - missing.len());
         missing
     }
 
+    /// Counts a row of Redis that can't be used, and logs the first one.
+    fn count_invalid(&self, what: &'static str, key: &str, id: &str, invalid: &InvalidRow) {
+        ::metrics::counter!(metrics::INVALID_CACHE_ROWS, "what" => what).increment(1);
+        if !self.has_logged_invalid_row.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "Redis: row {id:?} of {key} is not valid: {invalid}. It is looked up in PostgreSQL; further rows are \
+                 counted and not logged. Check what writes to {key} besides the cache-worker"
+            );
+        }
+    }
+
     /// None when the circuit breaker is open, or Redis does not answer.
-    async fn query_redis<Row: DeserializeOwned>(&self, key: &str, ids: &[&str]) -> Option<Vec<Option<Row>>> {
+    async fn query_redis<Row: CachedRow>(
+        &self,
+        key: &str,
+        ids: &[&str],
+    ) -> Option<Vec<Option<Result<Row, InvalidRow>>>> {
         if ids.is_empty() || !self.redis_breaker.allows_call(Instant::now(), cache::REQUEST_TIMEOUT) {
             return None;
         }
@@ -187,7 +231,8 @@ impl Enricher {
                 if self.redis_breaker.record_success() == Transition::Closed {
                     tracing::info!("Redis: working again");
                 }
-                Some(rows)
+                let unreadable = |error: serde_json::Error| InvalidRow::Unreadable(error.to_string());
+                Some(rows.into_iter().map(|row| row.map(|row| row.map_err(unreadable))).collect())
             }
             Err(error) => {
                 if self.redis_breaker.record_failure(Instant::now()) == Transition::Opened {
@@ -234,8 +279,8 @@ fn texts<Id: AsRef<str>>(ids: &[Id]) -> Vec<&str> {
 /// Caches the result of the database for each queried id, also that there is no row.
 fn cache_answers<Id, Row>(what: &'static str, cache: &LookupCache<Id, Row>, queried: Vec<Id>, found: &ById<Id, Row>)
 where
-    Id: Clone + Eq + Hash + Send + Sync + 'static,
-    Row: Send + Sync + 'static,
+    Id: AsRef<str> + Clone + Eq + Hash + Send + Sync + 'static,
+    Row: MemorySize + Send + Sync + 'static,
 {
     let all = queried.len();
     let mut known = 0;

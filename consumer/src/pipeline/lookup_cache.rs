@@ -9,24 +9,43 @@ use std::{
 
 use foldhash::fast::RandomState;
 use quick_cache::{
-    UnitWeighter,
+    Weighter,
     sync::{Cache, DefaultLifecycle},
 };
 
 /// How long an id counts as unknown. Short, because the row may be inserted at any time: an unnecessary lookup is
 /// cheaper than a wrong dead letter.
 const NEGATIVE_TTL: Duration = Duration::from_secs(1);
-/// Maximum number of rows in one cache, some 300 bytes each; the two caches use about 12 MiB.
-const CAPACITY: usize = 20_000;
+/// Maximum memory of one cache in bytes. Some 250 bytes a row hold 25,000 rows.
+const CAPACITY: u64 = 6 * 1024 * 1024;
+/// Memory of an entry in bytes, without its texts.
+const ENTRY_BYTES: usize = 200;
 
 /// Rows by their ids.
 pub type ById<Id, Row> = HashMap<Id, Arc<Row>, RandomState>;
 /// Ids to look up.
 pub type Ids<'a, Id> = HashSet<&'a Id, RandomState>;
 
+/// A row whose texts count towards the memory of the cache.
+pub trait MemorySize {
+    /// The bytes of the texts.
+    fn text_bytes(&self) -> usize;
+}
+
+/// Weighs an entry in bytes of memory.
+#[derive(Clone)]
+struct ByMemory;
+
+impl<Id: AsRef<str>, Row: MemorySize> Weighter<Id, Entry<Row>> for ByMemory {
+    fn weight(&self, id: &Id, (row, _): &Entry<Row>) -> u64 {
+        let texts = id.as_ref().len() + row.as_ref().map_or(0, |row| row.text_bytes());
+        (ENTRY_BYTES + texts) as u64
+    }
+}
+
 /// The rows of one table by id, and negative entries, until they expire.
 pub struct LookupCache<Id, Row> {
-    entries: Cache<Id, Entry<Row>, UnitWeighter, RandomState>,
+    entries: Cache<Id, Entry<Row>, ByMemory, RandomState>,
     ttl: Duration,
 }
 
@@ -35,13 +54,14 @@ type Entry<Row> = (Option<Arc<Row>>, Instant);
 
 impl<Id, Row> LookupCache<Id, Row>
 where
-    Id: Clone + Eq + Hash + Send + Sync + 'static,
-    Row: Send + Sync + 'static,
+    Id: AsRef<str> + Clone + Eq + Hash + Send + Sync + 'static,
+    Row: MemorySize + Send + Sync + 'static,
 {
     /// An empty cache whose rows expire after `ttl`.
     pub fn new(ttl: Duration) -> Self {
         let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
-        Self { entries: Cache::with(CAPACITY, CAPACITY as u64, UnitWeighter, hasher, lifecycle), ttl }
+        let rows = CAPACITY as usize / (ENTRY_BYTES + 50);
+        Self { entries: Cache::with(rows, CAPACITY, ByMemory, hasher, lifecycle), ttl }
     }
 
     /// Caches a row, or that there is none.
@@ -62,5 +82,30 @@ where
             }
         }
         missing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Text(String);
+
+    impl MemorySize for Text {
+        fn text_bytes(&self) -> usize {
+            self.0.len()
+        }
+    }
+
+    #[test]
+    fn the_cache_is_bounded_in_bytes_whether_rows_are_long_or_unknown() {
+        let cache = LookupCache::<String, Text>::new(Duration::from_secs(60));
+        for number in 0..20_000 {
+            let row = (number % 2 == 0).then(|| Arc::new(Text("가".repeat(500))));
+            cache.insert(format!("{number:0>200}"), row);
+        }
+        let rows = (0..20_000).filter_map(|number| cache.entries.get(&format!("{number:0>200}")));
+        let bytes: usize = rows.map(|(row, _)| 200 + row.map_or(0, |row| row.text_bytes())).sum();
+        assert!((1_000_000..=CAPACITY as usize).contains(&bytes), "{bytes} bytes");
     }
 }

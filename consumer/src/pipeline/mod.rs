@@ -2,6 +2,7 @@
 //! them, and [`commit`]s the batch. [`accounting`] counts every record, [`latency`] measures every order.
 
 pub mod accounting;
+mod cached_row;
 mod circuit_breaker;
 pub mod commit;
 pub mod decode;

@@ -110,8 +110,12 @@ impl<D: DeadLetterSink, O: OffsetStore> Pipeline<D, O> {
             let users = events().map(|event| &event.user_id).collect();
             let products = events().map(|event| &event.product_id).collect();
             match self.enricher.lookup(users, products, database, &mut scope).await {
-                Ok(attributes) => return Ok(attributes),
+                Ok(attributes) => {
+                    scope.succeed();
+                    return Ok(attributes);
+                }
                 Err(LookupError::Cancelled(cancelled)) => return Err(cancelled),
+                Err(LookupError::Connection(error)) => database.back_off_after(format!("{error:#}"), &mut scope).await,
                 Err(LookupError::Database(error)) => database.back_off_after(error.to_string(), &mut scope).await,
             }
         }
