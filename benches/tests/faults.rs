@@ -16,7 +16,7 @@ use orderdb::audit::{order_fields::Digester, topic::read_orders};
 use scenario::{Scenario, TIMEOUT};
 use shared::{
     cache,
-    ledger::{RunSummary, RunsFolder, Verdict},
+    ledger::{RunSummary, RunsFolder, Verdict, read_journal},
 };
 use testbed::Testbed;
 
@@ -139,7 +139,7 @@ mod short {
         producer.args(["--kafka-config", "queue.buffering.max.messages=600", "--output", "json"]);
         let child = producer.envs(bed.environment()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let journal = bed.runs().join("r/acknowledged.journal");
-        let has_begun = async || journal.metadata().is_ok_and(|journal| journal.len() > 0);
+        let has_begun = async || read_journal(&journal).is_ok_and(|journal| !journal.is_empty());
         testbed::eventually("orders are acknowledged", Duration::from_secs(30), has_begun).await;
         let brokers = ["kafka-1", "kafka-2", "kafka-3"];
         stack(&[&["pause"][..], &brokers].concat()).await;

@@ -14,6 +14,7 @@ pub fn compare(sources: AuditSources) -> AuditReport {
     // None if a producer has no summary: the number is not known.
     let unknown: Option<u64> = ledgers.iter().map(|ledger| ledger.summary.as_ref().map(RunSummary::unknown)).sum();
     let expired = expired(&ledgers, &in_topic, &beginnings);
+    let ledger_contradictions = ledgers.iter().flat_map(Ledger::contradictions).collect();
     let mut journal = JournalContents::default();
     ledgers.into_iter().for_each(|ledger| journal.add(ledger.journal));
     let expected = &journal.acknowledged | &in_topic.sequences;
@@ -32,6 +33,7 @@ pub fn compare(sources: AuditSources) -> AuditReport {
         run_id,
         producers,
         finished: unknown.is_some(),
+        ledger_contradictions,
         acknowledged: journal.acknowledged.len(),
         failed: journal.failed.len(),
         in_topic: in_topic.sequences.len(),
@@ -95,14 +97,14 @@ mod tests {
         *,
     };
 
-    fn summary(unknown: u64) -> RunSummary {
+    fn summary(counts: Counts) -> RunSummary {
         RunSummary {
             run_id: "r".parse().unwrap(),
             shard: Shard::SINGLE,
             rate_asked: None,
             rate_achieved: 1.0,
             seconds: 1.0,
-            counts: Counts { unknown, ..Counts::default() },
+            counts,
             warm_up: Counts::default(),
             errors: BTreeMap::new(),
             queue_full: 0,
@@ -126,10 +128,21 @@ mod tests {
     }
 
     fn compare_orders(orders: Orders) -> AuditReport {
+        compare(sources(orders))
+    }
+
+    fn sources(orders: Orders) -> AuditSources {
         let (mut in_topic, mut dead_lettered) = (TopicOrders::default(), DeadLetters::default());
         in_topic.sequences = orders.in_topic.collect();
         orders.dead_lettered.for_each(|sequence| dead_lettered.add(sequence, "unknown_user".to_owned()));
-        compare(AuditSources {
+        let length = |range: &std::ops::Range<u64>| range.end - range.start;
+        let (acknowledged, failed) = (length(&orders.acknowledged), length(&orders.failed));
+        let invalid = length(&orders.invalid);
+        let counts = |unknown| {
+            let enqueued = acknowledged + failed + unknown;
+            Counts { scheduled: enqueued, enqueued, acknowledged, failed, invalid, unknown, skipped: 0 }
+        };
+        AuditSources {
             run_id: "r".parse().unwrap(),
             ledgers: vec![Ledger {
                 run: Run {
@@ -146,14 +159,14 @@ mod tests {
                     failed: orders.failed.collect(),
                     invalid: orders.invalid.collect(),
                 },
-                summary: orders.unknown.map(summary),
+                summary: orders.unknown.map(counts).map(summary),
             }],
             in_topic,
             beginnings: (orders.beginning > 0).then_some((0, orders.beginning)).into_iter().collect(),
             dead_lettered,
             stored: StoredOrders { sequences: orders.stored.collect(), ..StoredOrders::default() },
             latency: None,
-        })
+        }
     }
 
     const COMPLETE: Orders = Orders {
@@ -221,6 +234,17 @@ mod tests {
             compare_orders(Orders { acknowledged: 0..90, stored: 0..90, unknown: Some(10), ..COMPLETE }).missing,
             10
         );
+    }
+
+    #[test]
+    fn a_ledger_that_contradicts_itself_is_not_balanced() {
+        let without = compare(sources(COMPLETE));
+        assert!(without.is_balanced() && without.ledger_contradictions.is_empty(), "{without:?}");
+        let mut altered = sources(COMPLETE);
+        altered.ledgers[0].summary.as_mut().unwrap().counts.acknowledged -= 1;
+        let report = compare(altered);
+        assert_eq!(report.ledger_contradictions[0], "summary.json counts 99 acknowledged orders, the journal has 100");
+        assert!(!report.is_balanced() && report.to_string().contains("summary.json counts 99"), "{report}");
     }
 
     #[test]

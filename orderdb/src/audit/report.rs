@@ -19,6 +19,8 @@ pub struct AuditReport {
     pub producers: usize,
     /// Whether each producer wrote its summary.
     pub finished: bool,
+    /// How the files of the ledger contradict each other, a sentence each.
+    pub ledger_contradictions: Vec<String>,
     /// Acknowledged by the brokers.
     pub acknowledged: u64,
     /// Reported by librdkafka as not persisted.
@@ -82,11 +84,15 @@ pub struct AuditReport {
 }
 
 impl AuditReport {
-    /// Whether no order is missing, each is stored as it was sent, and none is in the table that must not be there.
+    /// Whether no order is missing, each is stored as it was sent, none is in the table that must not be there, and the
+    /// files of the ledger agree.
     pub fn is_balanced(&self) -> bool {
         let Self { missing, missing_from_topic, expired_unstored, altered, conflicting, .. } = self;
         let wrong = [missing, missing_from_topic, expired_unstored, altered, conflicting];
-        wrong.into_iter().all(|orders| *orders == 0) && self.unexplained == 0 && self.invalid_stored == 0
+        wrong.into_iter().all(|orders| *orders == 0)
+            && self.unexplained == 0
+            && self.invalid_stored == 0
+            && self.ledger_contradictions.is_empty()
     }
 
     /// Whether the counts balance, and no order is dead-lettered but those that are invalid on purpose.
@@ -100,6 +106,9 @@ impl AuditReport {
             producers => format!("from the ledgers of {producers} producers"),
         };
         report.line("acknowledged", self.acknowledged, format!("by the brokers, {ledgers}"));
+        for contradiction in &self.ledger_contradictions {
+            report.line("ledger", "contradictory", contradiction);
+        }
         report.line("in the topic", self.in_topic, "");
         report.line("stored", self.stored, "in table orders");
         self.add_dead_letters(report);
@@ -241,6 +250,9 @@ mod tests {
             run_id: "20261121-075223-e1f74c".parse().unwrap(),
             producers: 4,
             finished: false,
+            ledger_contradictions: vec![
+                "shard 2/4: summary.json counts 123456789 acknowledged orders, the journal has 123456788".to_owned(),
+            ],
             acknowledged: 123_456_789,
             failed: 1,
             in_topic: 123_456_789,

@@ -4,47 +4,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use roaring::RoaringTreemap;
+use super::{
+    contents::JournalContents,
+    entry::{Entry, add_body, encode, entry},
+};
 
-/// First bytes of each record. A file that does not start with them is not a journal.
-const MAGIC: [u8; 4] = *b"ofj1";
-const ACKNOWLEDGED: u8 = 1;
-const FAILED: u8 = 2;
-const INVALID: u8 = 3;
-const HEADER_BYTES: usize = MAGIC.len() + 1 + 4 + 4;
+/// First bytes of a journal: its name and the version of the format, a little-endian integer.
+const FILE_HEADER: [u8; 8] = *b"ofjrnl\x02\x00";
+/// First bytes of a journal of version 1, which had no header: those of its first entry.
+const FIRST_VERSION: &[u8] = b"ofj1";
 
-/// A journal that is open for writing. Each append writes the sequence numbers that are new since the last one, as
-/// records of `magic | kind | length | crc32 | roaring treemap` with little-endian integers.
+/// A journal that is open for writing: a header with the version of the format, and one entry for each append with the
+/// sequence numbers that are new since the last one.
 pub struct Journal {
     path: PathBuf,
     file: File,
-    /// Length of the complete records in bytes.
+    /// Length in bytes of the header and the complete entries.
     length: u64,
-}
-
-/// The sequence numbers in a journal, by the results of their orders.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct JournalContents {
-    /// Orders that the brokers acknowledged.
-    pub acknowledged: RoaringTreemap,
-    /// Orders that are not in the topic: librdkafka reported them as not persisted.
-    pub failed: RoaringTreemap,
-    /// Orders that are invalid on purpose, with any result.
-    pub invalid: RoaringTreemap,
-}
-
-impl JournalContents {
-    /// Adds all sequence numbers of `other`.
-    pub fn add(&mut self, other: Self) {
-        self.acknowledged |= other.acknowledged;
-        self.failed |= other.failed;
-        self.invalid |= other.invalid;
-    }
-
-    /// Whether there is no sequence number.
-    pub fn is_empty(&self) -> bool {
-        self.acknowledged.is_empty() && self.failed.is_empty() && self.invalid.is_empty()
-    }
+    /// Whether a failed append may have left bytes after the complete entries.
+    has_remains: bool,
 }
 
 /// A journal can't be created, written or read. The message has the path, the source has the cause.
@@ -57,143 +35,197 @@ pub struct JournalError {
 }
 
 impl Journal {
-    /// Creates an empty journal.
+    /// Creates a journal without entries.
     ///
     /// # Errors
     /// When the file exists already or can't be created.
     pub fn create(path: &Path) -> Result<Self, JournalError> {
-        let file = File::create_new(path).map_err(|source| JournalError {
-            path: path.to_owned(),
-            action: "created",
-            source,
-        })?;
-        Ok(Self { path: path.to_owned(), file, length: 0 })
+        let created = File::create_new(path).and_then(|mut file| {
+            file.write_all(&FILE_HEADER)?;
+            file.sync_data()?;
+            Ok(file)
+        });
+        let file = created.map_err(|source| JournalError { path: path.to_owned(), action: "created", source })?;
+        Ok(Self { path: path.to_owned(), file, length: FILE_HEADER.len() as u64, has_remains: false })
     }
 
-    /// Appends `contents` and waits until it is on the disk. An empty set writes no record.
+    /// Appends `contents` and waits until it is on the disk. An empty set writes no entry.
     ///
     /// # Errors
-    /// When the file can't be written, such as when the disk is full. The complete records in the journal stay
+    /// When the file can't be written, such as when the disk is full. The complete entries in the journal stay
     /// readable, and the caller may retry.
     pub fn append(&mut self, contents: &JournalContents) -> Result<(), JournalError> {
-        let mut bytes = Vec::new();
-        let JournalContents { acknowledged, failed, invalid } = contents;
-        for (kind, sequences) in [(ACKNOWLEDGED, acknowledged), (FAILED, failed), (INVALID, invalid)] {
-            if !sequences.is_empty() {
-                encode(kind, sequences, &mut bytes);
-            }
-        }
-        if bytes.is_empty() {
+        if contents.is_empty() {
             return Ok(());
         }
-        let failed = |source| JournalError { path: self.path.clone(), action: "written", source };
-        let length = self.length + bytes.len() as u64;
-        // A failed append may have left bytes after the last complete record. They are overwritten, and the rest is cut
-        // off.
-        self.file.seek(SeekFrom::Start(self.length)).map_err(failed)?;
-        let written = self.file.write_all(&bytes).and_then(|()| self.file.set_len(length));
-        written.and_then(|()| self.file.sync_data()).map_err(failed)?;
-        self.length = length;
+        let entry = encode(contents);
+        self.write(&entry).map_err(|source| JournalError { path: self.path.clone(), action: "written", source })
+    }
+
+    fn write(&mut self, entry: &[u8]) -> io::Result<()> {
+        // Cut off before the next entry is written: a longer rest of an earlier attempt would follow it.
+        if self.has_remains {
+            self.file.set_len(self.length)?;
+        }
+        self.has_remains = true;
+        self.file.seek(SeekFrom::Start(self.length))?;
+        self.file.write_all(entry)?;
+        self.file.sync_data()?;
+        self.has_remains = false;
+        self.length += entry.len() as u64;
         Ok(())
     }
 }
 
-fn encode(kind: u8, sequences: &RoaringTreemap, bytes: &mut Vec<u8>) {
-    let mut body = Vec::with_capacity(sequences.serialized_size());
-    sequences.serialize_into(&mut body).expect("a write to a Vec does not fail");
-    bytes.extend_from_slice(&MAGIC);
-    bytes.push(kind);
-    bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
-    bytes.extend_from_slice(&body);
-}
-
-/// Reads a journal. An incomplete record at its end, as a killed producer leaves it, is ignored.
+/// Reads a journal. An incomplete entry at its end, as a killed producer leaves it, is ignored.
 ///
 /// # Errors
-/// When the file can't be read, or a record before its end is damaged.
+/// When the file can't be read, has another version, or is damaged: the message has the offset of the damaged entry. An
+/// incomplete entry is damage as well when an entry follows it.
 pub fn read_journal(path: &Path) -> Result<JournalContents, JournalError> {
     let failed = |source| JournalError { path: path.to_owned(), action: "read", source };
     let mut bytes = Vec::new();
     File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(failed)?;
+    read_entries(&bytes).map_err(failed)
+}
+
+fn read_entries(bytes: &[u8]) -> io::Result<JournalContents> {
+    check_file_header(bytes)?;
     let mut contents = JournalContents::default();
-    let mut rest = bytes.as_slice();
-    while let Some((record, after)) = next_record(rest).map_err(failed)? {
-        let (kind, sequences) = record;
-        match kind {
-            ACKNOWLEDGED => contents.acknowledged |= sequences,
-            FAILED => contents.failed |= sequences,
-            INVALID => contents.invalid |= sequences,
-            other => return Err(failed(damaged(&format!("unknown record kind {other}")))),
+    let mut offset = FILE_HEADER.len();
+    while offset < bytes.len() {
+        match entry(&bytes[offset..]) {
+            Entry::Complete { body, length } => {
+                add_body(body, &mut contents).map_err(|what| damaged(offset, &what))?;
+                offset += length;
+            }
+            Entry::Incomplete => match (offset + 1..bytes.len()).find(|at| entry(&bytes[*at..]).is_complete()) {
+                Some(at) => return Err(damaged(offset, &format!("it is incomplete, but an entry at {at} follows"))),
+                None => break,
+            },
+            Entry::Broken(what) => return Err(damaged(offset, what)),
         }
-        rest = after;
     }
     Ok(contents)
 }
 
-fn damaged(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("damaged: {what}"))
+fn check_file_header(bytes: &[u8]) -> io::Result<()> {
+    let unusable = |what: String| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    if bytes.starts_with(&FILE_HEADER) {
+        return Ok(());
+    }
+    if bytes.starts_with(FIRST_VERSION) {
+        return unusable(
+            "it has version 1 of the format: read it with the orderflow version in its run.json".to_owned(),
+        );
+    }
+    if bytes.starts_with(&FILE_HEADER[..6]) && bytes.len() >= FILE_HEADER.len() {
+        let version = u16::from_le_bytes([bytes[6], bytes[7]]);
+        return unusable(format!("it has version {version} of the format: read it with a later version of orderflow"));
+    }
+    unusable("it does not begin with the header of a journal".to_owned())
 }
 
-type JournalRecord<'a> = ((u8, RoaringTreemap), &'a [u8]);
-
-fn next_record(bytes: &[u8]) -> io::Result<Option<JournalRecord<'_>>> {
-    let Some((header, rest)) = bytes.split_at_checked(HEADER_BYTES) else { return Ok(None) };
-    if header[..4] != MAGIC {
-        return Err(damaged("a record does not begin with the magic bytes"));
-    }
-    let integer = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let Some((body, after)) = rest.split_at_checked(integer(5) as usize) else { return Ok(None) };
-    if crc32fast::hash(body) != integer(9) {
-        // After a crash the file may have its new length but not its last bytes: the last record is then incomplete.
-        return if after.is_empty() { Ok(None) } else { Err(damaged("the checksum of a record is wrong")) };
-    }
-    let sequences = RoaringTreemap::deserialize_from(body).map_err(|error| damaged(&error.to_string()))?;
-    Ok(Some(((header[4], sequences), after)))
+fn damaged(offset: usize, what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the entry at byte {offset} is damaged: {what}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::entry::HEADER_BYTES, *};
 
     fn acknowledged(sequences: std::ops::Range<u64>) -> JournalContents {
         JournalContents { acknowledged: sequences.collect(), ..JournalContents::default() }
     }
 
-    fn journal_of(parts: &[(u64, u64)]) -> (tempfile::TempDir, PathBuf) {
+    /// A journal with two entries, and the offset of the second one.
+    fn two_entries() -> (tempfile::TempDir, PathBuf, usize) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("acknowledged.journal");
         let mut journal = Journal::create(&path).unwrap();
-        for (from, to) in parts {
-            journal.append(&acknowledged(*from..*to)).unwrap();
-        }
-        (folder, path)
+        let invalid = [7].into_iter().collect();
+        journal.append(&JournalContents { invalid, ..acknowledged(0..1_000) }).unwrap();
+        let second = journal.length as usize;
+        journal.append(&acknowledged(1_000..1_010)).unwrap();
+        (folder, path, second)
+    }
+
+    fn refused(path: &Path, bytes: &[u8]) -> String {
+        std::fs::write(path, bytes).unwrap();
+        format!("{:#}", anyhow::Error::from(read_journal(path).unwrap_err()))
     }
 
     #[test]
     fn what_is_appended_is_read() {
-        let (_folder, path) = journal_of(&[(0, 1_000), (1_000, 1_500), (1 << 37, (1 << 37) + 3)]);
-        assert_eq!(read_journal(&path).unwrap().acknowledged.len(), 1_503);
+        let (_folder, path, _) = two_entries();
+        let expected = JournalContents { invalid: [7].into_iter().collect(), ..acknowledged(0..1_010) };
+        assert_eq!(read_journal(&path).unwrap(), expected);
     }
 
     #[test]
-    fn an_incomplete_last_record_of_any_length_loses_only_itself() {
-        let (_folder, path) = journal_of(&[(0, 1_000), (1_000, 1_010)]);
+    fn an_incomplete_last_entry_of_any_length_loses_only_itself() {
+        let (_folder, path, second) = two_entries();
         let whole = std::fs::read(&path).unwrap();
-        let first = next_record(&whole).unwrap().unwrap().1.len();
-        for length in whole.len() - first..whole.len() {
+        for length in second..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
             assert_eq!(read_journal(&path).unwrap().acknowledged.len(), 1_000, "cut at {length}");
         }
     }
 
     #[test]
-    fn damage_in_the_middle_is_not_taken_for_an_incomplete_last_record() {
-        let (_folder, path) = journal_of(&[(0, 1_000), (1_000, 1_010)]);
-        let mut bytes = std::fs::read(&path).unwrap();
-        bytes[HEADER_BYTES + 3] ^= 1;
-        std::fs::write(&path, &bytes).unwrap();
-        assert!(read_journal(&path).unwrap_err().source.to_string().contains("damaged"));
+    fn any_changed_byte_is_an_error_that_names_the_file_and_the_offset_of_the_entry() {
+        let (_folder, path, second) = two_entries();
+        let whole = std::fs::read(&path).unwrap();
+        for changed in FILE_HEADER.len()..whole.len() {
+            let offset = if changed < second { FILE_HEADER.len() } else { second };
+            for bit in [0x01, 0x80] {
+                let mut bytes = whole.clone();
+                bytes[changed] ^= bit;
+                let error = read_entries(&bytes).unwrap_err().to_string();
+                assert!(error.contains(&format!("the entry at byte {offset} is damaged")), "{changed}: {error}");
+            }
+        }
+        let mut bytes = whole;
+        bytes[FILE_HEADER.len() + 4] ^= 1;
+        let error = refused(&path, &bytes);
+        assert!(error.contains("acknowledged.journal can't be read: the entry at byte 8 is damaged"), "{error}");
+    }
+
+    #[test]
+    fn an_entry_that_lost_bytes_is_not_taken_for_an_incomplete_last_one_when_an_entry_follows() {
+        let (_folder, path, second) = two_entries();
+        let whole = std::fs::read(&path).unwrap();
+        // The rest of the file is shorter than the length of the first entry.
+        let cut = [&whole[..FILE_HEADER.len() + HEADER_BYTES + 5], &whole[second..]].concat();
+        let error = refused(&path, &cut);
+        assert!(error.contains("the entry at byte 8 is damaged: it is incomplete, but an entry"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_another_version_or_kind_is_named_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("acknowledged.journal");
+        for (bytes, expected) in [
+            (&b"ofj1\x01\x08\x00\x00\x00"[..], "has version 1 of the format"),
+            (b"ofjrnl\x03\x00", "has version 3 of the format"),
+            (b"{}", "does not begin with the header of a journal"),
+            (b"", "does not begin with the header of a journal"),
+        ] {
+            let error = refused(&path, bytes);
+            assert!(error.contains(expected) && error.contains("acknowledged.journal"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_remains_of_a_failed_append_are_cut_off_before_the_next_one() {
+        let (_folder, path, _) = two_entries();
+        let file = File::options().write(true).open(&path).unwrap();
+        let length = file.metadata().unwrap().len();
+        let mut journal = Journal { path: path.clone(), file, length, has_remains: true };
+        journal.file.seek(SeekFrom::End(0)).unwrap();
+        journal.file.write_all(&[7; 10_000]).unwrap();
+        journal.append(&acknowledged(1_010..1_011)).unwrap();
+        assert_eq!(read_journal(&path).unwrap().acknowledged.len(), 1_011);
     }
 
     #[test]
@@ -202,9 +234,11 @@ mod tests {
             path: "runs/r/acknowledged.journal".into(),
             file: File::options().write(true).open("/dev/full").unwrap(),
             length: 0,
+            has_remains: false,
         };
         let error = journal.append(&acknowledged(0..9)).unwrap_err();
         let error = format!("{:#}", anyhow::Error::from(error));
         assert!(error.contains("runs/r/acknowledged.journal") && error.contains("No space left"), "{error}");
+        assert!(journal.has_remains);
     }
 }

@@ -6,13 +6,17 @@
 //! - `summary.json`: the result, see [`RunSummary`].
 //! - latency logs, see [`crate::latency`].
 
+mod consistency;
+mod contents;
+mod entry;
 mod journal;
 mod run;
 mod run_id;
 mod runs_folder;
 mod shard;
 
-pub use journal::{Journal, JournalContents, JournalError, read_journal};
+pub use contents::JournalContents;
+pub use journal::{Journal, JournalError, read_journal};
 pub use run::{Counts, Run, RunSummary, Verdict};
 pub use run_id::{InvalidRunId, RunId};
 pub use runs_folder::{Ledger, RunsFolder};

@@ -7,7 +7,8 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use super::{
-    journal::{Journal, JournalContents, read_journal},
+    contents::JournalContents,
+    journal::{Journal, read_journal},
     run::{Run, RunSummary},
     run_id::RunId,
     shard::Shard,
@@ -89,10 +90,12 @@ impl RunsFolder {
             .with_context(|| format!("the summary of the run can't be written to {}", path.display()))
     }
 
-    /// Reads the ledgers of a run, one per shard, ordered by shard. The result is never empty.
+    /// Reads the ledgers of a run, one per shard, ordered by shard. The result is never empty. Whether the files of a
+    /// ledger agree is told by [`Ledger::contradictions`].
     ///
     /// # Errors
-    /// When the run does not exist, a ledger is damaged, or the ledger of a shard is missing.
+    /// When the run does not exist, a ledger is damaged, a summary is that of another run, or the ledger of a shard is
+    /// missing.
     pub fn read(&self, id: &RunId) -> anyhow::Result<Vec<Ledger>> {
         let folder = self.folder(id);
         let not_found = || format!("there is no run {id} in {}: check --runs-dir", self.runs_dir.display());
@@ -124,16 +127,24 @@ impl RunsFolder {
 }
 
 fn read_ledger(id: &RunId, folder: &Path) -> anyhow::Result<Ledger> {
+    let damaged = |file: &str| format!("{} of run {id} is damaged", folder.join(file).display());
     let run = std::fs::read(folder.join(RUN)).with_context(|| format!("the ledger of run {id} can't be read"))?;
-    let run = serde_json::from_slice(&run).with_context(|| format!("the ledger of run {id} is damaged"))?;
+    let run: Run = serde_json::from_slice(&run).with_context(|| damaged(RUN))?;
     let journal = read_journal(&folder.join(JOURNAL))?;
-    let summary = match std::fs::read(folder.join(SUMMARY)) {
-        Ok(bytes) => {
-            Some(serde_json::from_slice(&bytes).with_context(|| format!("the summary of run {id} is damaged"))?)
-        }
+    let summary: Option<RunSummary> = match std::fs::read(folder.join(SUMMARY)) {
+        Ok(bytes) => Some(serde_json::from_slice(&bytes).with_context(|| damaged(SUMMARY))?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(|| format!("the summary of run {id} can't be read")),
     };
+    if let Some(RunSummary { run_id, shard, .. }) = &summary {
+        ensure!(
+            (run_id, *shard) == (&run.run_id, run.shard),
+            "{} is that of run {run_id}, shard {shard}, but its ledger is that of run {}, shard {}",
+            folder.join(SUMMARY).display(),
+            run.run_id,
+            run.shard
+        );
+    }
     Ok(Ledger { run, journal, summary })
 }
 
