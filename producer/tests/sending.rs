@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::{
+    collections::HashSet,
     process::{Child, Command, Output, Stdio},
     time::Duration,
 };
@@ -13,8 +14,9 @@ use rdkafka::{
     error::KafkaError,
 };
 use shared::{
-    ledger::{JournalContents, RunSummary, Verdict},
+    ledger::{JournalContents, Ledger, RunSummary, RunsFolder, Verdict, read_journal},
     order::OrderPlaced,
+    order_id::OrderId,
 };
 use testbed::Testbed;
 
@@ -40,7 +42,7 @@ async fn a_run_has_exactly_the_configured_orders() {
         let code = if summary.verdict == Verdict::Valid { 0 } else { 3 };
         assert_eq!(output.status.code(), Some(code), "{summary:?}");
 
-        let runs = shared::ledger::RunsFolder { runs_dir: bed.runs() };
+        let runs = RunsFolder { runs_dir: bed.runs() };
         let ledger = runs.read(&summary.run_id).unwrap().remove(0);
         let run = ledger.run;
         assert_eq!(ledger.journal.acknowledged, (0..600).collect());
@@ -80,11 +82,13 @@ async fn an_interrupted_run_prints_the_summary_of_what_it_sent() {
     testbed::fill_cache(&bed).await;
     let child = command(&bed, &["--rate", "500"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = rustix::process::Pid::from_child(&child);
-    let journal =
-        || std::fs::read_dir(bed.runs()).ok()?.next()?.ok()?.path().join("acknowledged.journal").metadata().ok();
+    let journal = || {
+        let run = std::fs::read_dir(bed.runs()).ok()?.next()?.ok()?.path();
+        read_journal(&run.join("acknowledged.journal")).ok()
+    };
     let timeout = Duration::from_secs(30);
     testbed::eventually("orders are acknowledged", timeout, async || {
-        journal().is_some_and(|journal| journal.len() > 0)
+        journal().is_some_and(|journal| !journal.is_empty())
     })
     .await;
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
@@ -119,7 +123,7 @@ fn records(bed: &Testbed) -> Vec<(i32, i64, Vec<u8>, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn a_run_can_be_repeated_byte_for_byte_also_by_several_shards() {
+async fn a_run_can_be_repeated_byte_for_byte_but_its_tag_also_by_several_shards() {
     let (bed, second, third) =
         (Testbed::new("repeated").await, Testbed::new("again").await, Testbed::new("shared").await);
     testbed::fill_cache(&bed).await;
@@ -137,7 +141,16 @@ async fn a_run_can_be_repeated_byte_for_byte_also_by_several_shards() {
     let again_sent =
         command(&second, &[&common[..], &then, &again, &["--runs-dir", &folder]].concat()).output().unwrap();
     assert_eq!(summary(&again_sent).counts.acknowledged, 300);
-    assert_eq!(records(&second), as_first_sent);
+    // The key of each order is the same, but for the tag of the run.
+    let without_tags = |records: &[(i32, i64, Vec<u8>, Vec<u8>)]| {
+        let id = |key: &[u8]| std::str::from_utf8(key).unwrap().parse::<OrderId>().unwrap();
+        let order = |record: &(i32, i64, Vec<u8>, Vec<u8>)| {
+            let key = id(&record.2);
+            ((record.0, record.1), (key.due_nanos(), key.sequence()), record.3.clone())
+        };
+        records.iter().map(order).collect::<Vec<_>>()
+    };
+    assert_eq!(without_tags(&records(&second)), without_tags(&as_first_sent));
 
     // Each shard has its own tag. Apart from that, together they send what one producer alone sends.
     let shared: Vec<Child> = ["1/3", "2/3", "3/3"]
@@ -156,8 +169,38 @@ async fn a_run_can_be_repeated_byte_for_byte_also_by_several_shards() {
         values
     };
     assert_eq!(values(&records(&third)), values(&as_first_sent));
-    let ledgers = shared::ledger::RunsFolder { runs_dir: folder.into() }.read(&"shared".parse().unwrap()).unwrap();
+    let ledgers = RunsFolder { runs_dir: folder.into() }.read(&"shared".parse().unwrap()).unwrap();
+    let tags: HashSet<_> = ledgers.iter().map(|ledger| ledger.run.tag).collect();
+    assert_eq!(tags.len(), 3);
     let mut all = JournalContents::default();
     ledgers.into_iter().for_each(|ledger| all.add(ledger.journal));
     assert_eq!(all.acknowledged, (0..300).collect());
+}
+
+/// Both runs are in one topic, and each ledger must find its own orders only.
+#[tokio::test]
+async fn two_runs_of_one_name_in_different_folders_are_told_apart() {
+    let bed = Testbed::new("same_name").await;
+    let ledgers: Vec<Ledger> = ["first", "second"]
+        .map(|name| {
+            let runs_dir = bed.folder().join(name);
+            let folder = runs_dir.display().to_string();
+            let arguments = ["--source", "builtin", "--rate", "300", "--count", "150", "--run-id", "r"];
+            let output = command(&bed, &[&arguments[..], &["--runs-dir", &folder]].concat()).output().unwrap();
+            assert_eq!(summary(&output).counts.acknowledged, 150);
+            RunsFolder { runs_dir }.read(&"r".parse().unwrap()).unwrap().remove(0)
+        })
+        .into();
+    assert_ne!(ledgers[0].run.tag, ledgers[1].run.tag);
+    for ledger in &ledgers {
+        assert_eq!(ledger.contradictions(), Vec::<String>::new());
+    }
+    let ids: Vec<OrderId> =
+        records(&bed).iter().map(|record| std::str::from_utf8(&record.2).unwrap().parse().unwrap()).collect();
+    assert_eq!(ids.len(), 300);
+    for Ledger { run, .. } in &ledgers {
+        let mut own: Vec<u64> = ids.iter().filter(|id| id.tag() == run.tag).map(|id| id.sequence().get()).collect();
+        own.sort_unstable();
+        assert_eq!(own, (0..150).collect::<Vec<_>>());
+    }
 }

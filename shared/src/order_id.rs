@@ -22,10 +22,23 @@ pub struct RunTag(u32);
 impl RunTag {
     /// A random tag.
     pub fn random() -> Self {
-        Self(rand::random::<u32>() >> (32 - TAG_BITS))
+        Self::random_congruent(0, 1)
     }
 
-    /// The tag `seed + n`, modulo 2^24. The tags of the shards of a run follow one another, so that they all differ.
+    /// A random one of the tags that are `residue` modulo `modulus`. Tags of different residues differ.
+    ///
+    /// # Panics
+    /// When `residue` is not below `modulus`, or `modulus` is above 2^24.
+    pub fn random_congruent(residue: u32, modulus: u32) -> Self {
+        assert!(
+            residue < modulus && modulus <= 1 << TAG_BITS,
+            "{residue} modulo {modulus} is not the residue of a tag"
+        );
+        let multiple = rand::random_range(0..(1 << TAG_BITS) / modulus) * modulus;
+        Self::near(multiple, residue.into())
+    }
+
+    /// The tag `seed + n`, modulo 2^24.
     pub fn near(seed: u32, n: u64) -> Self {
         Self(((u64::from(seed) + n) & ((1 << TAG_BITS) - 1)) as u32)
     }

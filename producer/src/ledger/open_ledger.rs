@@ -32,7 +32,9 @@ pub struct RunLedger {
 /// When `--start-at` is invalid, the run exists already, or its files can't be written.
 pub fn open_ledger(command: &Command, seed: u64, source: &Source, samples: &Samples) -> anyhow::Result<RunLedger> {
     let mut clock = run_clock(&command.load)?;
-    let tag = command.run.tag();
+    // Random for a run with a name as well: a name that is used again, with other settings or in another folder, must
+    // not have the tag of the first run.
+    let tag = command.run.shard().random_tag();
     let mut run = Run {
         run_id: command.run.run_id.clone().unwrap_or_else(|| RunId::new(clock.started_at, tag)),
         shard: command.run.shard(),

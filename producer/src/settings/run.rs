@@ -1,10 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use shared::{
-    ledger::{RunId, RunsFolder, Shard},
-    order_id::RunTag,
-};
+use shared::ledger::{RunId, RunsFolder, Shard};
 
 /// The name of the run, and where its ledger and logs are written.
 #[derive(Clone, Debug, Args)]
@@ -32,11 +29,6 @@ pub struct RunSettings {
 impl RunSettings {
     pub fn shard(&self) -> Shard {
         self.shard.unwrap_or_default()
-    }
-
-    /// The tag of the order ids: follows from `--run-id`, so that a repeated run has the same ids, or is random.
-    pub fn tag(&self) -> RunTag {
-        self.run_id.as_ref().map_or_else(RunTag::random, |id| id.tag(self.shard()))
     }
 
     /// The seed without `--seed`: follows from `--run-id`, so that the shards of a run agree, or is random.

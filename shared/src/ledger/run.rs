@@ -14,7 +14,7 @@ pub struct Run {
     /// Shard of this producer.
     #[serde(default, alias = "instance")]
     pub shard: Shard,
-    /// Tag of the orders of this shard.
+    /// Tag of the orders of this shard. It is random: a run id that is used again does not have the same one.
     pub tag: RunTag,
     /// Due time of the first order.
     pub started_at: DateTime<Utc>,

@@ -3,7 +3,6 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::shard::Shard;
 use crate::order_id::RunTag;
 
 /// Id of a run, and the name of its folder. A generated one has the start time in UTC and the tag, such as
@@ -21,11 +20,6 @@ impl RunId {
     /// Generates the id of a run that starts at `started_at` with tag `tag`.
     pub fn new(started_at: DateTime<Utc>, tag: RunTag) -> Self {
         Self(format!("{}-{tag}", started_at.format("%Y%m%d-%H%M%S")))
-    }
-
-    /// Tag of the orders of `shard`. It follows from id and shard alone; the tags of the shards of a run differ.
-    pub fn tag(&self, shard: Shard) -> RunTag {
-        RunTag::near(crc32fast::hash(self.0.as_bytes()), shard.first())
     }
 
     /// Seed for random numbers that are the same in each run with this id.

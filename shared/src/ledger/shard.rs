@@ -2,6 +2,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::order_id::RunTag;
+
 /// A part of a run. Several producers can share a run, each with its own shard: `2/4` is the second of four. Shard
 /// `i/n` has each `n`th order of the run, from order `i − 1` on, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -78,6 +80,12 @@ impl Shard {
         u64::from(self.of)
     }
 
+    /// A random tag for the orders of this shard. It differs from the tag of each other shard of the run, although each
+    /// producer draws its own one.
+    pub fn random_tag(self) -> RunTag {
+        RunTag::random_congruent(self.number - 1, self.of)
+    }
+
     /// Whether order `n` of the run, counted from 0, belongs to this shard.
     pub fn has(self, n: u64) -> bool {
         n % self.stride() == self.first()
@@ -91,6 +99,8 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -104,6 +114,15 @@ mod tests {
             }
         }
         assert_eq!((Shard::SINGLE.share_of(7), Shard::SINGLE.has(6)), (7, true));
+    }
+
+    #[test]
+    fn the_shards_of_a_run_have_different_tags_and_two_runs_of_one_name_as_well() {
+        let one: Shard = format!("1/{}", Shard::MAX).parse().unwrap();
+        let tags: HashSet<RunTag> = one.all().map(Shard::random_tag).collect();
+        assert_eq!(tags.len(), Shard::MAX as usize);
+        let tags: HashSet<RunTag> = (0..20).map(|_| Shard::SINGLE.random_tag()).collect();
+        assert!(tags.len() > 15, "{tags:?}");
     }
 
     #[test]
