@@ -14,6 +14,7 @@ pub mod settings;
 pub mod schedule;
 
 pub mod cache_monitor;
+pub mod earlier_keys;
 pub mod health;
 
 pub mod round;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cache_monitor::CacheMonitor,
+    earlier_keys::warn_of_earlier_keys,
     freshness::FreshnessExporter,
     health::CacheIssue,
     metrics,
@@ -47,6 +48,7 @@ pub struct CacheWorker {
     monitor: CacheMonitor,
     reporter: RoundReporter,
     freshness: FreshnessExporter,
+    looked_for_earlier_keys: bool,
     next_round: Instant,
     /// After a failure, no round or refill is tried before this time.
     next_try: Instant,
@@ -71,6 +73,7 @@ impl CacheWorker {
             monitor: CacheMonitor::new(aging),
             reporter: RoundReporter::new(health, aging),
             freshness: FreshnessExporter::new(aging),
+            looked_for_earlier_keys: false,
             next_round: now,
             next_try: now,
             backoff: Backoff::start(),
@@ -87,6 +90,7 @@ impl CacheWorker {
     /// When the round fails, or there is nothing to cache.
     pub async fn once(&mut self) -> anyhow::Result<()> {
         self.redis = self.cache.connect(CONNECT_TIMEOUT).await?;
+        warn_of_earlier_keys(&mut self.redis, &self.cache).await;
         loop {
             match self.round(Trigger::Always).await? {
                 RoundOutcome::Cached(_) => return Ok(()),
@@ -125,6 +129,9 @@ impl CacheWorker {
             }
         };
         self.health.resolve(CacheIssue::RedisUnreachable);
+        if !std::mem::replace(&mut self.looked_for_earlier_keys, true) {
+            warn_of_earlier_keys(&mut self.redis, &self.cache).await;
+        }
         self.monitor.observe(contents, &self.health);
         let (now, rows_are_missing) = (Instant::now(), self.monitor.rows_are_missing(contents));
         if self.next_try <= now && (rows_are_missing || self.next_round <= now) {

@@ -1,6 +1,7 @@
 //! Rounds on a real Redis and a real PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't continue")]
 
+mod cluster;
 mod commands;
 mod concurrent_inserts;
 mod fairness;

@@ -1,7 +1,8 @@
 //! The cache in Redis: its settings, its keys, and the commands that read it.
 //!
 //! It has two hashes, of users and of products. Only the cache-worker writes them. The producer draws random rows from
-//! them, the consumer looks up rows by id.
+//! them, the consumer looks up rows by id. The names of all keys contain `{cache}`, a hash tag: in a Redis Cluster they
+//! are in one slot, so that a transaction and a script can use several of them.
 
 use std::{future::Future, time::Duration};
 
@@ -51,9 +52,9 @@ impl CacheSettings {
         }
     }
 
-    /// The names of all keys, each with the prefix.
+    /// The names of all keys, each with the prefix. A prefix with a hash tag of its own decides on the slot.
     pub fn keys(&self) -> CacheKeys {
-        let key = |name: &str| format!("{}cache:{name}", self.redis_prefix);
+        let key = |name: &str| format!("{}{{cache}}:{name}", self.redis_prefix);
         CacheKeys {
             users: key("users"),
             products: key("products"),
@@ -107,6 +108,11 @@ fn connection_config() -> ConnectionManagerConfig {
 
 /// The names of the keys, each with the prefix.
 #[derive(Clone, Debug)]
+    /// The names of the keys of earlier versions, which had no hash tag: users, products, time and epoch.
+    pub fn keys_of_earlier_versions(&self) -> [String; 4] {
+        ["users", "products", "refreshed_at", "epoch"].map(|name| format!("{}cache:{name}", self.redis_prefix))
+    }
+
 pub struct CacheKeys {
     /// Hash: user id → the user as JSON.
     pub users: String,
