@@ -14,10 +14,14 @@ use documents::{Line, code, documents, read, root};
 const MAX_LINE_WIDTH: usize = 120;
 
 /// Variables that are read outside of clap, and documented with the others.
-const READ_OUTSIDE_OF_CLAP: [&str; 8] = [
-    // shared/src/kafka/security.rs: secrets have no flag.
+const READ_OUTSIDE_OF_CLAP: [&str; 12] = [
+    // shared/src/secret.rs: secrets have no flag.
     "KAFKA_SASL_PASSWORD",
     "KAFKA_TLS_KEY_PASSWORD",
+    "POSTGRES_PASSWORD",
+    "RDS_PASSWORD",
+    "REDIS_PASSWORD",
+    "SUPABASE_PASSWORD",
     // shared/src/program.rs
     "ORDERFLOW_ENV_FILE",
     // shared/src/telemetry.rs

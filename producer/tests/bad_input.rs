@@ -62,8 +62,21 @@ fn flags_that_contradict_each_other_are_wrong_usage() {
     ] {
         assert_refused(&producer(&[], arguments), 2, &[expected]);
     }
-    let secret = producer(&[], &["--rate", "1", "--kafka-config", "sasl.password=hunter2"]);
-    assert_refused(&secret, 2, &["KAFKA_SASL_PASSWORD"]);
+}
+
+#[test]
+fn a_secret_on_the_command_line_is_refused_and_not_printed() {
+    for (flag, value, expected) in [
+        ("--kafka-config", "sasl.password=hunter2", "KAFKA_SASL_PASSWORD"),
+        ("--kafka-config", "sasl.password:hunter2", "expected KEY=VALUE"),
+        ("--redis-url", "redis://me:hunter2@127.0.0.1:9", "REDIS_URL"),
+    ] {
+        for arguments in [&["--rate", "1", flag, value][..], &["--rate", "1", &format!("{flag}={value}")]] {
+            let output = producer(&[], arguments);
+            assert_refused(&output, 2, &[flag, expected]);
+            assert!(!String::from_utf8_lossy(&output.stderr).contains("hunter2"));
+        }
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 //! - [`order`], [`order_id`], [`wire`]: an order event, its id, and its form as a Kafka record.
 //! - [`kafka`]: topics, client settings and consumer lag.
 //! - [`dlq_headers`]: the headers of a dead letter.
+//! - [`secret`]: passwords as settings, from the environment or a file.
 //! - [`services`]: the settings of Kafka, Redis and PostgreSQL in one struct.
 //!
 //! The results of a run:
@@ -37,6 +38,7 @@ pub mod order_id;
 pub mod program;
 pub mod report;
 pub mod retry;
+pub mod secret;
 pub mod services;
 pub mod shutdown;
 pub mod telemetry;

@@ -12,7 +12,6 @@ use rdkafka::{
     client::DefaultClientContext,
 };
 use redis::aio::ConnectionManager;
-use secrecy::ExposeSecret;
 use shared::{
     cache::{CacheKeys, CacheSettings},
     database::{DatabaseSettings, StatementClient, StatementMode, connect},
@@ -86,10 +85,11 @@ impl Testbed {
     }
 
     /// Redis with the test's key prefix and the password of the stack, reached through `proxy`.
+    ///
+    /// # Panics
+    /// When REDIS_URL is not a URL.
     pub fn cache_behind(&self, proxy: &Proxy) -> CacheSettings {
-        let direct = self.cache.redis_url.expose_secret();
-        let redis_url = direct.replace(&self.cache.address(), &proxy.address.to_string()).into();
-        CacheSettings { redis_url, ..self.cache.clone() }
+        self.cache.at(proxy.address).expect("REDIS_URL has an IP address and a port")
     }
 
     /// A proxy to Redis.

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
+use redis::AsyncCommands;
 use testbed::Testbed;
 
 use super::{MARKED, SIZE, cached, count};
@@ -64,5 +65,65 @@ async fn a_reset_needs_the_name_of_the_database_and_resets_the_named_table() {
         let output = run(&bed, &["reset", table, "--yes-destroy", name]);
         assert!(output.status.success(), "{}", stderr(&output));
         assert_eq!((count(&bed, MARKED).await, count(&bed, products).await), (0, left));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_an_earlier_version_are_reported_with_the_command_that_deletes_them() {
+    let bed = Testbed::new("earlier_keys").await;
+    let earlier = bed.cache.keys_of_earlier_versions();
+    let mut redis = bed.redis().await;
+    let () = redis.hset(&earlier[0], "U1", "{}").await.unwrap();
+    let warned = run(&bed, &["--once"]);
+    let () = redis.del(&earlier[0]).await.unwrap();
+    assert!(warned.status.success(), "{}", stderr(&warned));
+    assert!(stderr(&warned).contains(&format!("run redis-cli del {}", earlier.join(" "))), "{}", stderr(&warned));
+    let without = run(&bed, &["--once"]);
+    assert!(without.status.success() && !stderr(&without).contains("earlier version"), "{}", stderr(&without));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_on_the_command_line_or_in_a_bad_url_is_not_printed() {
+    let bed = Testbed::new("secrets").await;
+    for (flag, value, expected) in [
+        ("--postgres-password", "hunter2", "POSTGRES_PASSWORD"),
+        ("--rds-password", "hunter2", "RDS_PASSWORD"),
+        ("--supabase-password", "hunter2", "SUPABASE_PASSWORD"),
+        ("--database-url", "postgres://me:hunter2@127.0.0.1:9/db", "DATABASE_URL"),
+        ("--redis-url", "redis://me:hunter2@127.0.0.1:9", "REDIS_URL"),
+    ] {
+        for arguments in [&["--once", flag, value][..], &["--once", &format!("{flag}={value}")]] {
+            let refused = run(&bed, arguments);
+            assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+            assert!(stderr(&refused).contains(&format!("{expected} ")), "{}", stderr(&refused));
+            assert!(!stderr(&refused).contains("hunter2"), "{}", stderr(&refused));
+        }
+    }
+    for (variable, value) in [
+        ("DATABASE_URL", "mysql://me:hunter2@127.0.0.1/db?a=b"),
+        ("DATABASE_URL", "postgres://me:hunter2@127.0.0.1/db?sslmode=hunter2"),
+        ("REDIS_URL", "http//me:hunter2@127.0.0.1"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cache-worker"));
+        let refused = command.arg("--once").envs(bed.environment()).env(variable, value).output().unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains(&format!("{variable} is not a")), "{}", stderr(&refused));
+        assert!(!stderr(&refused).contains("hunter2"), "{}", stderr(&refused));
+    }
+}
+
+/// The server accepts the right password only, so the one of the file was used.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_of_the_database_may_be_in_a_file() {
+    let bed = Testbed::new("password_file").await;
+    let environment = bed.environment();
+    let password = &environment.iter().find(|(name, _)| name == "POSTGRES_PASSWORD").unwrap().1;
+    let file = bed.folder().join("password");
+    for (content, code) in [(format!("{password}\n"), Some(0)), ("wrong".to_owned(), Some(1))] {
+        std::fs::write(&file, content).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cache-worker"));
+        command.args(["--once", "--postgres-password-file"]).arg(&file).envs(environment.clone());
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), code, "{}", stderr(&output));
     }
 }

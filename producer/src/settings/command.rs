@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn the_ledger_records_the_source_and_the_address_of_redis_only_if_it_is_used() {
         let recorded = |arguments: &[&str]| {
-            let common = ["producer", "--rate", "1", "--redis-url", "redis://me:hunter2@host:1"];
+            let common = ["producer", "--rate", "1", "--redis-url", "redis://me@host:1"];
             let command = Command::try_parse_from(common.iter().chain(arguments)).unwrap();
             command.for_record(7, &command.plan().unwrap().source)
         };
@@ -253,7 +253,7 @@ mod tests {
         assert!(!builtin.contains_key("redis"), "{builtin:?}");
         let redis = recorded(&[]);
         assert_eq!((redis["source"].as_str(), redis["redis"].as_str()), ("Redis", "host:1"));
-        assert!(!format!("{redis:?}").contains("hunter2"), "{redis:?}");
+        assert!(!format!("{redis:?}").contains("me@"), "{redis:?}");
     }
 
     #[test]

@@ -1,12 +1,16 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::{Config, config::SslMode};
 use url::Url;
 
-use super::settings::DatabaseSettings;
+use super::{
+    passwords::{PASSWORD_PLACEHOLDER, PasswordArgs, has_password},
+    settings::DatabaseSettings,
+};
+use crate::secret::UrlParser;
 
 /// Kind of the database. It selects the settings that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -21,11 +25,19 @@ pub enum DatabaseType {
 
 /// The settings of the database as flags and environment variables; [`DatabaseArgs::settings`] checks them. An empty
 /// `DATABASE_URL`, and an empty one of those without a default (`SUPABASE_DIRECT_URL`, `RDS_HOST`, …), counts as not
-/// set.
+/// set. Passwords come from the environment or from a file, never from the command line.
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseArgs {
-    /// postgres://USER:PASSWORD@HOST:PORT/DB; overrides all the other database settings.
-    #[arg(long, env, hide_env_values = true, global = true, help_heading = "Database")]
+    /// postgres://USER:PASSWORD@HOST:PORT/DB; overrides all the other database settings. With a password it is accepted
+    /// in the environment and in .env only.
+    #[arg(
+        long,
+        env,
+        hide_env_values = true,
+        value_parser = UrlParser { instead: "set DATABASE_URL in the environment or in .env", has_password },
+        global = true,
+        help_heading = "Database"
+    )]
     database_url: Option<SecretString>,
     /// Selects which of the following settings are read.
     #[arg(long, env, value_enum, default_value = "local", global = true, help_heading = "Database")]
@@ -36,6 +48,8 @@ pub struct DatabaseArgs {
     supabase: SupabaseArgs,
     #[command(flatten)]
     rds: RdsArgs,
+    #[command(flatten)]
+    passwords: PasswordArgs,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -43,17 +57,6 @@ struct LocalArgs {
     /// User (local).
     #[arg(long, env, default_value = "orderflow", global = true, help_heading = "Database")]
     postgres_user: String,
-    /// Password (local); set it in the environment or in .env.
-    #[arg(
-        long,
-        env,
-        default_value = "orderflow",
-        hide_env_values = true,
-        hide_default_value = true,
-        global = true,
-        help_heading = "Database"
-    )]
-    postgres_password: SecretString,
     /// Host (local).
     #[arg(long, env, default_value = "127.0.0.1", global = true, help_heading = "Database")]
     postgres_host: String,
@@ -68,11 +71,18 @@ struct LocalArgs {
 #[derive(Clone, Debug, Args)]
 struct SupabaseArgs {
     /// Connection URL (supabase); [YOUR-PASSWORD] in it is replaced by SUPABASE_PASSWORD.
-    #[arg(long, env, hide_env_values = true, global = true, help_heading = "Database")]
+    #[arg(
+        long,
+        env,
+        hide_env_values = true,
+        value_parser = UrlParser {
+            instead: "write [YOUR-PASSWORD] in its place, and set SUPABASE_PASSWORD in the environment or in .env",
+            has_password,
+        },
+        global = true,
+        help_heading = "Database"
+    )]
     supabase_direct_url: Option<SecretString>,
-    /// Password (supabase); set it in the environment or in .env.
-    #[arg(long, env, hide_env_values = true, global = true, help_heading = "Database")]
-    supabase_password: Option<SecretString>,
     /// File with the CA certificate, PEM (supabase).
     #[arg(long, env, global = true, help_heading = "Database")]
     supabase_ca_cert: Option<PathBuf>,
@@ -83,9 +93,6 @@ struct RdsArgs {
     /// User (rds).
     #[arg(long, env, global = true, help_heading = "Database")]
     rds_user: Option<String>,
-    /// Password (rds); set it in the environment or in .env.
-    #[arg(long, env, hide_env_values = true, global = true, help_heading = "Database")]
-    rds_password: Option<SecretString>,
     /// Host (rds).
     #[arg(long, env, global = true, help_heading = "Database")]
     rds_host: Option<String>,
@@ -105,9 +112,11 @@ impl DatabaseArgs {
     pub fn settings(&self) -> anyhow::Result<DatabaseSettings> {
         let (mut config, authority) = match (non_empty(&self.database_url), self.db_type) {
             (Some(url), _) => (parse_url(url.expose_secret(), "DATABASE_URL")?, None),
-            (None, DatabaseType::Local) => (self.local.config(), None),
-            (None, DatabaseType::Supabase) => (self.supabase.config()?, self.supabase.supabase_ca_cert.clone()),
-            (None, DatabaseType::Rds) => (self.rds.config()?, None),
+            (None, DatabaseType::Local) => (self.local.config(self.passwords.local()), None),
+            (None, DatabaseType::Supabase) => {
+                (self.supabase.config(self.passwords.supabase())?, self.supabase.supabase_ca_cert.clone())
+            }
+            (None, DatabaseType::Rds) => (self.rds.config(self.passwords.rds())?, None),
         };
         config.connect_timeout(Duration::from_secs(5)).keepalives_idle(Duration::from_secs(15));
         // The kernel closes a connection to a server that does not answer (invariant 12). Each call has a shorter
@@ -134,48 +143,50 @@ impl DatabaseArgs {
         Ok(other)
     }
 
-    /// These settings as environment variables for a child process. They include the passwords.
+    /// These settings as environment variables for a child process. They include the passwords, and empty names of the
+    /// files of passwords: the child must not read one that it inherits.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let secret = |value: &Option<SecretString>| value.as_ref().map(|value| value.expose_secret().to_owned());
+        let exposed = |value: Option<&SecretString>| value.map(|value| value.expose_secret().to_owned());
         let path = |value: &Option<PathBuf>| value.as_ref().map(|value| value.display().to_string());
         let kind = self.db_type.to_possible_value().map(|value| value.get_name().to_owned());
         let all = [
-            ("DATABASE_URL", secret(&self.database_url)),
+            ("DATABASE_URL", exposed(self.database_url.as_ref())),
             ("DB_TYPE", kind),
             ("POSTGRES_USER", Some(self.local.postgres_user.clone())),
-            ("POSTGRES_PASSWORD", Some(self.local.postgres_password.expose_secret().to_owned())),
             ("POSTGRES_HOST", Some(self.local.postgres_host.clone())),
             ("POSTGRES_PORT", Some(self.local.postgres_port.to_string())),
             ("POSTGRES_DB", Some(self.local.postgres_db.clone())),
-            ("SUPABASE_DIRECT_URL", secret(&self.supabase.supabase_direct_url)),
-            ("SUPABASE_PASSWORD", secret(&self.supabase.supabase_password)),
+            ("SUPABASE_DIRECT_URL", exposed(self.supabase.supabase_direct_url.as_ref())),
             ("SUPABASE_CA_CERT", path(&self.supabase.supabase_ca_cert)),
             ("RDS_USER", self.rds.rds_user.clone()),
-            ("RDS_PASSWORD", secret(&self.rds.rds_password)),
             ("RDS_HOST", self.rds.rds_host.clone()),
             ("RDS_PORT", Some(self.rds.rds_port.to_string())),
             ("RDS_DB", self.rds.rds_db.clone()),
         ];
-        all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        let all = all.into_iter().chain(self.passwords.environment());
+        all.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
 
 impl LocalArgs {
-    fn config(&self) -> Config {
+    fn config(&self, password: Option<&SecretString>) -> Config {
         let mut config = Config::new();
-        config.user(&self.postgres_user).password(self.postgres_password.expose_secret());
+        if let Some(password) = password {
+            config.password(password.expose_secret());
+        }
+        config.user(&self.postgres_user);
         config.host(&self.postgres_host).port(self.postgres_port).dbname(&self.postgres_db).ssl_mode(SslMode::Disable);
         config
     }
 }
 
 impl SupabaseArgs {
-    fn config(&self) -> anyhow::Result<Config> {
+    fn config(&self, password: Option<&SecretString>) -> anyhow::Result<Config> {
         let Some(url) = non_empty(&self.supabase_direct_url) else {
             bail!("DB_TYPE is supabase, but SUPABASE_DIRECT_URL is not set")
         };
-        let mut config = parse_url(&url.expose_secret().replace(":[YOUR-PASSWORD]@", "@"), "SUPABASE_DIRECT_URL")?;
-        match non_empty(&self.supabase_password) {
+        let mut config = parse_url(&url.expose_secret().replace(PASSWORD_PLACEHOLDER, "@"), "SUPABASE_DIRECT_URL")?;
+        match password {
             Some(password) => drop(config.password(password.expose_secret())),
             None if config.get_password().is_none() => {
                 bail!("SUPABASE_DIRECT_URL has no password and SUPABASE_PASSWORD is not set")
@@ -188,10 +199,10 @@ impl SupabaseArgs {
 }
 
 impl RdsArgs {
-    fn config(&self) -> anyhow::Result<Config> {
+    fn config(&self, password: Option<&SecretString>) -> anyhow::Result<Config> {
         let text = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
         let (Some(user), Some(password), Some(host), Some(database)) =
-            (text(&self.rds_user), non_empty(&self.rds_password), text(&self.rds_host), text(&self.rds_db))
+            (text(&self.rds_user), password, text(&self.rds_host), text(&self.rds_db))
         else {
             bail!("DB_TYPE is rds, which requires RDS_USER, RDS_PASSWORD, RDS_HOST and RDS_DB")
         };
@@ -214,7 +225,13 @@ fn non_empty(secret: &Option<SecretString>) -> Option<&SecretString> {
 }
 
 fn parse_url(url: &str, name: &str) -> anyhow::Result<Config> {
-    let mut config = Config::from_str(url).with_context(|| format!("{name} is not a PostgreSQL URL"))?;
+    // The error of tokio-postgres may print a part of the URL, and so its password.
+    let mut config = Config::from_str(url).map_err(|_| {
+        anyhow!(
+            "{name} is not a PostgreSQL URL: write postgres://USER:PASSWORD@HOST:PORT/DB, with %2F for a / in a \
+             password; after it at most ?sslmode=require and other options of libpq"
+        )
+    })?;
     // The default of tokio-postgres, `prefer`, fails at a server with a self-signed certificate. So TLS must be
     // requested in the URL.
     if config.get_ssl_mode() == SslMode::Prefer {
@@ -225,6 +242,8 @@ fn parse_url(url: &str, name: &str) -> anyhow::Result<Config> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use clap::{CommandFactory, FromArgMatches, Parser};
 
     use super::*;
@@ -248,12 +267,20 @@ mod tests {
         assert_eq!(settings(&["--database-url", ""]).unwrap().to_string(), "orderflow at 127.0.0.1:15432");
     }
 
+    /// A file with a password, and its path.
+    fn password_file(password: &str) -> (tempfile::NamedTempFile, String) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), password).unwrap();
+        let path = file.path().to_str().unwrap().to_owned();
+        (file, path)
+    }
+
     #[test]
     fn supabase_has_a_setting_for_its_password_which_may_have_any_characters() {
         let url = "postgresql://postgres:[YOUR-PASSWORD]@db.example.com:5432/postgres";
-        let found =
-            settings(&["--db-type", "supabase", "--supabase-direct-url", url, "--supabase-password", "p@s/s:word"])
-                .unwrap();
+        let (_file, path) = password_file("p@s/s:word\n");
+        let arguments = ["--db-type", "supabase", "--supabase-direct-url", url, "--supabase-password-file", &path];
+        let found = settings(&arguments).unwrap();
         assert_eq!(found.config.get_password(), Some("p@s/s:word".as_bytes()));
         assert_eq!(found.config.get_ssl_mode(), SslMode::Require);
         assert_eq!(found.to_string(), "postgres at db.example.com:5432");
@@ -270,26 +297,62 @@ mod tests {
     fn every_setting_can_be_given_in_the_environment_and_is_passed_on_to_programs() {
         let mut command = TestCommand::command();
         command.build();
-        let arguments: Vec<_> =
-            command.get_arguments().filter(|argument| argument.get_id() != "help").cloned().collect();
+        let arguments: Vec<_> = command
+            .get_arguments()
+            .filter(|argument| argument.get_id() != "help" && !argument.is_hide_set())
+            .cloned()
+            .collect();
         assert!(arguments.iter().all(|argument| argument.get_env().is_some() && argument.is_global_set()));
+        let (_file, path) = password_file("hunter2");
         let value = |argument: &clap::Arg| match argument.get_id().as_str() {
-            "db_type" => "local",
-            "postgres_port" | "rds_port" => "1",
-            _ => "value",
+            "db_type" => "local".to_owned(),
+            "postgres_port" | "rds_port" => "1".to_owned(),
+            id if id.ends_with("_password_file") => path.clone(),
+            _ => "value".to_owned(),
         };
-        let filled = arguments
-            .iter()
-            .flat_map(|argument| [format!("--{}", argument.get_long().unwrap()), value(argument).to_owned()]);
+        let filled =
+            arguments.iter().flat_map(|argument| [format!("--{}", argument.get_long().unwrap()), value(argument)]);
         let program = TestCommand::parse_from(["program".to_owned()].into_iter().chain(filled));
-        let passed_on: Vec<String> = program.database.environment().into_iter().map(|(name, _)| name).collect();
-        let environment: Vec<_> = arguments.iter().filter_map(|argument| argument.get_env()?.to_str()).collect();
-        assert_eq!(passed_on, environment);
+        assert!(!format!("{:?}", program.database).contains("hunter2"));
+        // The password of a file is passed on as a variable, which the file has priority over.
+        let environment = program.database.environment();
+        let names = environment.iter().map(|(name, _)| name.as_str());
+        let passed_on: BTreeSet<&str> = names.filter(|name| !name.ends_with("_PASSWORD")).collect();
+        let variables: BTreeSet<_> = arguments.iter().filter_map(|argument| argument.get_env()?.to_str()).collect();
+        assert_eq!(passed_on, variables);
+        for kind in ["POSTGRES", "SUPABASE", "RDS"] {
+            for (name, value) in [("PASSWORD", "hunter2"), ("PASSWORD_FILE", "")] {
+                assert!(environment.contains(&(format!("{kind}_{name}"), value.to_owned())), "{environment:?}");
+            }
+        }
     }
 
     #[test]
-    fn no_secret_is_printed() {
-        let program = TestCommand::parse_from(["program", "--postgres-password", "hunter2"]);
-        assert!(!format!("{:?}", program.database).contains("hunter2"));
+    fn a_password_on_the_command_line_is_refused_without_being_printed() {
+        let url = "postgres://me:hunter2@host/db";
+        for (arguments, expected) in [
+            (&["--postgres-password", "hunter2"][..], "POSTGRES_PASSWORD"),
+            (&["--postgres-password=hunter2"], "--postgres-password-file"),
+            (&["--supabase-password", "-hunter2"], "SUPABASE_PASSWORD"),
+            (&["--rds-password", "hunter2"], "RDS_PASSWORD"),
+            (&["--database-url", url], "DATABASE_URL"),
+            (&["--database-url", "host=host password=hunter2"], "DATABASE_URL"),
+            (&["--supabase-direct-url", url], "SUPABASE_PASSWORD"),
+        ] {
+            let error = settings(arguments).err().unwrap();
+            let message = format!("{error:#}");
+            assert_eq!(error.downcast_ref::<clap::Error>().unwrap().exit_code(), 2);
+            assert!(message.contains(expected), "{message}");
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+        assert!(settings(&["--database-url", "postgres://me@host/db"]).is_ok());
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_not_printed() {
+        // tokio-postgres reads it as `key=value` and would print the key.
+        let error = settings(&["--database-url", "mysql://me:hunter2@host/db?a=b"]).err().unwrap();
+        let message = format!("{error:#}");
+        assert!(message.contains("DATABASE_URL is not a PostgreSQL URL") && !message.contains("hunter2"), "{message}");
     }
 }

@@ -4,6 +4,7 @@ mod args;
 mod connect;
 mod deadline;
 pub mod migrations;
+mod passwords;
 mod reconnect;
 mod rows;
 pub mod schema;

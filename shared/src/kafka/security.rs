@@ -4,6 +4,8 @@ use clap::{Args, ValueEnum};
 use rdkafka::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::secret;
+
 /// Encryption and authentication of the connection to the brokers (librdkafka's `security.protocol`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SecurityProtocol {
@@ -52,11 +54,11 @@ pub struct SecuritySettings {
         long,
         env = "KAFKA_SASL_PASSWORD_FILE",
         value_name = "FILE",
-        value_parser = read_secret_file,
+        value_parser = secret::file,
         requires = "sasl_username"
     )]
     sasl_password_file: Option<SecretString>,
-    #[arg(skip = secret_variable("KAFKA_SASL_PASSWORD"))]
+    #[arg(skip = secret::variable("KAFKA_SASL_PASSWORD"))]
     sasl_password: Option<SecretString>,
     /// File with the CA certificate that signed those of the brokers, PEM; the CAs of the system when not set.
     #[arg(
@@ -79,24 +81,12 @@ pub struct SecuritySettings {
         long,
         env = "KAFKA_TLS_KEY_PASSWORD_FILE",
         value_name = "FILE",
-        value_parser = read_secret_file,
+        value_parser = secret::file,
         requires = "tls_key"
     )]
     tls_key_password_file: Option<SecretString>,
-    #[arg(skip = secret_variable("KAFKA_TLS_KEY_PASSWORD"))]
+    #[arg(skip = secret::variable("KAFKA_TLS_KEY_PASSWORD"))]
     tls_key_password: Option<SecretString>,
-}
-
-/// Reads a secret from the environment. An empty variable counts as not set.
-fn secret_variable(name: &str) -> Option<SecretString> {
-    std::env::var(name).ok().filter(|secret| !secret.is_empty()).map(SecretString::from)
-}
-
-fn read_secret_file(path: &str) -> Result<SecretString, String> {
-    let content = std::fs::read_to_string(path).map_err(|error| format!("{path} can't be read: {error}"))?;
-    // Editors end a file with a line break, which is not part of the secret.
-    let secret = content.trim_end_matches(['\r', '\n']);
-    if secret.is_empty() { Err(format!("{path} is empty")) } else { Ok(secret.into()) }
 }
 
 /// Checks that a file can be read. librdkafka's error for a missing file does not say that it is missing.
@@ -108,18 +98,17 @@ fn name(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// Returns the secret of the file if there is one, else that of the environment.
-fn exposed(file: &Option<SecretString>, environment: &Option<SecretString>) -> Option<String> {
-    file.as_ref().or(environment.as_ref()).map(|secret| secret.expose_secret().to_owned())
+fn exposed(secret: Option<&SecretString>) -> Option<String> {
+    secret.map(|secret| secret.expose_secret().to_owned())
 }
 
 impl SecuritySettings {
     fn sasl_secret(&self) -> Option<String> {
-        exposed(&self.sasl_password_file, &self.sasl_password)
+        exposed(secret::of_file_or_variable(&self.sasl_password_file, &self.sasl_password))
     }
 
     fn tls_key_secret(&self) -> Option<String> {
-        exposed(&self.tls_key_password_file, &self.tls_key_password)
+        exposed(secret::of_file_or_variable(&self.tls_key_password_file, &self.tls_key_password))
     }
 
     /// Copies the settings into `config`.

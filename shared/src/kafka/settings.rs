@@ -4,6 +4,7 @@ use clap::Args;
 use rdkafka::ClientConfig;
 
 use super::security::SecuritySettings;
+use crate::secret::Unprinted;
 
 /// Timeout of the first answer of the cluster.
 pub const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,7 +26,7 @@ pub struct KafkaSettings {
     pub security: SecuritySettings,
     /// Any other setting of librdkafka; may be repeated; overrides the program's own settings. A secret is refused: put
     /// it in the file of --kafka-config-file.
-    #[arg(long = "kafka-config", value_name = "KEY=VALUE", value_parser = key_value, help_heading = "Kafka")]
+    #[arg(long = "kafka-config", value_name = "KEY=VALUE", value_parser = Unprinted(key_value), help_heading = "Kafka")]
     pub extra: Vec<(String, String)>,
     /// File of such settings, one KEY=VALUE per line; it may contain secrets.
     #[arg(
