@@ -159,7 +159,7 @@ impl Reader {
             if backlog.is_paused() && self.memory.has_room(worker) {
                 let partitions = self.started_partitions_of(member, worker);
                 member.consumer().resume(&self.list(&partitions)).context("the partitions can't be resumed")?;
-                tracing::info!("record queue: worker {worker} is no longer full, its partitions are resumed");
+                tracing::info!("record queue: worker {worker} is no longer full; its partitions resumed");
                 backlog.resume();
             }
         }
@@ -168,8 +168,8 @@ impl Reader {
             member.consumer().pause(&self.list(&partitions)).context("the partitions can't be paused")?;
             if backlog.pause() {
                 tracing::warn!(
-                    "record queue: worker {worker} is full, its partitions {partitions:?} are paused until PostgreSQL \
-                     accepts its rows"
+                    ?partitions,
+                    "record queue: worker {worker} is full; its partitions paused until PostgreSQL accepts rows"
                 );
             }
         }
