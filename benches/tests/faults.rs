@@ -4,6 +4,7 @@
 //! the tests in `short`, with `--faults` those in `more`, with `--long` those in `long`.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod frozen;
 mod scenario;
 
 use std::{
@@ -251,5 +252,15 @@ mod long {
     #[tokio::test]
     async fn a_database_that_hangs_for_a_minute_loses_nothing() {
         run_with_fault("postgres_hangs", "75s", &["pause", "postgres"], LONG, &["resume", "postgres"]).await;
+    }
+
+    #[tokio::test]
+    async fn no_partition_is_without_an_owner_after_faults_with_the_classic_protocol() {
+        frozen::partitions_have_an_owner_after_faults("classic").await;
+    }
+
+    #[tokio::test]
+    async fn no_partition_is_without_an_owner_after_faults_with_the_consumer_protocol() {
+        frozen::partitions_have_an_owner_after_faults("consumer").await;
     }
 }

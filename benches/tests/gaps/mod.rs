@@ -9,7 +9,7 @@ use benches::{
 };
 use rdkafka::{
     Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions},
+    admin::{AdminClient, AdminOptions, NewPartitions},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     producer::{FutureProducer, FutureRecord, Producer},
@@ -187,5 +187,28 @@ async fn an_aborted_transaction_is_progress() {
     let own_lag = async || metrics::value(address, consumer::metrics::LAG).await.unwrap();
     eventually("the consumer's lag is 0", TIMEOUT, async || own_lag().await == 0.0).await;
     assert_eq!(stored(&bed).await, 10);
+    stop(consumer).await;
+}
+
+/// The members of a classic group learn of new partitions minutes later, and nobody owns these until then.
+#[tokio::test]
+async fn a_partition_without_an_owner_is_reported_and_gets_one() {
+    let bed = bed("without_owner").await;
+    let (consumer, address) = start(&bed, &[]);
+    wait_for_log(&consumer, "partitions assigned").await;
+    let admin: AdminClient<DefaultClientContext> = bed.kafka.client(&[]).create().unwrap();
+    admin.create_partitions(&[NewPartitions::new(&bed.topic.topic, 10)], &AdminOptions::new()).await.unwrap();
+    let producer = producer(&bed, &[("acks", "all")]);
+    let send = async || {
+        let record = FutureRecord::to(&bed.topic.topic).partition(9).key("new").payload(testbed::ORDER_VALUE);
+        producer.send(record, REQUEST_TIMEOUT).await.is_ok()
+    };
+    eventually("the new partition accepts a record", TIMEOUT, send).await;
+    wait_for_log(&consumer, "partitions [9] have no owner").await;
+    wait_until_stored(&bed, 1).await;
+    let abandoned = async || metrics::value(address, consumer::metrics::ABANDONED).await.unwrap();
+    eventually("no partition is abandoned", TIMEOUT, async || abandoned().await == 0.0).await;
+    assert_eq!(consumer.log().matches("this instance leaves and joins anew").count(), 1, "{}", consumer.log());
+    assert!(metrics::is_ready(address).await);
     stop(consumer).await;
 }

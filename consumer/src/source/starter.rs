@@ -147,7 +147,7 @@ impl Starter {
     fn report_without_offset(&self, PartitionState { partition, first, group_has_offsets, .. }: &PartitionState) {
         let group = self.group.name();
         if *first == 0 {
-            tracing::info!("partition {partition}: group {group} has no committed offset and starts at the beginning");
+            tracing::debug!("partition {partition}: group {group} has no committed offset and starts at the beginning");
             return;
         }
         ::metrics::counter!(metrics::DELETED_BEFORE_START).increment(first.cast_unsigned());
