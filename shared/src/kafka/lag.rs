@@ -49,7 +49,7 @@ pub fn group_lag(kafka: &KafkaSettings, topic: &str, group: &str) -> anyhow::Res
             Some(Offset::Offset(offset)) => offset,
             _ => first,
         };
-        Ok((end - next).max(0))
+        Ok(end.saturating_sub(next).max(0))
     };
     Ok(GroupLag { partitions: (0..count).map(lag).collect::<anyhow::Result<_>>()? })
 }
