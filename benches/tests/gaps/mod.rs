@@ -92,7 +92,7 @@ async fn consumer_with_deleted_records(bed: &Testbed, arguments: &[&str]) -> (Pr
     let sql = bed.sql().await;
     sql.batch_execute("BEGIN; LOCK TABLE orders IN SHARE MODE").await.unwrap();
     send(bed, &producer, 1..5_000).await;
-    wait_for_log(&consumer, "are paused until PostgreSQL").await;
+    wait_for_log(&consumer, "paused until PostgreSQL accepts rows").await;
     delete_records(bed, 4_000).await;
     sql.batch_execute("COMMIT").await.unwrap();
     (consumer, address)
