@@ -7,6 +7,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -19,11 +20,13 @@ use shared::kafka::KafkaSettings;
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const LOG_TAIL_LINES: usize = 15;
 
-/// A running program. Dropping it sends SIGTERM and waits for the end.
+/// A running program. Dropping it requests its stop and waits for the end.
 pub struct Program {
     name: String,
     child: Option<Child>,
     log: PathBuf,
+    /// Whether SIGTERM was sent. For a program of orderflow, a second one means to exit at once.
+    stop_requested: AtomicBool,
 }
 
 impl Program {
@@ -56,7 +59,7 @@ impl Program {
         let output = File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
         command.stdin(Stdio::null()).process_group(0).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().with_context(|| format!("{name} can't be started"))?;
-        Ok(Self { name: name.to_owned(), child: Some(child), log })
+        Ok(Self { name: name.to_owned(), child: Some(child), log, stop_requested: AtomicBool::new(false) })
     }
 
     pub fn name(&self) -> &str {
@@ -111,12 +114,15 @@ impl Program {
         kill_process(pid, signal).with_context(|| format!("{} can't be signalled", self.name))
     }
 
-    /// Sends SIGTERM and does not wait; [`Self::wait`] and [`Self::wait_for_success`] do.
+    /// Sends SIGTERM, once, and does not wait; [`Self::wait`] and [`Self::wait_for_success`] do.
     ///
     /// # Errors
     /// When the program has ended.
     pub fn request_stop(&self) -> anyhow::Result<()> {
-        self.signal(Signal::TERM)
+        match self.stop_requested.swap(true, Ordering::Relaxed) {
+            true => Ok(()),
+            false => self.signal(Signal::TERM),
+        }
     }
 
     /// Waits for the end. After `timeout` the program is killed.

@@ -82,6 +82,29 @@ fn variables_of_clap() -> BTreeMap<String, Variable> {
     variables
 }
 
+/// Variables that are not about the services of a program.
+const NOT_OF_A_SERVICE: [&str; 6] =
+    ["RUNS_DIR", "RUST_LOG", "JAVA_HOME", "KAFKA_OPTS", "ORDERFLOW_STATE", "XDG_CACHE_HOME"];
+
+#[test]
+fn deploy_run_clears_every_variable_by_which_a_program_finds_its_services() {
+    let mut names: BTreeSet<String> = variables_of_clap().into_keys().collect();
+    names.extend(READ_OUTSIDE_OF_CLAP.iter().map(|name| (*name).to_owned()));
+    names.extend(["PGHOSTADDR", "PGSERVICE", "REDISCLI_AUTH"].map(str::to_owned));
+    names.retain(|name| !NOT_OF_A_SERVICE.contains(&name.as_str()));
+    let script = "ROOT=/nowhere; source deploy/stack.d/environment.sh; clear_service_settings; env";
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", script]).current_dir(root()).envs(names.iter().map(|name| (name, "trap")));
+    let output = bash.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let (left, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let kept = left.lines().filter(|line| line.ends_with("=trap")).map(|line| format!("deploy/run keeps {line}"));
+    let problems: Vec<String> = kept.collect();
+    assert_none(&problems);
+    assert!(left.lines().any(|line| line == "ORDERFLOW_ENV_FILE=/dev/null"), "{left}");
+    assert!(names.iter().all(|name| told.contains(name.as_str()) || name == "ORDERFLOW_ENV_FILE"), "{told}");
+}
+
 /// A table with the columns variable, flag, default and meaning follows a line `Read by: PROGRAM, …`.
 fn documented_variables() -> BTreeMap<String, (Line, Variable)> {
     let mut variables = BTreeMap::new();

@@ -13,8 +13,8 @@ use shared::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    lag::wait_for_lag_zero, producer::run_producer, programs::PipelinePrograms, stored_rows::stored_rows,
-    summary::PipelineSummary,
+    lag::wait_for_lag_zero, other_members::require_no_other_members, producer::run_producer,
+    programs::PipelinePrograms, stored_rows::stored_rows, summary::PipelineSummary,
 };
 use crate::settings::PipelineSettings;
 
@@ -49,6 +49,7 @@ async fn run_and_audit(
     let (kafka, topic) = (&settings.services.kafka, &settings.services.topic);
     let partitions = ensure_topic(kafka, &topic.orders()).await?;
     ensure_topic(kafka, &topic.dead_letters()).await?;
+    require_no_other_members(&settings).await?;
     let mut programs = PipelinePrograms::start(&settings).await?;
     programs.wait_for_assignment(partitions).await?;
     // Records of earlier runs would delay the records of this one.
