@@ -16,7 +16,10 @@ use rdkafka::{
 use slab::Slab;
 use tokio::sync::watch;
 
-use super::tally::{Phase, Tally};
+use super::{
+    stall::{Stall, StallWatch},
+    tally::{Phase, Tally},
+};
 use crate::{clock::RunClock, generate::Corruption, pace::Order};
 
 /// An order that is enqueued in librdkafka, without a delivery report yet.
@@ -46,9 +49,9 @@ pub enum EnqueueOutcome {
     QueueFull,
 }
 
-#[derive(Default)]
 struct State {
     tally: Tally,
+    stalls: StallWatch,
     /// Not larger than librdkafka's queue.
     in_flight: Slab<InFlight>,
     /// When the current non-blocking poll began, in nanoseconds after the start.
@@ -65,7 +68,9 @@ pub struct DeliveryTracker {
 impl DeliveryTracker {
     pub fn new(clock: RunClock, warm_up: Duration) -> Arc<Self> {
         let warm_up_nanos = u64::try_from(warm_up.as_nanos()).unwrap_or(u64::MAX);
-        Arc::new(Self { clock, warm_up_nanos, state: Mutex::default() })
+        let stalls = StallWatch::new(i64::try_from(warm_up_nanos).unwrap_or(i64::MAX));
+        let state = State { tally: Tally::default(), stalls, in_flight: Slab::default(), polling_since: None };
+        Arc::new(Self { clock, warm_up_nanos, state: Mutex::new(state) })
     }
 
     /// Returns the outcomes since the last call, and resets the tally.
@@ -73,6 +78,16 @@ impl DeliveryTracker {
         // Allocated before the lock is taken: a tally is half a megabyte, and the sending thread would wait meanwhile.
         let empty = Tally::default();
         std::mem::replace(&mut self.lock().tally, empty)
+    }
+
+    /// The longest stall of the run, which has ended: orders that are still in flight stall it until now.
+    pub fn longest_stall(&self) -> Option<Stall> {
+        let mut state = self.lock();
+        if !state.in_flight.is_empty() {
+            let now = self.clock.now();
+            state.stalls.end(now);
+        }
+        state.stalls.longest()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -92,7 +107,8 @@ impl DeliveryTracker {
         // The lock is held while sending. This cannot deadlock: delivery reports arrive on this thread, inside of
         // `poll` only.
         let mut state = self.lock();
-        let State { tally, in_flight, .. } = &mut *state;
+        let State { tally, stalls, in_flight, .. } = &mut *state;
+        let is_first = in_flight.is_empty();
         let vacant = in_flight.vacant_entry();
         let sent = send(DeliveryToken(vacant.key()));
         if let Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) = sent {
@@ -107,6 +123,9 @@ impl DeliveryTracker {
         match sent {
             Ok(()) => {
                 vacant.insert(InFlight { order, enqueued: now });
+                if is_first {
+                    stalls.first_in_flight(now);
+                }
                 Ok(EnqueueOutcome::Enqueued(now))
             }
             Err(error) => {
@@ -141,13 +160,19 @@ impl DeliveryTracker {
         let InFlight { order, enqueued } = state.in_flight.remove(token.0);
         let phase = self.phase(order.due);
         match result {
-            Ok(_) => state.tally.acknowledged(order.number, order.due as i64, enqueued, now, phase),
+            Ok(_) => {
+                state.stalls.acknowledged(now);
+                state.tally.acknowledged(order.number, order.due as i64, enqueued, now, phase);
+            }
             Err((error, message)) => {
                 tracing::debug!(%error, key = ?message.key_view::<str>(), "an order was not acknowledged");
                 if is_certainly_not_persisted(message) {
                     state.tally.failed(order.number, error, phase);
                 } else {
                     state.tally.unknown(error);
+                }
+                if state.in_flight.is_empty() {
+                    state.stalls.end(now);
                 }
             }
         }

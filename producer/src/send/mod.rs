@@ -1,9 +1,12 @@
 //! Sends the orders: the [`publisher`] passes each record to the Kafka [`client`] at its due time, for the partition
-//! that the [`partitioner`] chooses. [`delivery`] matches the delivery reports with the orders in flight and counts
-//! them in a [`tally`].
+//! that the [`partitioner`] chooses. A signal of librdkafka ends its waits when a delivery report arrives. [`delivery`]
+//! matches the delivery reports with the orders in flight and counts them in a [`tally`]; [`stall`] finds the longest
+//! time without an acknowledgement.
 
 pub mod client;
 pub mod delivery;
 pub mod partitioner;
 pub mod publisher;
+mod report_signal;
+pub mod stall;
 pub mod tally;

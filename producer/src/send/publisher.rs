@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     delivery::{DeliveryContext, DeliveryTracker, EnqueueOutcome},
     partitioner::StickyPartitioner,
+    report_signal::ReportSignal,
+    stall::Stall,
 };
 use crate::{
     clock::RunClock,
@@ -21,9 +23,9 @@ use crate::{
 
 /// Maximum orders between two polls of the delivery reports. The stop signal is checked as often.
 const ORDERS_PER_POLL: u32 = 500;
-/// Maximum wait, so that delivery reports and the stop signal are handled soon at any rate.
+/// Maximum wait, so that the stop signal is handled soon at any rate.
 const MAX_WAIT: Duration = Duration::from_millis(10);
-/// Wait while the client's queue is full or being flushed.
+/// Maximum wait while the client's queue is full or being flushed. A delivery report ends it in a paced run.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// Timeout of fetching the topic's metadata before the first order.
 const METADATA_TIMEOUT: Duration = Duration::from_millis(150);
@@ -49,6 +51,11 @@ pub struct Sent {
     pub skipped: Skipped,
     /// Length of the schedule without the warm-up; `None` for an unpaced run.
     pub length: Option<Duration>,
+    /// The longest stall, without the warm-up.
+    pub stall: Option<Stall>,
+    /// Number of orders that became due during the stall, an expected value with Poisson arrivals; `None` for an
+    /// unpaced run.
+    pub due_in_stall: Option<u64>,
     /// The fatal error of librdkafka that ended the run.
     pub fatal: Option<anyhow::Error>,
 }
@@ -66,6 +73,8 @@ impl Publisher {
     /// its own.
     pub fn run(mut self, stop: &CancellationToken) -> Sent {
         self.prefetch_metadata();
+        // An unpaced run polls all the time, and has no use for a signal per report.
+        let _signal = if self.pacer.is_paced() { ReportSignal::for_current_thread(&self.client) } else { None };
         let mut waiting = None;
         let mut fatal = None;
         while !stop.is_cancelled() && fatal.is_none() {
@@ -81,9 +90,17 @@ impl Publisher {
         if stop.is_cancelled() {
             self.skip_overdue(waiting);
         }
+        let sent_until = self.clock.now();
         self.flush();
         let fatal = fatal.or_else(|| self.fail_if_fatal().err());
-        Sent { skipped: self.pacer.skipped(), length: self.pacer.length(), fatal }
+        let stall = self.tracker.longest_stall();
+        let due_in_stall = stall.and_then(|stall| self.due_between(stall.start, stall.end.min(sent_until)));
+        Sent { skipped: self.pacer.skipped(), length: self.pacer.length(), stall, due_in_stall, fatal }
+    }
+
+    fn due_between(&self, start: i64, end: i64) -> Option<u64> {
+        let due_by = |time: i64| self.pacer.due_by(u64::try_from(time).unwrap_or_default());
+        Some(due_by(end)?.saturating_sub(due_by(start)?))
     }
 
     /// Fetches the topic's partition leaders before the first order is due, which would otherwise wait for them. A
@@ -168,23 +185,18 @@ impl Publisher {
         match outcome {
             Ok(EnqueueOutcome::Enqueued(now)) => Ok(Some(now)),
             Ok(EnqueueOutcome::QueueFull) => {
-                std::thread::sleep(POLL_INTERVAL);
+                std::thread::park_timeout(POLL_INTERVAL);
                 Ok(None)
             }
             Err(_) => self.fail_if_fatal().map(|()| Some(self.clock.now())),
         }
     }
 
-    /// Sleeps until `due`, at most [`MAX_WAIT`]. librdkafka's `poll` waits in whole milliseconds and busy-waits for the
-    /// remainder, so the last millisecond is a sleep.
+    /// Waits until `due`, at most [`MAX_WAIT`], or until a delivery report can be polled.
     fn wait_until(&self, due: u64) {
         let nanos = due as i64 - self.clock.now();
-        let Ok(wait) = u64::try_from(nanos).map(Duration::from_nanos) else { return };
-        if wait > 2 * POLL_INTERVAL {
-            let whole = (wait.min(MAX_WAIT) - POLL_INTERVAL).as_millis() as u64;
-            self.client.poll(Duration::from_millis(whole) + Duration::from_micros(50));
-        } else {
-            std::thread::sleep(wait);
+        if let Ok(wait) = u64::try_from(nanos) {
+            std::thread::park_timeout(Duration::from_nanos(wait).min(MAX_WAIT));
         }
     }
 
@@ -201,7 +213,7 @@ impl Publisher {
     fn poll_until_empty(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         while self.client.in_flight_count() > 0 && Instant::now() < deadline {
-            std::thread::sleep(POLL_INTERVAL);
+            std::thread::park_timeout(POLL_INTERVAL);
             self.tracker.poll_deliveries(|| self.client.poll(Duration::ZERO));
         }
     }

@@ -60,6 +60,11 @@ impl Latencies {
         self.microseconds.len()
     }
 
+    /// The latency at `quantile` (0 to 1) in milliseconds; `None` when nothing is recorded.
+    pub fn at_quantile(&self, quantile: f64) -> Option<f64> {
+        (self.count() > 0).then(|| self.microseconds.value_at_quantile(quantile) as f64 / 1_000.0)
+    }
+
     /// Count and percentiles. All are 0 when nothing is recorded.
     pub fn summary(&self) -> LatencySummary {
         let ms = |micros: u64| micros as f64 / 1_000.0;
