@@ -4,8 +4,8 @@
 //! makes an order from each pair and encodes it as a Kafka record. [`pace`] decides when an order is due, [`send`]
 //! passes its record to the Kafka client at that time and counts its delivery report. Every second, [`ledger`] saves
 //! the outcomes in the run's ledger. [`report`] shows the progress and, at the end, the summary. [`app`] connects these
-//! parts and runs them; all of them use the [`clock`] of the run and the names in [`metrics`]. [`catalog_export`]
-//! prints the builtin catalog instead of a run.
+//! parts and runs them; all of them use the [`clock`] of the run, its [`random`] numbers and the names in [`metrics`].
+//! [`catalog_export`] prints the builtin catalog instead of a run.
 
 pub mod app;
 pub mod catalog_export;
@@ -14,6 +14,7 @@ pub mod generate;
 pub mod ledger;
 pub mod metrics;
 pub mod pace;
+pub mod random;
 pub mod report;
 pub mod sample;
 pub mod send;

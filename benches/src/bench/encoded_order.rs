@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::Utc;
-use producer::{generate::Generator, sample::SampledProduct};
+use producer::{generate::Generator, random::OrderRandoms, sample::SampledProduct};
 use rand::RngExt;
 use shared::{
     order_id::{OrderId, RunTag, Sequence},
@@ -27,11 +27,11 @@ impl EncodedOrder {
 
 /// `count` orders as the producer encodes them, of a thousand users and products.
 pub fn encode_orders(count: usize) -> Arc<Vec<EncodedOrder>> {
-    let generator = Generator::new(1);
+    let (generator, mut randoms) = (Generator::default(), OrderRandoms::new(1));
     let tag = RunTag::random();
     let encode = |n: usize| {
         let now = Utc::now();
-        let mut random = generator.random_of(n as u64);
+        let mut random = randoms.of(n as u64);
         let product_id = format!("P{:06}", random.random_range(0..1_000)).into();
         let product = SampledProduct { product_id, price: 12_340 };
         let user = format!("U{:08}", random.random_range(0..1_000)).into();

@@ -85,10 +85,10 @@ impl InvalidShare {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
     use shared::order::{OrderStatus, PaymentMethod};
 
     use super::*;
+    use crate::random::{Purpose, run_random};
 
     fn event() -> OrderPlaced {
         OrderPlaced {
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_share_of_corrupted_orders_is_the_configured_one() {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+        let mut random = run_random(1, Purpose::Orders);
         let mut corrupted = |share: &str| {
             let share: InvalidShare = share.parse().unwrap();
             (0..100_000).filter(|_| share.draw(&mut random).is_some()).count()

@@ -14,12 +14,13 @@ use super::{
     corruption::{Corruption, InvalidShare},
     generator::Generator,
 };
-use crate::sample::Samples;
+use crate::{random::OrderRandoms, sample::Samples};
 
 /// Encodes the orders of a run, one after the other.
 pub struct Encoder {
     tag: RunTag,
     samples: Samples,
+    randoms: OrderRandoms,
     generator: Generator,
     invalid: InvalidShare,
     headers: OwnedHeaders,
@@ -34,7 +35,8 @@ impl Encoder {
         Self {
             tag,
             samples,
-            generator: Generator::new(seed),
+            randoms: OrderRandoms::new(seed),
+            generator: Generator::default(),
             invalid,
             headers: headers(None),
             key: [0; OrderId::TEXT_LEN],
@@ -51,7 +53,7 @@ impl Encoder {
         let sequence = Sequence::new(number).context("the run has more orders than order ids can number")?;
         OrderId::new(due_nanos, self.tag, sequence).encode(&mut self.key);
         let created_at = DateTime::from_timestamp_micros((due_nanos / 1_000) as i64).unwrap_or_default();
-        let mut random = self.generator.random_of(number);
+        let mut random = self.randoms.of(number);
         let (user, product) = self.samples.next(now, &mut random);
         let event = self.generator.order(&mut random, user, product, created_at);
         self.corruption = self.invalid.draw(&mut random);

@@ -1,13 +1,12 @@
 //! Makes an order from a user and a product: weighted random figures, and the total that follows from them.
 
 use chrono::{DateTime, Utc};
-use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use shared::{
     catalog::{UserId, Weighted},
     order::{OrderPlaced, OrderStatus, PaymentMethod},
 };
 
-use crate::sample::SampledProduct;
+use crate::{random::OrderRandom, sample::SampledProduct};
 
 /// Weighted by their share of the orders in percent, as the tables below.
 const QUANTITIES: [(u32, i32); 5] = [(60, 1), (22, 2), (10, 3), (5, 4), (3, 5)];
@@ -28,36 +27,26 @@ pub const SHIPPING: i32 = 3_000;
 /// Whole won of discounted goods from which shipping is free.
 pub const FREE_SHIPPING_FROM: i32 = 50_000;
 
-/// The random generator of an order. The algorithm is named, so that a seed yields the same orders in later versions.
-pub type OrderRandom = Xoshiro256PlusPlus;
-
-/// Makes orders. Each order has a random generator of its own, seeded by the run's seed and the order's number: an
-/// order does not depend on the orders before it, nor on the shard that makes it.
+/// Makes orders.
 pub struct Generator {
-    seed: u64,
     quantities: Weighted<i32>,
     discounts: Weighted<i32>,
     payments: Weighted<PaymentMethod>,
     statuses: Weighted<OrderStatus>,
 }
 
-impl Generator {
-    pub fn new(seed: u64) -> Self {
+impl Default for Generator {
+    fn default() -> Self {
         Self {
-            // Mixed first, so that neighbouring seeds do not share orders: `random_of` XORs seed and number.
-            seed: OrderRandom::seed_from_u64(seed).random(),
             quantities: Weighted::new(&QUANTITIES),
             discounts: Weighted::new(&DISCOUNTS),
             payments: Weighted::new(&PAYMENTS),
             statuses: Weighted::new(&STATUSES),
         }
     }
+}
 
-    /// The random generator of order `number`.
-    pub fn random_of(&self, number: u64) -> OrderRandom {
-        OrderRandom::seed_from_u64(self.seed ^ number)
-    }
-
+impl Generator {
     /// The order that `user` places for `product` at `created_at`.
     pub fn order(
         &self,
@@ -91,13 +80,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::random::OrderRandoms;
 
     proptest! {
         #[test]
         fn the_total_adds_up_and_no_amount_is_negative(seed: u64, price in 0..5_000_000i32) {
-            let generator = Generator::new(seed);
+            let generator = Generator::default();
             let product = SampledProduct { product_id: "P1".into(), price };
-            let order = generator.order(&mut generator.random_of(0), &"U1".into(), &product, DateTime::UNIX_EPOCH);
+            let mut random = OrderRandoms::new(seed).of(0);
+            let order = generator.order(&mut random, &"U1".into(), &product, DateTime::UNIX_EPOCH);
             prop_assert_eq!(order.total_amount, price * order.quantity - order.discount_amount + order.shipping_cost);
             prop_assert!(order.quantity > 0 && order.total_amount >= 0 && order.discount_amount >= 0);
             let to_pay = price * order.quantity - order.discount_amount;
@@ -107,9 +98,9 @@ mod tests {
 
     #[test]
     fn the_shares_are_those_of_the_weights() {
-        let generator = Generator::new(1);
+        let (generator, mut randoms) = (Generator::default(), OrderRandoms::new(1));
         let product = SampledProduct { product_id: "P1".into(), price: 1_000 };
-        let order = |n| generator.order(&mut generator.random_of(n), &"U1".into(), &product, DateTime::UNIX_EPOCH);
+        let order = |n| generator.order(&mut randoms.of(n), &"U1".into(), &product, DateTime::UNIX_EPOCH);
         let orders: Vec<_> = (0..20_000).map(order).collect();
         let share = |matches: &dyn Fn(&OrderPlaced) -> bool| {
             orders.iter().filter(|order| matches(order)).count() as f64 / 20_000.0

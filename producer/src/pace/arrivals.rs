@@ -3,9 +3,10 @@
 use std::{str::FromStr, time::Duration};
 
 use clap::ValueEnum;
-use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
+use rand::RngExt;
 
 use super::profile::{Profile, WORK_PER_ORDER};
+use crate::random::{Purpose, RunRandom, run_random};
 
 /// The distribution of the due times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -47,7 +48,7 @@ pub struct Arrivals {
 #[derive(Clone, Debug)]
 enum Spread {
     Constant { next: u128 },
-    Poisson { work: u128, random: Box<Xoshiro256PlusPlus> },
+    Poisson { work: u128, random: Box<RunRandom> },
 }
 
 #[derive(Clone, Debug)]
@@ -67,7 +68,7 @@ impl Arrivals {
     pub fn new(profile: Profile, arrival: Arrival, burst: Option<Burst>, seed: u64) -> Self {
         let spread = match arrival {
             Arrival::Constant => Spread::Constant { next: 0 },
-            Arrival::Poisson => Spread::Poisson { work: 0, random: Box::new(Xoshiro256PlusPlus::seed_from_u64(seed)) },
+            Arrival::Poisson => Spread::Poisson { work: 0, random: Box::new(run_random(seed, Purpose::Arrivals)) },
         };
         let burst = burst.map(|burst| {
             let every = u64::try_from(burst.every.as_nanos()).unwrap_or(u64::MAX);

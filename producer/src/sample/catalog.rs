@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
+use rand::{Rng, seq::SliceRandom};
 use redis::aio::ConnectionManager;
 use serde::Deserialize;
 use shared::{
@@ -24,6 +24,7 @@ use super::{
     model::{SampledProduct, SampledUser},
     popularity::{IndexSampler, Popularity},
 };
+use crate::random::{Purpose, run_random};
 
 /// Maximum price in whole won: the total of five pieces and shipping fits the column of the table.
 const MAX_PRICE: i32 = 400_000_000;
@@ -107,7 +108,7 @@ impl Catalog {
         // order.
         users.sort_unstable_by(|a, b| a.user_id.cmp(&b.user_id));
         products.sort_unstable_by(|a, b| a.product_id.cmp(&b.product_id));
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut random = run_random(seed, Purpose::Snapshot);
         users.shuffle(&mut random);
         products.shuffle(&mut random);
         Self::new(users, products, popularity)
@@ -165,6 +166,7 @@ fn check_id(id: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::RunRandom;
 
     fn read(content: &str, popularity: Popularity) -> anyhow::Result<Catalog> {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -209,9 +211,9 @@ mod tests {
         let mut rows: String = (0..100).map(|n| format!("{{\"user_id\":\"U{n}\"}}\n")).collect();
         rows.push_str("{\"product_id\":\"P1\",\"price\":7}");
         let catalog = read(&rows, Popularity::Zipf(1.1)).unwrap();
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+        let mut random = run_random(1, Purpose::Orders);
         let draws = 100_000;
-        let of = |name: &str, random: &mut Xoshiro256PlusPlus| {
+        let of = |name: &str, random: &mut RunRandom| {
             (0..draws).filter(|_| catalog.draw(random).0.as_str() == name).count() as f64 / f64::from(draws)
         };
         let sum: f64 = (1..=100).map(|rank| f64::from(rank).powf(-1.1)).sum();

@@ -1,7 +1,8 @@
 //! The random users and products of a seed. `orderdb seed` inserts them, and a producer without Redis draws from them.
 
 use chrono::NaiveDate;
-use rand::{SeedableRng, rngs::StdRng};
+use rand::SeedableRng;
+use rand_chacha::ChaCha12Rng;
 
 use super::{
     model::{Product, User},
@@ -21,7 +22,7 @@ const LAST_JOIN_DATE: NaiveDate = NaiveDate::from_ymd_opt(2026, 1, 1).expect("a 
 
 /// Users 1, 2, 3, … of a seed; never ends.
 pub struct SyntheticUsers {
-    random: StdRng,
+    random: ChaCha12Rng,
     locale: Locale,
     number: u64,
 }
@@ -29,7 +30,7 @@ pub struct SyntheticUsers {
 impl SyntheticUsers {
     /// The users of `seed`, with names of `locale`.
     pub fn new(seed: u64, locale: Locale) -> Self {
-        Self { random: StdRng::seed_from_u64(seed), locale, number: 0 }
+        Self { random: ChaCha12Rng::seed_from_u64(seed), locale, number: 0 }
     }
 }
 
@@ -44,14 +45,14 @@ impl Iterator for SyntheticUsers {
 
 /// Products 1, 2, 3, … of a seed; never ends. They do not depend on the number of users.
 pub struct SyntheticProducts {
-    random: StdRng,
+    random: ChaCha12Rng,
     number: u64,
 }
 
 impl SyntheticProducts {
     /// The products of `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { random: StdRng::seed_from_u64(seed.wrapping_add(1)), number: 0 }
+        Self { random: ChaCha12Rng::seed_from_u64(seed.wrapping_add(1)), number: 0 }
     }
 }
 
