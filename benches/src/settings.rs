@@ -7,6 +7,7 @@ use producer::pace::Rate;
 use shared::{
     ledger::RunsFolder,
     program::{OutputFormat, positive_duration},
+    requirement::Requirement,
     services::ServiceSettings,
 };
 
@@ -138,6 +139,11 @@ pub struct PipelineSettings {
     /// Number of consumers in the group.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub consumers: u16,
+    /// Exit with 3 unless this holds at the end, such as 'stored p99 < 250ms' or 'ack p99 < 50ms'; may be repeated.
+    /// Metrics: those of producer --require, and stored (with a percentile, such as p99 or max), missing, altered,
+    /// conflicting, unexpected, duplicates, dead_letters.
+    #[arg(long, value_name = "REQUIREMENT")]
+    pub require: Vec<Requirement>,
     /// Leave the cache-worker and the consumers running at the end.
     #[arg(long)]
     pub keep: bool,

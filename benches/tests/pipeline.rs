@@ -35,7 +35,8 @@ async fn the_pipeline_stores_every_order_once_and_enriched_and_reports_it() {
     let bed = Testbed::new("pipeline").await;
     let arguments = arguments(&bed, 500, "4s", 2);
     let mut loadtest = command("loadtest").unwrap();
-    let output = loadtest.args(&arguments[1..]).args(["--output", "json"]).output().unwrap();
+    let require = ["--require", "missing == 0", "--require", "ack p99 < 1h", "--require", "stored p95 > 0ms"];
+    let output = loadtest.args(&arguments[1..]).args(require).args(["--output", "json"]).output().unwrap();
     let log = String::from_utf8_lossy(&output.stderr);
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
     for (figure, expected) in [
@@ -59,6 +60,16 @@ async fn the_pipeline_stores_every_order_once_and_enriched_and_reports_it() {
     assert_eq!(summary["latency_ms"]["count"], 2_000);
     assert!(summary["run_id"].is_string() && summary["rate_achieved"].is_f64());
     assert_eq!(summary["sample"].as_array().unwrap().len(), 5);
+    let requirements = summary["requirements"].as_array().unwrap();
+    let met: Vec<_> = requirements.iter().map(|it| (it["requirement"].as_str().unwrap(), &it["met"])).collect();
+    assert_eq!(
+        met,
+        [("missing == 0", &true.into()), ("ack p99 < 1h", &true.into()), ("stored p95 > 0ms", &true.into())]
+    );
+    let p95 = requirements[2]["measured"].as_f64().unwrap();
+    let between = summary["latency_ms"]["p90"].as_f64().unwrap()..=summary["latency_ms"]["p99"].as_f64().unwrap();
+    assert!(between.contains(&p95), "{summary}");
+    assert!(summary["stall"]["seconds"].as_f64().unwrap() > 0.0, "{summary}");
 
     let lacking = "SELECT count(*) FROM orders WHERE '' IN (category, user_region, user_gender, user_age_group)";
     assert_eq!(bed.sql().await.query_one(lacking, &[]).await.unwrap().get::<_, i64>(0), 0);

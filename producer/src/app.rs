@@ -72,7 +72,7 @@ async fn send_orders(command: &Command) -> anyhow::Result<Outcome> {
         shard => tracing::info!(run = %run_id, %shard, "sending"),
     }
     let (sent, recorded) = execute(command, prepared, stop).await?;
-    let summary = summarize(run_id, shard, &command.load, &sent, &recorded.tally);
+    let summary = summarize(run_id, shard, command, &sent, &recorded.tally);
     conclude(command, &summary, recorded.unsaved, sent.fatal)
 }
 
@@ -172,6 +172,9 @@ fn conclude(
     match command.output {
         OutputFormat::Json => println!("{}", serde_json::to_string_pretty(summary)?),
         OutputFormat::Text => println!("{}", table(summary)),
+    }
+    for result in summary.requirements.iter().filter(|result| !result.met) {
+        eprintln!("requirement not met: {}: measured {}", result.requirement, result.measured_text());
     }
     if let Some(UnsavedEntries { error, sequences }) = unsaved {
         eprintln!("{}", sequence_ranges(&sequences));

@@ -40,6 +40,18 @@ fn a_wrong_rate_is_wrong_usage() {
 }
 
 #[test]
+fn a_wrong_requirement_is_wrong_usage_and_the_message_says_what_is_wrong() {
+    for (requirement, expected) in [
+        ("ack p99 50ms", "METRIC [PERCENTILE] COMPARISON VALUE"),
+        ("latency p99 < 50ms", "the metrics are sent, ack, round_trip, stall"),
+        ("ack p99 < 50", "a duration with its unit"),
+        ("stored p99 < 50ms", "measured by `loadtest pipeline`"),
+    ] {
+        assert_refused(&producer(&[], &["--rate", "1", "--require", requirement]), 2, &["--require", expected]);
+    }
+}
+
+#[test]
 fn flags_that_contradict_each_other_are_wrong_usage() {
     for (arguments, expected) in [
         (&["--rate", "1", "--count", "1", "--duration", "1s"][..], "cannot be used with"),
@@ -59,6 +71,7 @@ fn flags_that_contradict_each_other_are_wrong_usage() {
             "--builtin-users requires --source builtin, but the source is redis",
         ),
         (&["--rate", "1", "--source", "builtin", "--snapshot"], "--snapshot requires --source redis"),
+        (&["--rate", "max", "--require", "rate_error < 1%"], "--rate max has no schedule: --require 'rate_error < 1%'"),
     ] {
         assert_refused(&producer(&[], arguments), 2, &[expected]);
     }

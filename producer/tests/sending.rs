@@ -77,6 +77,30 @@ async fn a_run_with_the_builtin_source_needs_no_redis_and_has_the_rows_of_a_seed
 }
 
 #[tokio::test]
+async fn a_requirement_that_is_not_met_is_named_with_what_was_measured_and_makes_the_exit_code_3() {
+    let bed = Testbed::new("requirements").await;
+    let load = ["--source", "builtin", "--rate", "200", "--count", "100", "--catch-up", "1m", "--lateness-bound", "1m"];
+    let require = ["--require", "ack p99 < 1us", "--require", "failed == 0", "--require", "stall < 1h"];
+    let output = command(&bed, &[&load[..], &require].concat()).output().unwrap();
+    let summary = summary(&output);
+    assert_eq!(output.status.code(), Some(3), "{summary:?}");
+    let results: Vec<_> = summary.requirements.iter().map(|it| (it.requirement.as_str(), it.met)).collect();
+    assert_eq!(results, [("ack p99 < 1us", false), ("failed == 0", true), ("stall < 1h", true)]);
+    // The verdict of a run that did not reach its rate says that instead.
+    assert_ne!(summary.verdict, Verdict::Valid);
+    let measured = summary.requirements[0].measured.unwrap();
+    assert!((measured - summary.acknowledgement_ms.p99).abs() < 1e-9, "{summary:?}");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("requirement not met: ack p99 < 1us: measured"), "{log}");
+    assert!(summary.stall.seconds > 0.0 && summary.stall.seconds * 1e3 <= summary.seconds * 1e3 + 1.0, "{summary:?}");
+
+    let text = Command::new(env!("CARGO_BIN_EXE_producer")).args(load).args(require).envs(bed.environment()).output();
+    let text = String::from_utf8(text.unwrap().stdout).unwrap();
+    let row = text.lines().find(|line| line.contains("ack p99 < 1us")).unwrap_or_else(|| panic!("{text}"));
+    assert!(row.contains("requirement") && row.contains("NOT MET"), "{text}");
+}
+
+#[tokio::test]
 async fn an_interrupted_run_prints_the_summary_of_what_it_sent() {
     let bed = Testbed::new("interrupted").await;
     testbed::fill_cache(&bed).await;

@@ -13,6 +13,7 @@
 //! The results of a run:
 //! - [`ledger`]: the files of a producer run, for the audit.
 //! - [`latency`]: latency histograms and their logs.
+//! - [`requirement`]: limits that a user sets for the figures of a run.
 //! - [`report`]: the tables that a program prints.
 //!
 //! Tasks of every program:
@@ -37,6 +38,7 @@ pub mod order;
 pub mod order_id;
 pub mod program;
 pub mod report;
+pub mod requirement;
 pub mod retry;
 pub mod secret;
 pub mod services;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::latency::LatencySummary;
+use crate::{latency::LatencySummary, requirement::RequirementResult};
 
 /// Maximum width of a table, in columns of the terminal.
 pub const WIDTH: u16 = 80;
@@ -13,6 +13,7 @@ pub const WIDTH: u16 = 80;
 pub struct Report {
     figures: Table,
     latencies: Option<Table>,
+    notes: Vec<String>,
 }
 
 impl Report {
@@ -20,7 +21,7 @@ impl Report {
     pub fn about(kind: &str, subject: &str) -> Self {
         let mut figures = table([kind, subject, ""]);
         align_right(&mut figures, 1..2);
-        Self { figures, latencies: None }
+        Self { figures, latencies: None, notes: Vec::new() }
     }
 
     /// Adds a row with a figure. `meaning` explains the value, such as by its unit or its bound.
@@ -39,12 +40,24 @@ impl Report {
         };
         self.latencies.get_or_insert_with(latency_table).add_row([what].into_iter().chain(columns));
     }
+
+    /// Adds a row with a requirement, and whether it is met.
+    pub fn requirement(&mut self, result: &RequirementResult) {
+        let met = if result.met { "met" } else { "NOT MET" };
+        self.line("requirement", met, format!("{}: measured {}", result.requirement, result.measured_text()));
+    }
+
+    /// Adds a line below the latencies, such as what they leave out. At most [`WIDTH`] columns.
+    pub fn note(&mut self, text: &str) {
+        self.notes.push(text.to_owned());
+    }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.figures.fmt(f)?;
-        self.latencies.iter().try_for_each(|latencies| write!(f, "\n{latencies}"))
+        self.latencies.iter().try_for_each(|latencies| write!(f, "\n{latencies}"))?;
+        self.notes.iter().try_for_each(|note| write!(f, "\n{note}"))
     }
 }
 

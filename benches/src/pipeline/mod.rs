@@ -2,7 +2,8 @@
 //!
 //! [`other_members`] looks for programs of an earlier run. [`programs`] starts the cache-worker and the consumers with the [`environment`] of the run; [`producer`] sends the
 //! orders; [`lag`] waits until the group has committed all of them. All waits have the intervals and the timeout of
-//! [`progress`]. [`run`] does this in order, and prints the [`summary`] with some [`stored_rows`].
+//! [`progress`]. [`run`] does this in order, checks the [`requirements`] of the user, and prints
+//! the [`summary`] with some [`stored_rows`].
 
 pub mod environment;
 pub mod lag;
@@ -10,6 +11,7 @@ pub mod other_members;
 pub mod producer;
 pub mod programs;
 mod progress;
+pub mod requirements;
 pub mod run;
 pub mod stored_rows;
 pub mod summary;

@@ -3,7 +3,10 @@
 use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, bail};
-use shared::ledger::RunSummary;
+use shared::{
+    ledger::RunSummary,
+    requirement::{MeasuredBy, Requirement},
+};
 
 use super::environment::environment;
 use crate::{
@@ -12,15 +15,22 @@ use crate::{
     settings::PipelineSettings,
 };
 
-/// Runs the producer for `duration`. Its log goes to the stderr of this process. When the future is dropped, the
-/// producer is stopped, and its ledger is complete.
+/// Runs the producer for `duration`. It checks those of the `requirements` that it can measure. Its log goes to the
+/// stderr of this process. When the future is dropped, the producer is stopped, and its ledger is complete.
 ///
 /// # Errors
 /// When the producer fails. A run that is not valid is not an error.
-pub async fn run_producer(settings: &PipelineSettings, duration: Duration) -> anyhow::Result<RunSummary> {
+pub async fn run_producer(
+    settings: &PipelineSettings,
+    duration: Duration,
+    requirements: &[Requirement],
+) -> anyhow::Result<RunSummary> {
     let mut producer = command("producer")?;
     let (rate, duration) = (settings.rate.to_string(), humantime::format_duration(duration).to_string());
     producer.args(["--rate", &rate, "--duration", &duration]);
+    for requirement in requirements.iter().filter(|requirement| requirement.measured_by() == MeasuredBy::Producer) {
+        producer.args(["--require", &requirement.to_string()]);
+    }
     producer.args(kafka_config_arguments(&settings.services.kafka));
     producer.args(["--output", "json", "--runs-dir"]).arg(&settings.runs.runs_dir).envs(environment(settings));
     producer.stdout(Stdio::piped());

@@ -13,8 +13,13 @@ use shared::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    lag::wait_for_lag_zero, other_members::require_no_other_members, producer::run_producer,
-    programs::PipelinePrograms, stored_rows::stored_rows, summary::PipelineSummary,
+    lag::wait_for_lag_zero,
+    other_members::require_no_other_members,
+    producer::run_producer,
+    programs::PipelinePrograms,
+    requirements::{self, StoredFigures, stored_latencies},
+    stored_rows::stored_rows,
+    summary::PipelineSummary,
 };
 use crate::settings::PipelineSettings;
 
@@ -59,7 +64,7 @@ async fn run_and_audit(
     }
 
     let before = programs.counts().await?;
-    let run = run_producer(&settings, settings.duration).await?;
+    let run = run_producer(&settings, settings.duration, &settings.require).await?;
     tracing::info!("producer: {} orders acknowledged, {}", run.counts.acknowledged, run.verdict);
     wait_for_lag_zero(&settings, &mut programs).await?;
     programs.wait_for_latency_logs().await?;
@@ -73,9 +78,13 @@ async fn run_and_audit(
     };
 
     tracing::info!("audit: comparing run ledger, topic and table");
-    let audit = gather(audit_inputs(&settings, run.run_id.clone(), stats_dir), database).await?;
+    let audit = gather(audit_inputs(&settings, run.run_id.clone(), stats_dir.clone()), database).await?;
+    let latencies = stored_latencies(&settings.runs, &run.run_id, &stats_dir)?;
+    let figures = StoredFigures { audit: &audit, duplicates, latencies };
+    let requirements = requirements::check(&settings.require, &run, &figures);
     let rows = stored_rows(database, &settings.runs, &run.run_id, PRINTED_ROWS).await?;
-    Ok((PipelineSummary::new(run, &audit, duplicates, rows, settings.consumers), left_running))
+    let summary = PipelineSummary::new(run, &audit, requirements, duplicates, rows, settings.consumers);
+    Ok((summary, left_running))
 }
 
 /// A run of its own, so that its orders are not in the figures of the measured run.
@@ -84,7 +93,7 @@ async fn warm_up(
     programs: &mut PipelinePrograms,
     duration: Duration,
 ) -> anyhow::Result<()> {
-    let run = run_producer(settings, duration).await?;
+    let run = run_producer(settings, duration, &[]).await?;
     tracing::info!("warm-up: {} orders acknowledged in run {}", run.counts.acknowledged, run.run_id);
     wait_for_lag_zero(settings, programs).await
 }

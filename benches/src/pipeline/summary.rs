@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, fmt};
 
 use orderdb::audit::report::{AuditReport, StageSummary, add_stored_latency, list_causes};
+use producer::report::text::left_out;
 use serde::Serialize;
 use shared::{
     latency::LatencySummary,
-    ledger::{RunId, RunSummary, Verdict},
+    ledger::{Counts, RunId, RunSummary, StallSummary, Verdict},
     report::{Report, table},
+    requirement::RequirementResult,
 };
 
 use super::stored_rows::StoredRow;
@@ -18,8 +20,14 @@ pub struct PipelineSummary {
     pub run_id: RunId,
     /// Target rate in orders per second; `None` for a run without a rate.
     pub rate_asked: Option<f64>,
-    /// Acknowledged orders per second.
+    /// Acknowledged orders per second, to the last acknowledgement.
     pub rate_achieved: f64,
+    /// Seconds from the end of the schedule to the last acknowledgement.
+    pub tail_seconds: Option<f64>,
+    /// The longest time without an acknowledgement while orders were in flight.
+    pub stall: StallSummary,
+    /// The orders of the producer by result.
+    pub producer: Counts,
     /// Orders that the brokers acknowledged.
     pub acknowledged: u64,
     /// Orders in the table.
@@ -52,6 +60,8 @@ pub struct PipelineSummary {
     pub lateness_ms: LatencySummary,
     /// From due to acknowledged, in milliseconds.
     pub acknowledgement_ms: LatencySummary,
+    /// The requirements of the user, and whether they are met.
+    pub requirements: Vec<RequirementResult>,
     /// Consumers in the group.
     pub consumers: u16,
     /// The first rows that were stored.
@@ -70,20 +80,34 @@ pub enum PipelineVerdict {
     DeadLettered,
     /// An order is missing or altered, or a stored order is unexplained.
     Unbalanced,
+    /// None of the above, but a figure does not meet a requirement of the user.
+    RequirementNotMet,
 }
 
 impl PipelineSummary {
-    pub fn new(run: RunSummary, audit: &AuditReport, duplicates: u64, sample: Vec<StoredRow>, consumers: u16) -> Self {
+    pub fn new(
+        run: RunSummary,
+        audit: &AuditReport,
+        requirements: Vec<RequirementResult>,
+        duplicates: u64,
+        sample: Vec<StoredRow>,
+        consumers: u16,
+    ) -> Self {
+        let requirements_met = requirements.iter().all(|result| result.met);
         let verdict = match (audit.is_balanced(), audit.is_valid(), run.verdict) {
             (false, ..) => PipelineVerdict::Unbalanced,
             (true, false, _) => PipelineVerdict::DeadLettered,
-            (true, true, Verdict::Valid) => PipelineVerdict::Valid,
+            (true, true, Verdict::Valid | Verdict::RequirementNotMet) if requirements_met => PipelineVerdict::Valid,
+            (true, true, Verdict::Valid | Verdict::RequirementNotMet) => PipelineVerdict::RequirementNotMet,
             (true, true, _) => PipelineVerdict::ProducerInvalid,
         };
         Self {
             run_id: run.run_id,
             rate_asked: run.rate_asked,
             rate_achieved: run.rate_achieved,
+            tail_seconds: run.tail_seconds,
+            stall: run.stall,
+            producer: run.counts,
             acknowledged: audit.acknowledged,
             stored: audit.stored,
             duplicates,
@@ -101,6 +125,7 @@ impl PipelineSummary {
             stages_ms: audit.stages_ms.clone(),
             lateness_ms: run.lateness_ms,
             acknowledgement_ms: run.acknowledgement_ms,
+            requirements,
             consumers,
             sample,
         }
@@ -125,6 +150,7 @@ impl PipelineSummary {
             |target: f64| format!("target {target}/s, {:+.3} %", (self.rate_achieved / target - 1.0) * 100.0);
         let rate = format!("{:.2}/s", self.rate_achieved);
         report.line("rate achieved", rate, self.rate_asked.map_or_else(String::new, deviation));
+        report.line("stall", format!("{:.3} s", self.stall.seconds), "the longest without an acknowledgement");
         report.line("acknowledged", self.acknowledged, "by the brokers");
         report.line("stored", self.stored, format!("in the table, by {} consumers", self.consumers));
         report.line("duplicates", self.duplicates, "in the table already, dropped");
@@ -139,16 +165,19 @@ impl PipelineSummary {
             report.line("unchecked", self.unchecked, "rows not fully compared: see orderdb audit");
         }
         report.line("unexpected", self.unexpected, "stored, but not acknowledged");
+        self.requirements.iter().for_each(|result| report.requirement(result));
         let (verdict, reason) = match self.verdict {
             PipelineVerdict::Valid => ("valid", ""),
             PipelineVerdict::ProducerInvalid => ("NOT VALID", reason_of(self.producer_verdict)),
             PipelineVerdict::DeadLettered => ("NOT VALID", "orders are dead-lettered that are not invalid on purpose"),
             PipelineVerdict::Unbalanced => ("NOT VALID", "the counts do not balance: orderdb audit has all of them"),
+            PipelineVerdict::RequirementNotMet => ("NOT VALID", reason_of(Verdict::RequirementNotMet)),
         };
         report.line("verdict", verdict, reason);
         report.latency("due to sent", &self.lateness_ms);
         report.latency("due to acknowledged", &self.acknowledgement_ms);
         add_stored_latency(&mut report, &self.latency_ms, self.latency_coverage, &self.stages_ms);
+        left_out(&self.producer).iter().for_each(|orders| report.note(orders));
         report
     }
 }
@@ -161,6 +190,7 @@ fn reason_of(verdict: Verdict) -> &'static str {
             "broker-limited: the brokers were too slow; if they have just started, use --warm-up 20s"
         }
         Verdict::Lossy => "lossy: orders failed, or their outcome is unknown",
+        Verdict::RequirementNotMet => "a requirement is not met",
     }
 }
 
@@ -198,6 +228,9 @@ mod tests {
             run_id: "20261121-145222-85a3ad".parse().unwrap(),
             rate_asked: Some(1_000.0),
             rate_achieved: 999.99,
+            tail_seconds: Some(0.004),
+            stall: StallSummary::default(),
+            producer: Counts::default(),
             acknowledged: 30_000,
             stored: 30_000,
             duplicates: 0,
@@ -215,6 +248,7 @@ mod tests {
             stages_ms: vec![StageSummary { stage: "broker", latency }],
             lateness_ms: latency,
             acknowledgement_ms: latency,
+            requirements: Vec::new(),
             consumers: 3,
             sample: (0..5).map(row).collect(),
         };

@@ -252,7 +252,7 @@ async fn a_run_with_dead_letters_that_nobody_asked_for_is_not_valid_until_they_a
     let (text, code) = orderdb_audit(&scenario.bed, "unasked").await;
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains(&format!("{dead_lettered} unknown_user")), "{text}");
-    let summary = PipelineSummary::new(run.clone(), &report, 0, Vec::new(), 1);
+    let summary = PipelineSummary::new(run.clone(), &report, Vec::new(), 0, Vec::new(), 1);
     assert_eq!((summary.verdict, summary.is_valid()), (PipelineVerdict::DeadLettered, false));
 
     let missing_users = "INSERT INTO users (user_id) SELECT 'U' || lpad(n::text, 8, '0') \

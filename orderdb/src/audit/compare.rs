@@ -88,7 +88,7 @@ mod tests {
     use chrono::DateTime;
     use shared::{
         latency::LatencySummary,
-        ledger::{Counts, Run, Shard, Verdict},
+        ledger::{Counts, Run, Shard, StallSummary, Verdict},
         order_id::RunTag,
     };
 
@@ -103,7 +103,9 @@ mod tests {
             shard: Shard::SINGLE,
             rate_asked: None,
             rate_achieved: 1.0,
+            tail_seconds: None,
             seconds: 1.0,
+            stall: StallSummary::default(),
             counts,
             warm_up: Counts::default(),
             errors: BTreeMap::new(),
@@ -111,6 +113,7 @@ mod tests {
             lateness_ms: LatencySummary::default(),
             acknowledgement_ms: LatencySummary::default(),
             round_trip_ms: LatencySummary::default(),
+            requirements: Vec::new(),
             verdict: Verdict::Valid,
         }
     }

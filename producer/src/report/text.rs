@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use roaring::RoaringTreemap;
 use shared::{
-    ledger::{JournalContents, RunSummary, Shard},
+    ledger::{Counts, JournalContents, RunSummary, Shard},
     report::Report,
 };
 
@@ -20,17 +20,37 @@ pub fn table(summary: &RunSummary) -> Report {
         None => "no target rate".to_owned(),
     };
     report.line("rate achieved", format!("{:.2}/s", summary.rate_achieved), comparison);
+    if let Some(tail) = summary.tail_seconds {
+        report.line("tail", format!("{tail:.3} s"), "after the schedule, part of the rate");
+    }
     add_counts(&mut report, summary);
     if !summary.errors.is_empty() {
         let errors: Vec<String> = summary.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
         report.line("errors", summary.errors.values().sum::<u64>(), errors.join(", "));
     }
     report.line("queue full", summary.queue_full, "times, the client's queue");
+    let due = summary.stall.orders_due.map_or_else(String::new, |orders| format!(", {orders} orders due"));
+    let stall = format!("{:.3} s", summary.stall.seconds);
+    report.line("stall", stall, format!("without acknowledgement{due}"));
+    summary.requirements.iter().for_each(|result| report.requirement(result));
     report.line("verdict", summary.verdict, "");
     report.latency("due to sent", &summary.lateness_ms);
     report.latency("due to acknowledged", &summary.acknowledgement_ms);
     report.latency("sent to acknowledged", &summary.round_trip_ms);
+    left_out(&summary.counts).iter().for_each(|orders| report.note(orders));
     report
+}
+
+/// The orders that the percentiles leave out, as lines below the latencies.
+pub fn left_out(counts: &Counts) -> Vec<String> {
+    let unacknowledged = counts.failed + counts.unknown;
+    let skipped = (counts.skipped, "skipped orders are in none of the percentiles");
+    let unacknowledged = (unacknowledged, "orders without an acknowledgement are not in the percentiles of it");
+    [skipped, unacknowledged]
+        .iter()
+        .filter(|(orders, _)| *orders > 0)
+        .map(|(n, which)| format!("{n} {which}"))
+        .collect()
 }
 
 fn add_counts(report: &mut Report, summary: &RunSummary) {
@@ -77,7 +97,8 @@ fn ranges(sequences: &RoaringTreemap) -> String {
 mod tests {
     use shared::{
         latency::LatencySummary,
-        ledger::{Counts, Verdict},
+        ledger::{StallSummary, Verdict},
+        requirement::Requirement,
     };
 
     use super::*;
@@ -92,14 +113,17 @@ mod tests {
             shard: "2/4".parse().unwrap(),
             rate_asked: Some(1_000.0),
             rate_achieved: 999.87,
+            tail_seconds: Some(0.0042),
             seconds: 60.1,
-            counts: Counts { unknown: 2, invalid: 60, ..counts },
+            stall: StallSummary { seconds: 12.0341, start_seconds: 14.0, orders_due: Some(12_034) },
+            counts: Counts { unknown: 2, invalid: 60, skipped: 1_234_567, ..counts },
             warm_up: counts,
             errors: [("MessageTimedOut".to_owned(), 1), ("NotEnoughReplicasAfterAppend".to_owned(), 1)].into(),
             queue_full: 7,
             lateness_ms: latency,
             acknowledgement_ms: latency,
             round_trip_ms: latency,
+            requirements: vec!["ack p99 < 50ms".parse::<Requirement>().unwrap().check(Some(61.2))],
             verdict: Verdict::Lossy,
         };
         let text = table(&summary).to_string();
@@ -113,6 +137,14 @@ mod tests {
             assert_eq!(cells(name)[2..7], ["0.077", "1.207", "23.500", "101.250", "12345.678"], "{text}");
         }
         assert_eq!(cells("acknowledged ")[1..3], ["acknowledged", "59998"]);
+        let lines: Vec<&str> = text.lines().rev().take(2).collect();
+        assert_eq!(lines[1], "1234567 skipped orders are in none of the percentiles");
+        assert_eq!(lines[0], "2 orders without an acknowledgement are not in the percentiles of it");
+        assert_eq!(cells("tail ")[1..3], ["tail", "0.004 s"]);
+        assert_eq!(cells("requirement ")[1..3], ["requirement", "NOT MET"]);
+        assert!(text.contains("ack p99 < 50ms: measured 61.200 ms"), "{text}");
+        assert_eq!(cells("stall ")[1..3], ["stall", "12.034 s"]);
+        assert!(text.contains("acknowledgement, 12034"), "{text}");
     }
 
     #[test]

@@ -37,11 +37,12 @@ pub fn verdict(measured: Counts, warm_up: Counts, timing: Option<Timing>) -> Ver
     let lossy = [measured, warm_up].iter().any(|counts| counts.failed + counts.unknown > 0);
     // A run that was stopped before its first order has measured nothing.
     let incomplete = measured.skipped > 0 || measured.scheduled == 0;
-    match timing.filter(|timing| incomplete || timing.lateness_exceeded || timing.is_delayed()) {
+    let missed = timing.filter(|timing| incomplete || timing.lateness_exceeded || timing.is_delayed());
+    match missed {
         _ if lossy => Verdict::Lossy,
-        None => Verdict::Valid,
         Some(timing) if timing.queue_full || timing.tail_exceeded() => Verdict::BrokerLimited,
-        Some(_) => Verdict::GeneratorLimited,
+        None if !incomplete => Verdict::Valid,
+        _ => Verdict::GeneratorLimited,
     }
 }
 
@@ -80,6 +81,7 @@ mod tests {
         assert_eq!(of(counts(100, 99, 0), full), Verdict::Lossy);
         assert_eq!(verdict(complete, counts(5, 4, 0), timing(60_000, 0)), Verdict::Lossy);
         assert_eq!(of(complete, None), Verdict::Valid);
+        assert_eq!(of(counts(0, 0, 0), None), Verdict::GeneratorLimited, "an unpaced run without an order");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use shared::{
     cache::CacheSettings,
     kafka::{KafkaSettings, TopicSettings},
     program::OutputFormat,
+    requirement::{Metric, Requirement},
     telemetry::TelemetrySettings,
 };
 
@@ -27,9 +28,11 @@ use crate::{pace::Pacer, sample::Source};
         producer --rate 50 --count 10000 --output json\n  \
         producer --steps 500:30s,1k:30s,2k:30s --skew 1.1\n  \
         producer --rate max --count 1000000\n  \
+        producer --rate 1k --duration 30s --require 'ack p99 < 50ms' --require 'stall < 2s'\n  \
         producer --rate 1k --source builtin --brokers host:9092 --replication 1\n  \
         producer catalog --output sql | psql\n\n\
-        Exit codes: 0 valid, 1 failed, 2 wrong usage, 3 finished but not valid (rate missed or orders lost)."
+        Exit codes: 0 valid, 1 failed, 2 wrong usage, 3 finished but not valid (rate missed, orders lost, or a\n\
+        requirement not met)."
 )]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Command {
@@ -51,6 +54,11 @@ pub struct Command {
     pub run: RunSettings,
     #[command(flatten)]
     pub telemetry: TelemetrySettings,
+    /// Exit with 3 unless this holds at the end, such as 'ack p99 < 50ms' or 'stall < 2s'; may be repeated. Metrics:
+    /// sent, ack, round_trip (each with a percentile, such as p99 or max), stall, tail, rate, rate_error, skipped,
+    /// failed, unknown, queue_full.
+    #[arg(long, value_name = "REQUIREMENT", value_parser = Requirement::of_producer)]
+    pub require: Vec<Requirement>,
     /// Format of the summary.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
@@ -78,6 +86,7 @@ impl Command {
     /// Wrong usage, with the name of the setting.
     pub fn plan(&self) -> Result<RunPlan, clap::Error> {
         self.check_guarantees()?;
+        self.check_requirements()?;
         let source = self.source.source()?;
         if self.run.shard.is_some() && matches!(source, Source::RedisSnapshot { .. }) {
             return Err(wrong_usage(
@@ -88,6 +97,19 @@ impl Command {
         let seed = self.orders.seed.unwrap_or_else(|| self.run.seed());
         let pacer = self.load.pacer(seed)?.of_shard(self.run.shard());
         Ok(RunPlan { seed, pacer, source })
+    }
+
+    /// Refuses requirements on what the run does not have.
+    fn check_requirements(&self) -> Result<(), clap::Error> {
+        let needs_schedule = |requirement: &&Requirement| {
+            matches!(requirement.metric(), Metric::RateError | Metric::Tail) && !self.load.is_paced()
+        };
+        match self.require.iter().find(needs_schedule) {
+            Some(requirement) => {
+                Err(wrong_usage(&format!("--rate max has no schedule: --require '{requirement}' can't be checked")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Refuses client settings under which an acknowledged order may be lost or repeated.
@@ -121,6 +143,10 @@ impl Command {
         ]);
         if source.uses_redis() {
             record.insert("redis".to_owned(), self.cache.address());
+        }
+        if !self.require.is_empty() {
+            let requirements: Vec<String> = self.require.iter().map(ToString::to_string).collect();
+            record.insert("require".to_owned(), requirements.join(", "));
         }
         for (key, value) in &self.kafka.extra {
             record.insert(format!("kafka.{key}"), value.clone());

@@ -7,7 +7,8 @@ use crate::{generate::InvalidShare, send::partitioner::Partitioner};
 pub struct OrderSettings {
     /// Seed of all random numbers. The same seed repeats the due times and the amounts of the orders, in each version
     /// of the producer. With --source builtin, --catalog or --snapshot it also repeats their users and products; with
-    /// --start-at and --run-id, every byte. Default: derived from --run-id if it is set, else random.
+    /// --start-at and --backdate, every byte but the tag in their ids. Default: derived from --run-id if it is set, else
+    /// random.
     #[arg(long, value_name = "NUMBER", help_heading = "Orders")]
     pub seed: Option<u64>,
     /// Make this share of the orders invalid on purpose, such as 0.1%: unknown user or product, truncated JSON, wrong

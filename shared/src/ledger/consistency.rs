@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::{
         latency::LatencySummary,
-        ledger::{JournalContents, Run, Verdict},
+        ledger::{JournalContents, Run, StallSummary, Verdict},
         order_id::RunTag,
     };
 
@@ -109,7 +109,9 @@ mod tests {
                 shard,
                 rate_asked: None,
                 rate_achieved: 1.0,
+                tail_seconds: None,
                 seconds: 1.0,
+                stall: StallSummary::default(),
                 counts: counts(90, 2, 1),
                 warm_up: counts(10, 0, 1),
                 errors: BTreeMap::new(),
@@ -117,6 +119,7 @@ mod tests {
                 lateness_ms: LatencySummary::default(),
                 acknowledgement_ms: LatencySummary::default(),
                 round_trip_ms: LatencySummary::default(),
+                requirements: Vec::new(),
                 verdict: Verdict::Lossy,
             }),
         }

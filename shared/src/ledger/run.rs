@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{run_id::RunId, shard::Shard};
-use crate::{latency::LatencySummary, order_id::RunTag};
+use crate::{latency::LatencySummary, order_id::RunTag, requirement::RequirementResult};
 
 /// The start of one shard of a run, as in `run.json`. It is written before the first order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,6 +59,8 @@ pub enum Verdict {
     BrokerLimited,
     /// Orders failed, or their result is unknown.
     Lossy,
+    /// None of the above, but a figure does not meet a requirement of the user.
+    RequirementNotMet,
 }
 
 impl fmt::Display for Verdict {
@@ -68,8 +70,21 @@ impl fmt::Display for Verdict {
             Self::GeneratorLimited => "generator-limited",
             Self::BrokerLimited => "broker-limited",
             Self::Lossy => "lossy",
+            Self::RequirementNotMet => "requirement-not-met",
         })
     }
+}
+
+/// The longest time in which orders were in flight and none was acknowledged. It begins with the last acknowledgement,
+/// or with the first order in flight if that is later, and ends with the next acknowledgement or with the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StallSummary {
+    /// Length in seconds; 0 when no order was in flight.
+    pub seconds: f64,
+    /// Seconds from the first due time of the run, which `run.json` has, to the beginning of the stall.
+    pub start_seconds: f64,
+    /// Orders that became due meanwhile, an expected value with Poisson arrivals; `None` for an unpaced run.
+    pub orders_due: Option<u64>,
 }
 
 /// The end of one shard of a run, as in `summary.json`.
@@ -82,12 +97,19 @@ pub struct RunSummary {
     pub shard: Shard,
     /// Target rate in orders per second, averaged over the schedule; `None` for an unpaced run.
     pub rate_asked: Option<f64>,
-    /// Acknowledged orders per second. The time is the length of the schedule plus the delay of its last order: until
-    /// it was sent, or until it was acknowledged when that took longer than the rate tolerance. For an unpaced run it
-    /// is the time until the last acknowledgement.
+    /// Acknowledged orders per second, from the first due time after the warm-up to the last acknowledgement. A paced
+    /// run lasts at least as long as its schedule: the order after the last one would be due at its end.
     pub rate_achieved: f64,
+    /// Seconds from the end of the schedule to the last acknowledgement, 0 when it came earlier. `rate_achieved` counts
+    /// them, the target rate does not: in a short run, they are most of the difference. `None` for an unpaced run, and
+    /// when no order was acknowledged.
+    #[serde(default)]
+    pub tail_seconds: Option<f64>,
     /// Seconds from the first due time after the warm-up to the last acknowledgement.
     pub seconds: f64,
+    /// The longest stall, without the warm-up.
+    #[serde(default)]
+    pub stall: StallSummary,
     /// Orders by result, without those of the warm-up.
     #[serde(flatten)]
     pub counts: Counts,
@@ -104,6 +126,9 @@ pub struct RunSummary {
     /// Latency, acknowledged − enqueued, in milliseconds, without the warm-up.
     #[serde(default)]
     pub round_trip_ms: LatencySummary,
+    /// The requirements of the user, and whether they are met.
+    #[serde(default)]
+    pub requirements: Vec<RequirementResult>,
     /// Whether the figures are valid, and if not, why.
     pub verdict: Verdict,
 }
