@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cache_worker::{health::CacheIssue, schedule::CacheWorker, settings::AgingSettings};
+use cache_worker::{health::CacheIssue, round_lock::ADVISORY_LOCK, schedule::CacheWorker, settings::AgingSettings};
 use redis::AsyncCommands;
 use shared::{cache::CacheSettings, database::DatabaseSettings, health::Health};
 use testbed::{Proxy, Testbed, eventually};
@@ -159,7 +159,9 @@ async fn a_clock_set_back_does_not_delay_rounds() {
     let worker = start(Duration::from_secs(1), bed.cache.clone(), bed.database.clone());
     worker.becomes_ready().await;
     let ahead = "UPDATE cache_rounds SET cached_at = now() + interval '1 hour', due_at = now() + interval '1 hour'";
-    bed.sql().await.batch_execute(ahead).await.unwrap();
+    // Between two rounds: one that has begun would overwrite these times.
+    let between_rounds = format!("BEGIN; SELECT pg_advisory_xact_lock({ADVISORY_LOCK}); {ahead}; COMMIT");
+    bed.sql().await.batch_execute(&between_rounds).await.unwrap();
     let round = count(&bed, LAST_ROUND).await;
     eventually("rounds continue", TIMEOUT, async || count(&bed, LAST_ROUND).await > round).await;
 }
