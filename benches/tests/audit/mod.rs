@@ -98,6 +98,37 @@ async fn orderdb_audit(bed: &Testbed, run_id: &str) -> (String, Option<i32>) {
     (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
 }
 
+/// Sends a record with the key of a stored order of the run and another total amount to the order's partition. The user
+/// of the order is one of the test's database, so that the order was never dead-lettered.
+async fn send_conflicting(bed: &Testbed, run_id: &RunId) {
+    let (kafka, topic) = (bed.kafka.clone(), bed.topic.topic.clone());
+    let tag = RunsFolder { runs_dir: bed.runs() }.read(run_id).unwrap()[0].run.tag;
+    let last_user = format!("U{:08}", testbed::USERS);
+    let last_order = move || {
+        let mut last = None;
+        scan(&kafka, &topic, None, |record| {
+            if let Ok(order) = wire::decode(None, record.key(), record.payload())
+                && order.order_id.parse::<OrderId>().is_ok_and(|id| id.tag() == tag)
+                && order.event.user_id.as_str().starts_with('U')
+                && order.event.user_id.as_str() <= last_user.as_str()
+                && order.event.product_id.as_str().starts_with('P')
+            {
+                last = Some((order, record.partition(), record.timestamp().to_millis().unwrap()));
+            }
+            Ok(())
+        })
+        .unwrap();
+        last.unwrap()
+    };
+    let (mut order, partition, timestamp) = tokio::task::spawn_blocking(last_order).await.unwrap();
+    let mut value = Vec::new();
+    order.event.total_amount += 1;
+    wire::encode_value(&order.event, &mut value);
+    let producer: FutureProducer = bed.kafka.client(&[("acks", "all")]).create().unwrap();
+    let record = FutureRecord::to(&bed.topic.topic).partition(partition).key(&order.order_id).payload(&value);
+    producer.send(record.timestamp(timestamp), Duration::from_secs(10)).await.unwrap();
+}
+
 /// A run with invalid orders, beside another run of the same consumer.
 async fn ended_run() -> EndedRun {
     let mut scenario = Scenario::start("audited", 500, "4s", 1).await;
@@ -198,30 +229,7 @@ async fn records_that_are_deleted_conflicting_or_lost_as_dead_letters_are_counte
     assert_eq!(lost.missing + lost.expired_unstored, report.stored);
 
     // Conflicting: a second record of a stored order.
-    let (kafka, name, run_id) = (run.bed.kafka.clone(), topic.clone(), run.run_id.clone());
-    let tag = RunsFolder { runs_dir: run.bed.runs() }.read(&run_id).unwrap()[0].run.tag;
-    let first = move || {
-        let mut first = None;
-        scan(&kafka, &name, None, |record| {
-            if let Ok(order) = wire::decode(None, record.key(), record.payload())
-                && order.order_id.parse::<OrderId>().is_ok_and(|id| id.tag() == tag)
-                && order.event.user_id.as_str().starts_with('U')
-                && order.event.product_id.as_str().starts_with('P')
-            {
-                first = Some((order, record.partition(), record.timestamp().to_millis().unwrap()));
-            }
-            Ok(())
-        })
-        .unwrap();
-        first.unwrap()
-    };
-    let (mut order, partition, timestamp) = tokio::task::spawn_blocking(first).await.unwrap();
-    let mut value = Vec::new();
-    order.event.total_amount += 1;
-    wire::encode_value(&order.event, &mut value);
-    let producer: FutureProducer = run.bed.kafka.client(&[("acks", "all")]).create().unwrap();
-    let record = FutureRecord::to(&topic).partition(partition).key(&order.order_id).payload(&value);
-    producer.send(record.timestamp(timestamp), Duration::from_secs(10)).await.unwrap();
+    send_conflicting(&run.bed, &run.run_id).await;
     let report = run.audit().await;
     assert_eq!((report.conflicting, report.topic_repeats, report.altered), (1, 1, 0), "{report:?}");
     assert!(!report.is_balanced(), "{report:?}");
@@ -270,5 +278,12 @@ async fn a_run_with_dead_letters_that_nobody_asked_for_is_not_valid_until_they_a
     let report = scenario.audit(run.run_id.clone()).await;
     assert_eq!((report.replayed, report.unexpected_dead_letters, report.altered), (dead_lettered, 0, 0), "{report:?}");
     assert!(report.is_valid() && report.topic_repeats >= dead_lettered, "{report:?}");
+
+    send_conflicting(&scenario.bed, &run.run_id).await;
+    scenario.drain().await;
+    let report = scenario.audit(run.run_id.clone()).await;
+    assert_eq!((report.conflicting, report.altered, report.replayed), (1, 0, dead_lettered), "{report:?}");
+    assert_eq!(report.dead_letter_causes, BTreeMap::from([("conflicting".to_owned(), 1)]), "{report:?}");
+    assert!(!report.is_balanced(), "{report:?}");
     scenario.end().await;
 }

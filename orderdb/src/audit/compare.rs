@@ -26,8 +26,9 @@ pub fn compare(sources: AuditSources) -> AuditReport {
         Some(unknown) => failed_but_stored.max(unexpected.len().saturating_sub(unknown)),
         None => failed_but_stored,
     };
+    let conflicting = &in_topic.conflicting | dead_lettered.conflicting();
     // One content of a conflicting order is not stored: its dead letter stays one.
-    let replayed = (&dead_lettered.sequences & &stored.sequences) - &in_topic.conflicting;
+    let replayed = (&dead_lettered.sequences & &stored.sequences) - &conflicting;
     let unexpected_dead_letters = &dead_lettered.sequences - (&journal.invalid | &replayed);
     AuditReport {
         run_id,
@@ -38,7 +39,7 @@ pub fn compare(sources: AuditSources) -> AuditReport {
         failed: journal.failed.len(),
         in_topic: in_topic.sequences.len(),
         topic_repeats: in_topic.repeats,
-        conflicting: in_topic.conflicting.len(),
+        conflicting: conflicting.len(),
         stored: stored.sequences.len(),
         altered: stored.altered,
         altered_fields: stored.altered_fields,
@@ -196,6 +197,18 @@ mod tests {
         let report = compare_orders(Orders { stored: 10..100, dead_lettered: 0..20, invalid: 0..10, ..COMPLETE });
         assert_eq!((report.replayed, report.unexpected_dead_letters), (10, 0));
         assert!(report.is_valid() && report.dead_letter_causes.is_empty(), "{report:?}");
+    }
+
+    #[test]
+    fn the_dead_letter_of_a_conflicting_order_is_no_replay_although_the_order_is_stored() {
+        let (mut in_topic, mut dead_lettered) = (TopicOrders::default(), DeadLetters::default());
+        in_topic.sequences = (0..100).collect();
+        dead_lettered.add(7, "conflicting".to_owned());
+        let mut sources = sources(COMPLETE);
+        (sources.in_topic, sources.dead_lettered) = (in_topic, dead_lettered);
+        let report = compare(sources);
+        assert_eq!((report.conflicting, report.replayed, report.unexpected_dead_letters), (1, 0, 1));
+        assert!(!report.is_balanced(), "{report:?}");
     }
 
     #[test]

@@ -16,6 +16,9 @@ use shared::{
 
 use super::topic::run_order;
 
+/// Kind of the dead letter of a record whose order is stored with other content.
+const CONFLICTING: &str = "conflicting";
+
 /// The orders of a run that are in the dead-letter topic.
 #[derive(Clone, Debug, Default)]
 pub struct DeadLetters {
@@ -60,6 +63,11 @@ impl DeadLetters {
     pub fn add(&mut self, sequence: u64, kind: String) {
         self.sequences.insert(sequence);
         self.by_kind.entry(kind).or_default().insert(sequence);
+    }
+
+    /// The orders with a record that a consumer rejected because another content is stored.
+    pub fn conflicting(&self) -> RoaringTreemap {
+        self.by_kind.get(CONFLICTING).cloned().unwrap_or_default()
     }
 
     /// Number of the orders in `selected` by the kinds of their dead letters.
