@@ -83,12 +83,16 @@ postgres_prepare() {
 }
 
 # Each statement ends with a semicolon and an empty line. A superuser must create the extension; in template1, each new
-# database gets it. With pg_signal_backend, DROP DATABASE … (FORCE) also ends an autovacuum that runs there.
+# database gets it. With pg_signal_backend, DROP DATABASE … (FORCE) also ends an autovacuum that runs there. `loadtest
+# bench cache` reads which libraries are loaded. A test sets deadlock_timeout, a right that exists since version 15.
 postgres_first_statements() { # PROGRAMS
   if has_pg_stat_statements "$1"; then printf 'CREATE EXTENSION pg_stat_statements;\n\n'; fi
   if [[ $POSTGRES_USER != "$POSTGRES_SUPERUSER" ]]; then
     printf "CREATE ROLE %s LOGIN CREATEDB PASSWORD '%s';\n\n" "$POSTGRES_USER" "$POSTGRES_PASSWORD"
-    printf 'GRANT pg_signal_backend TO %s;\n\n' "$POSTGRES_USER"
+    printf 'GRANT pg_signal_backend, pg_read_all_settings TO %s;\n\n' "$POSTGRES_USER"
+    if [[ $("$1/postgres" -V) =~ \)\ ([0-9]+) ]] && (( BASH_REMATCH[1] >= 15 )); then
+      printf 'GRANT SET ON PARAMETER deadlock_timeout TO %s;\n\n' "$POSTGRES_USER"
+    fi
   fi
   printf 'CREATE DATABASE %s OWNER %s;\n\n' "$POSTGRES_DB" "$POSTGRES_USER"
 }
