@@ -12,11 +12,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use benches::process::{Program, command};
+use benches::{
+    metrics,
+    process::{Program, command, free_address},
+};
 use orderdb::audit::{order_fields::Digester, topic::read_orders};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    producer::{FutureProducer, FutureRecord},
+};
 use scenario::{Scenario, TIMEOUT};
 use shared::{
     cache,
+    kafka::ensure_topic,
     ledger::{RunSummary, RunsFolder, Verdict, read_journal},
 };
 use testbed::Testbed;
@@ -50,6 +59,48 @@ async fn run_with_fault(test: &str, duration: &str, fault: &[&str], lasting: Dur
 fn assert_stall_is_measured(run: &RunSummary, stall: Duration) {
     assert!(run.acknowledgement_ms.max >= stall.as_secs_f64() * 1_000.0, "{run:?}");
     assert!(run.lateness_ms.p99 < 250.0 && run.counts.skipped == 0, "{run:?}");
+}
+
+/// The dead-letter topic needs all three brokers, and one of them is killed for `lasting`: the consumer is not ready
+/// meanwhile, does not end, and all dead letters arrive afterwards.
+async fn dead_letters_wait_for_a_broker(test: &str, lasting: Duration) {
+    let bed = Testbed::new(test).await;
+    ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
+    let admin: AdminClient<DefaultClientContext> = bed.kafka.client(&[]).create().unwrap();
+    let name = bed.topic.dead_letter_topic();
+    let dead_letters = NewTopic::new(&name, 9, TopicReplication::Fixed(3)).set("min.insync.replicas", "3");
+    admin.create_topics([&dead_letters], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    let address = free_address().unwrap();
+    // Far less than the outage lasts.
+    let arguments = ["--listen", &address.to_string(), "--stuck-after", "10s"];
+    let mut consumer = Program::start("consumer", "consumer", arguments, &bed.environment(), bed.folder()).unwrap();
+    testbed::eventually("it is ready", TIMEOUT, async || metrics::is_ready(address).await).await;
+    stack(&["kill", "kafka-2"]).await;
+    let producer: FutureProducer = bed.kafka.client(&[("acks", "all")]).create().unwrap();
+    let send = async |key: String, value: &str| {
+        producer.send(FutureRecord::to(&bed.topic.topic).key(&key).payload(value), TIMEOUT).await.unwrap();
+    };
+    for number in 0..50 {
+        send(format!("good-{number}"), testbed::ORDER_VALUE).await;
+        send(format!("bad-{number}"), "{").await;
+    }
+    let is_waiting = async || consumer.log().contains("records are not acknowledged");
+    testbed::eventually("the outage is reported", TIMEOUT, is_waiting).await;
+    let until = Instant::now() + lasting;
+    while Instant::now() < until {
+        consumer.ensure_running().unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(!metrics::is_ready(address).await);
+    stack(&["start", "kafka-2"]).await;
+    let dead_lettered = async || metrics::value(address, consumer::metrics::DEAD_LETTERED).await.unwrap_or(0.0);
+    testbed::eventually("all are dead-lettered", TIMEOUT, async || dead_lettered().await == 50.0).await;
+    scenario::wait_until_stored(&bed, 50).await;
+    testbed::eventually("it is ready again", TIMEOUT, async || metrics::is_ready(address).await).await;
+    let log = consumer.log();
+    assert_eq!(log.matches("records are not acknowledged").count(), 1, "{log}");
+    assert!(log.contains("dead-letter topic: working again") && !log.contains("is stuck"), "{log}");
+    tokio::task::spawn_blocking(move || consumer.stop()).await.unwrap().unwrap();
 }
 
 const SHORT: Duration = Duration::from_secs(4);
@@ -230,6 +281,11 @@ mod more {
     }
 
     #[tokio::test]
+    async fn dead_letters_wait_for_the_replicas_that_their_topic_needs() {
+        dead_letters_wait_for_a_broker("dlq_replicas", Duration::from_secs(25)).await;
+    }
+
+    #[tokio::test]
     async fn a_killed_redis_delays_no_order() {
         let run = run_with_fault("redis_killed", "10s", &["kill", "redis"], SHORT, &["start", "redis"]).await;
         assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
@@ -242,6 +298,11 @@ mod long {
     #[tokio::test]
     async fn a_broker_down_for_a_minute_loses_nothing() {
         run_with_fault("broker_long", "75s", &["kill", "kafka-2"], LONG, &["start", "kafka-2"]).await;
+    }
+
+    #[tokio::test]
+    async fn dead_letters_wait_for_three_minutes_for_the_replicas_that_their_topic_needs() {
+        dead_letters_wait_for_a_broker("dlq_replicas_long", 3 * LONG).await;
     }
 
     #[tokio::test]

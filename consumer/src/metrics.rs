@@ -9,6 +9,8 @@ pub const STORED: &str = "orderflow_consumer_stored_total";
 pub const DUPLICATES: &str = "orderflow_consumer_duplicates_total";
 /// Records that the dead-letter topic acknowledged, by `kind`.
 pub const DEAD_LETTERED: &str = "orderflow_consumer_dead_lettered_total";
+/// Dead letters that lack a part of their record (`without`: `headers`, `value`), since the dead-letter topic refuses it.
+pub const DEAD_LETTERS_REDUCED: &str = "orderflow_consumer_dead_letters_reduced_total";
 /// Records read and left to the next owner of their partition.
 pub const HANDED_BACK: &str = "orderflow_consumer_handed_back_total";
 /// Records that the topic deleted before they were read.

@@ -1,4 +1,4 @@
-//! Sends rejected records to the dead-letter topic, unchanged, with headers for their position and the reason.
+//! Sends rejected records to the dead-letter topic, with headers for their position and the reason.
 
 use std::{
     sync::Arc,
@@ -6,30 +6,24 @@ use std::{
 };
 
 use anyhow::Context;
-use chrono::Utc;
-use rdkafka::{
-    error::{KafkaError, RDKafkaErrorCode},
-    message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord},
-    util::Timeout,
-};
-use shared::{
-    dlq_headers,
-    kafka::{KafkaSettings, TopicSettings},
-};
+use shared::kafka::{KafkaSettings, TopicSettings};
 
-use super::limiter::{DeadLetterLimiter, Decision};
+use super::{
+    client::DeadLetterClients,
+    delivery::Delivery,
+    form::DeadLetterWriter,
+    letter::{DeadLetterOutcome, Letter, Rejected},
+    limiter::{DeadLetterLimiter, Decision},
+    outage::{BatchOutage, TopicOutage},
+};
 use crate::{
     health::{ConsumerHealth, ConsumerIssue},
-    model::{KafkaRecord, RejectReason},
     retry_scope::{Cancelled, RetryScope},
 };
 
-/// Timeout of one attempt.
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum characters of the header with the reason.
-const MAX_MESSAGE_CHARS: usize = 1_000;
-/// Interval at which a record over the limit checks whether an operator has accepted its kind.
+/// Dead letters that are not acknowledged for this long are a health issue.
+const REPORT_AFTER: Duration = Duration::from_secs(5);
+/// Interval at which records over the limit check whether an operator has accepted their kind.
 const ACCEPT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Stores rejected records.
@@ -37,26 +31,23 @@ pub trait DeadLetterSink: Send + Sync {
     /// Counts processed records, including those that will be sent here.
     fn observe(&self, records: usize);
 
-    /// Sends a record and returns once it is acknowledged.
+    /// Sends the rejected records of a batch, and returns the outcome of each, in their order, once all have one.
     ///
     /// # Errors
     /// [`Cancelled`] when `scope` ends first.
     fn send(
         &self,
-        record: &KafkaRecord,
-        reason: &RejectReason,
+        rejected: &[Rejected<'_>],
         scope: &mut RetryScope<'_>,
-    ) -> impl Future<Output = Result<(), Cancelled>> + Send;
+    ) -> impl Future<Output = Result<Vec<DeadLetterOutcome>, Cancelled>> + Send;
 }
 
-/// The producer of dead letters, with the limit of each kind.
+/// The dead-letter topic, with the limit of each kind.
 pub struct DeadLetterTopic {
-    producer: FutureProducer,
-    source_topic: String,
-    topic: String,
-    instance: String,
+    delivery: Delivery,
     limiter: Arc<DeadLetterLimiter>,
     health: Arc<ConsumerHealth>,
+    outage: TopicOutage,
 }
 
 impl DeadLetterTopic {
@@ -71,75 +62,73 @@ impl DeadLetterTopic {
         limiter: Arc<DeadLetterLimiter>,
         health: Arc<ConsumerHealth>,
     ) -> anyhow::Result<Self> {
-        let role = [
-            ("acks", "all"),
-            ("enable.idempotence", "true"),
-            ("compression.type", "lz4"),
-            ("linger.ms", "5"),
-            ("message.max.bytes", "4000000"),
-        ];
-        let producer = kafka.client(&role).create().context("the Kafka settings are not usable")?;
+        let clients = DeadLetterClients::open(kafka).context("the Kafka settings are not usable")?;
         let (source_topic, topic) = (topic.topic.clone(), topic.dead_letter_topic());
-        Ok(Self { producer, source_topic, topic, instance, limiter, health })
+        let writer = DeadLetterWriter { source_topic, topic, instance };
+        let delivery = Delivery { clients, writer, report_after: REPORT_AFTER };
+        Ok(Self { delivery, limiter, outage: TopicOutage::new(health.clone()), health })
     }
 
-    /// Returns once the limiter allows a dead letter of this kind.
-    async fn wait_for_limiter(&self, kind: &'static str, scope: &mut RetryScope<'_>) -> Result<(), Cancelled> {
+    #[cfg(test)]
+    pub fn reporting_after(mut self, report_after: Duration) -> Self {
+        self.delivery.report_after = report_after;
+        self
+    }
+
+    #[cfg(test)]
+    pub fn batching_client(&self) -> rdkafka::producer::FutureProducer {
+        self.delivery.clients.batching.get().unwrap()
+    }
+
+    /// Sends the letters until each has an outcome.
+    async fn send_all(
+        &self,
+        letters: &mut [Letter<'_>],
+        outage: &mut BatchOutage<'_>,
+        scope: &mut RetryScope<'_>,
+    ) -> Result<(), Cancelled> {
         let mut was_over_limit = false;
-        while let Decision::OverLimit { dead_letters } = self.limiter.decide(kind, Instant::now()) {
-            was_over_limit = true;
+        loop {
             scope.check()?;
-            let message = format!(
-                "dead-letter limit reached: {dead_letters} orders of kind {kind}. Dead-lettering is stopped. Check \
-                 that this is the right database, that it is seeded, and that producers and consumers have the same \
-                 version. To accept the kind: kill -USR1 {}. To stop without dead-lettering: Ctrl-C",
-                std::process::id()
-            );
-            scope.report(&self.health, ConsumerIssue::DeadLetterLimit, message);
-            scope.run(tokio::time::sleep(ACCEPT_CHECK_INTERVAL)).await?;
+            // Each letter is looked at, so that one of a revoked partition is not sent.
+            if letters.iter_mut().filter_map(|letter| letter.hand_back_if_revoked().then_some(letter)).count() == 0 {
+                return Ok(());
+            }
+            let over_limit = self.allow(letters);
+            let failure = self.delivery.attempt(letters, outage, scope).await?;
+            if is_acknowledged(letters) {
+                outage.resolve();
+            }
+            if let Some(failure) = failure {
+                outage.report(failure);
+                scope.back_off().await;
+            } else if let Some(message) = over_limit {
+                was_over_limit = true;
+                scope.report(&self.health, ConsumerIssue::DeadLetterLimit, message);
+                scope.run(tokio::time::sleep(ACCEPT_CHECK_INTERVAL)).await?;
+            } else if std::mem::take(&mut was_over_limit) {
+                self.health.resolve(ConsumerIssue::DeadLetterLimit);
+            }
         }
-        if was_over_limit {
-            self.health.resolve(ConsumerIssue::DeadLetterLimit);
-        }
-        Ok(())
     }
 
-    fn dead_letter<'a>(
-        &'a self,
-        record: &'a KafkaRecord,
-        reason: &RejectReason,
-        form: Form,
-    ) -> FutureRecord<'a, [u8], [u8]> {
-        let original = if form == Form::Whole { record.headers() } else { OwnedHeaders::new() };
-        let mut dead_letter = FutureRecord::to(&self.topic).headers(self.add_headers(original, record, reason));
-        dead_letter.key = record.key();
-        dead_letter.payload = record.value().filter(|_| form != Form::WithoutValue);
-        dead_letter.timestamp = record.timestamp;
-        dead_letter
-    }
-
-    fn add_headers(&self, original: OwnedHeaders, record: &KafkaRecord, reason: &RejectReason) -> OwnedHeaders {
-        let timestamp = record.timestamp.map_or_else(String::new, |millis| millis.to_string());
-        let sqlstate = match reason {
-            RejectReason::RefusedByTable(error) => error.sqlstate().unwrap_or_default(),
-            _ => "",
-        };
-        // The message may contain a value of the record of any length.
-        let message: String = reason.to_string().chars().take(MAX_MESSAGE_CHARS).collect();
-        let described = [
-            (dlq_headers::TOPIC, self.source_topic.as_str()),
-            (dlq_headers::PARTITION, &record.position.partition.to_string()),
-            (dlq_headers::OFFSET, &record.position.offset.to_string()),
-            (dlq_headers::TIMESTAMP, &timestamp),
-            (dlq_headers::KIND, reason.kind()),
-            (dlq_headers::MESSAGE, &message),
-            (dlq_headers::SQLSTATE, sqlstate),
-            (dlq_headers::AT, &Utc::now().to_rfc3339()),
-            (dlq_headers::INSTANCE, &self.instance),
-        ];
-        let add =
-            |headers: OwnedHeaders, (key, value): &(&str, &str)| headers.insert(Header { key, value: Some(*value) });
-        described.iter().fold(original, add)
+    /// Allows the letters that are within the limit of their kind. Returns a message when others are over it.
+    fn allow(&self, letters: &mut [Letter<'_>]) -> Option<String> {
+        let mut over_limit = None;
+        for letter in letters.iter_mut().filter(|letter| letter.is_open() && !letter.is_allowed) {
+            let kind = letter.rejected.reason.kind();
+            match self.limiter.decide(kind, Instant::now()) {
+                Decision::Allow => letter.is_allowed = true,
+                Decision::OverLimit { dead_letters } => over_limit = over_limit.or(Some((kind, dead_letters))),
+            }
+        }
+        let (kind, dead_letters) = over_limit?;
+        Some(format!(
+            "dead-letter limit reached: {dead_letters} orders of kind {kind}. Dead-lettering is stopped. Check that \
+             this is the right database, that it is seeded, and that producers and consumers have the same version. \
+             To accept the kind: kill -USR1 {}. To stop without dead-lettering: Ctrl-C",
+            std::process::id()
+        ))
     }
 }
 
@@ -148,46 +137,21 @@ impl DeadLetterSink for DeadLetterTopic {
         self.limiter.observe(records as u64, Instant::now());
     }
 
-    /// Retries until the brokers acknowledge. A dead letter that is too large is sent without the headers of the
-    /// record, and if it is still too large, without its value: its own headers have the position of the original.
+    /// Waits out an outage of the topic. A record that the topic refuses is sent in a smaller form.
     async fn send(
         &self,
-        record: &KafkaRecord,
-        reason: &RejectReason,
+        rejected: &[Rejected<'_>],
         scope: &mut RetryScope<'_>,
-    ) -> Result<(), Cancelled> {
-        self.wait_for_limiter(reason.kind(), scope).await?;
-        let mut form = Form::Whole;
-        loop {
-            scope.check()?;
-            let sending = self.producer.send(self.dead_letter(record, reason, form), Timeout::After(SEND_TIMEOUT));
-            match scope.run(sending).await?.map_err(|(error, _)| error) {
-                Ok(_) => {
-                    self.health.resolve(ConsumerIssue::DeadLetterTopic);
-                    return Ok(());
-                }
-                Err(error) if is_too_large(&error) && form != Form::WithoutValue => {
-                    form = if form == Form::Whole { Form::WithoutHeaders } else { Form::WithoutValue };
-                }
-                Err(error) => {
-                    let message =
-                        format!("dead-letter topic: a record is not acknowledged: {error}; retrying until it is");
-                    scope.report(&self.health, ConsumerIssue::DeadLetterTopic, message);
-                    scope.back_off().await;
-                }
-            }
-        }
+    ) -> Result<Vec<DeadLetterOutcome>, Cancelled> {
+        let mut letters: Vec<Letter<'_>> = rejected.iter().copied().map(Letter::new).collect();
+        let mut outage = self.outage.batch();
+        self.send_all(&mut letters, &mut outage, scope).await?;
+        Ok(letters.iter().filter_map(|letter| letter.outcome).collect())
     }
 }
 
-/// The parts of the record that a dead letter has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Whole,
-    WithoutHeaders,
-    WithoutValue,
-}
-
-fn is_too_large(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+/// Whether the topic has acknowledged the letters, and those alone wait that are over the limit.
+fn is_acknowledged(letters: &[Letter<'_>]) -> bool {
+    letters.iter().any(|letter| letter.outcome == Some(DeadLetterOutcome::Acknowledged))
+        && !letters.iter().any(|letter| letter.is_open() && letter.is_allowed)
 }

@@ -15,7 +15,10 @@ use super::{
     latency::{LatencyRecorder, PreparationTimes},
 };
 use crate::{
-    dlq::topic::DeadLetterSink,
+    dlq::{
+        letter::{DeadLetterOutcome, Rejected},
+        topic::DeadLetterSink,
+    },
     metrics,
     model::{InFlightRecord, OrderRow, PartitionHandle, RejectReason},
     retry_scope::{Cancelled, RetryScope},
@@ -116,7 +119,7 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         Ok(())
     }
 
-    /// Sends each rejected record to the dead-letter topic and returns the outcome of every record.
+    /// Sends the rejected records to the dead-letter topic and returns the outcome of every record.
     async fn dead_letter_rejected<'a>(
         &self,
         records: &'a [PreparedRecord],
@@ -124,19 +127,24 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         all_revoked: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<RecordOutcome<'a>>, Cancelled> {
         self.dead_letters.observe(records.len());
-        let mut outcomes = Vec::with_capacity(records.len());
-        for (at, record) in records.iter().enumerate() {
-            let rejected = record.row.as_ref().err().or_else(|| inserted.rejected.get(&at));
-            outcomes.push(match rejected {
+        let (mut outcomes, mut rejected) = (Vec::with_capacity(records.len()), Vec::new());
+        for (at, PreparedRecord { in_flight, row }) in records.iter().enumerate() {
+            outcomes.push(match row.as_ref().err().or_else(|| inserted.rejected.get(&at)) {
                 _ if inserted.dropped.contains(&at) => RecordOutcome::HandedBack,
                 None => RecordOutcome::Stored,
-                Some(_) if record.in_flight.partition.is_revoked() => RecordOutcome::HandedBack,
                 Some(reason) => {
-                    let mut scope = RetryScope::new(&self.force_stop, all_revoked);
-                    self.dead_letters.send(&record.in_flight.record, reason, &mut scope).await?;
+                    rejected.push((at, Rejected { in_flight, reason }));
                     RecordOutcome::DeadLettered(reason)
                 }
             });
+        }
+        let (indexes, rejected): (Vec<usize>, Vec<Rejected<'_>>) = rejected.into_iter().unzip();
+        if rejected.is_empty() {
+            return Ok(outcomes);
+        }
+        let sent = self.dead_letters.send(&rejected, &mut RetryScope::new(&self.force_stop, all_revoked)).await?;
+        for (at, _) in indexes.into_iter().zip(sent).filter(|(_, sent)| *sent == DeadLetterOutcome::HandedBack) {
+            outcomes[at] = RecordOutcome::HandedBack;
         }
         Ok(outcomes)
     }

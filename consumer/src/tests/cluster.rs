@@ -10,8 +10,11 @@ use shared::database::SqlError;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    dlq::topic::DeadLetterSink,
-    model::{KafkaRecord, OrderRow, RejectReason, StoredOrder},
+    dlq::{
+        letter::{DeadLetterOutcome, Rejected},
+        topic::DeadLetterSink,
+    },
+    model::{OrderRow, StoredOrder},
     pipeline::commit::OffsetStore,
     retry_scope::{Cancelled, RetryScope},
     sink::bisect::{InsertOutcome, OrderSink, Probe},
@@ -147,11 +150,21 @@ impl SharedCluster {
 impl DeadLetterSink for SharedCluster {
     fn observe(&self, _: usize) {}
 
-    async fn send(&self, record: &KafkaRecord, _: &RejectReason, _: &mut RetryScope<'_>) -> Result<(), Cancelled> {
-        let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap().to_vec()).unwrap();
-        let letter = (text(record.key()), text(record.value()).parse().unwrap());
-        self.lock().dead_letters.insert(letter);
-        Ok(())
+    async fn send(
+        &self,
+        rejected: &[Rejected<'_>],
+        _: &mut RetryScope<'_>,
+    ) -> Result<Vec<DeadLetterOutcome>, Cancelled> {
+        let outcomes = rejected.iter().map(|Rejected { in_flight, .. }| {
+            if in_flight.partition.is_revoked() {
+                return DeadLetterOutcome::HandedBack;
+            }
+            let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap().to_vec()).unwrap();
+            let letter = (text(in_flight.record.key()), text(in_flight.record.value()).parse().unwrap());
+            self.lock().dead_letters.insert(letter);
+            DeadLetterOutcome::Acknowledged
+        });
+        Ok(outcomes.collect())
     }
 }
 

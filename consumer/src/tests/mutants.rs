@@ -4,8 +4,11 @@ use std::collections::HashMap;
 
 use super::cluster::{FaultyTable, SharedCluster, stored_order};
 use crate::{
-    dlq::topic::DeadLetterSink,
-    model::{KafkaRecord, OrderRow, RejectReason, StoredOrder},
+    dlq::{
+        letter::{DeadLetterOutcome, Rejected},
+        topic::DeadLetterSink,
+    },
+    model::{OrderRow, StoredOrder},
     pipeline::commit::{OffsetStore, PreparedRecord},
     retry_scope::{Cancelled, RetryScope},
     sink::bisect::{InsertOutcome, OrderSink, Probe},
@@ -39,14 +42,13 @@ impl DeadLetterSink for MutantDeadLetters {
 
     async fn send(
         &self,
-        record: &KafkaRecord,
-        reason: &RejectReason,
+        rejected: &[Rejected<'_>],
         scope: &mut RetryScope<'_>,
-    ) -> Result<(), Cancelled> {
-        match self.mutant {
-            Some(Mutant::DeadLetterDropped) => Ok(()),
-            _ => self.cluster.send(record, reason, scope).await,
-        }
+    ) -> Result<Vec<DeadLetterOutcome>, Cancelled> {
+        let dropped = usize::from(self.mutant == Some(Mutant::DeadLetterDropped));
+        let mut outcomes = self.cluster.send(&rejected[..rejected.len() - dropped], scope).await?;
+        outcomes.resize(rejected.len(), DeadLetterOutcome::Acknowledged);
+        Ok(outcomes)
     }
 }
 
