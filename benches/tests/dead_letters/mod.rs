@@ -1,18 +1,26 @@
 //! Orders that can't be stored: the dead-letter topic, the limit of dead letters, and the replay.
 
-use std::{collections::BTreeMap, time::Duration};
+mod refusals;
+mod replay;
+
+use std::{
+    collections::BTreeMap,
+    process::Output,
+    time::{Duration, Instant},
+};
 
 use benches::{
     metrics,
     process::{Program, command, free_address},
 };
 use rdkafka::{
-    Message,
+    Message, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     message::{Header, Headers, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
 use rustix::process::Signal;
+use serde_json::Value;
 use shared::{kafka::ensure_topic, wire::EVENT_TYPE_HEADER};
 use testbed::Testbed;
 
@@ -87,14 +95,7 @@ async fn too_many_dead_letters_pause_the_consumer_until_a_signal_and_are_replaye
     let dead_lettered = async || metrics::value(address, consumer::metrics::DEAD_LETTERED).await.unwrap_or(0.0);
     // A batch is counted after its last dead letter is sent, so that the count may be behind the 100 that are sent.
     assert!(dead_lettered().await <= 100.0);
-    let list = async |bed: &Testbed| {
-        let mut dlq = command("consumer").unwrap();
-        dlq.args(["dlq", "list", "--output", "json"]).envs(bed.environment());
-        let output = tokio::task::spawn_blocking(move || dlq.output()).await.unwrap().unwrap();
-        let log = String::from_utf8_lossy(&output.stderr).into_owned();
-        let listing: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
-        listing["kinds"]["unknown_user"].clone()
-    };
+    let list = async |bed: &Testbed| dlq(bed, &["list"]).await["kinds"]["unknown_user"].clone();
     assert_eq!(list(&bed).await["orders"], 100);
 
     consumer.signal(Signal::USR1).unwrap();
@@ -104,11 +105,7 @@ async fn too_many_dead_letters_pause_the_consumer_until_a_signal_and_are_replaye
     assert_eq!((&listed["orders"], &listed["settled"]), (&300.into(), &0.into()), "{listed}");
 
     let replay = async |bed: &Testbed, arguments: &[&str]| {
-        let mut dlq = command("consumer").unwrap();
-        dlq.args(["dlq", "replay", "--output", "json"]).args(arguments).envs(bed.environment());
-        let output = tokio::task::spawn_blocking(move || dlq.output()).await.unwrap().unwrap();
-        let log = String::from_utf8_lossy(&output.stderr).into_owned();
-        let replayed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
+        let replayed = dlq(bed, &[&["replay"][..], arguments].concat()).await;
         (replayed["replayed"].as_u64().unwrap(), replayed["settled"].as_u64().unwrap())
     };
     assert_eq!(replay(&bed, &["--kind", "malformed"]).await, (0, 0));
@@ -133,49 +130,69 @@ async fn too_many_dead_letters_pause_the_consumer_until_a_signal_and_are_replaye
     tokio::task::spawn_blocking(move || consumer.stop()).await.unwrap().unwrap();
 }
 
+/// Runs `consumer dlq` with these arguments.
+async fn run_dlq(bed: &Testbed, arguments: &[&str]) -> Output {
+    let mut dlq = command("consumer").unwrap();
+    dlq.arg("dlq").args(arguments).envs(bed.environment());
+    tokio::task::spawn_blocking(move || dlq.output()).await.unwrap().unwrap()
+}
+
+/// The JSON that `consumer dlq` prints.
+async fn dlq(bed: &Testbed, arguments: &[&str]) -> Value {
+    let output = run_dlq(bed, &[arguments, &["--output", "json"]].concat()).await;
+    let log = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"))
+}
+
+/// A record of a topic, as text.
+#[derive(Debug)]
+struct ReadRecord {
+    key: String,
+    value: String,
+    headers: BTreeMap<String, String>,
+    /// Milliseconds after the Unix epoch.
+    timestamp: i64,
+}
+
+impl ReadRecord {
+    fn of(record: &impl Message<Headers = impl Headers>) -> Self {
+        let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+        let headers = record.headers().into_iter().flat_map(Headers::iter);
+        Self {
+            key: text(record.key()),
+            value: text(record.payload()),
+            headers: headers.map(|header| (header.key.to_owned(), text(header.value))).collect(),
+            timestamp: record.timestamp().to_millis().unwrap(),
+        }
+    }
+}
+
+/// Reads `count` records of a topic.
+async fn read_topic(bed: &Testbed, topic: &str, count: usize) -> Vec<ReadRecord> {
+    let role = [("auto.offset.reset", "earliest"), ("enable.auto.commit", "false")];
+    let reader: BaseConsumer = bed.kafka.client(&role).set("group.id", format!("{}-dlq", bed.name)).create().unwrap();
+    let mut partitions = TopicPartitionList::new();
+    for partition in 0..bed.topic.partitions {
+        partitions.add_partition_offset(topic, partition, rdkafka::Offset::Beginning).unwrap();
+    }
+    reader.assign(&partitions).unwrap();
+    let reading = tokio::task::spawn_blocking(move || {
+        let (mut records, until) = (Vec::new(), Instant::now() + TIMEOUT);
+        while records.len() < count && Instant::now() < until {
+            let Some(Ok(record)) = reader.poll(Duration::from_millis(200)) else { continue };
+            records.push(ReadRecord::of(&record));
+        }
+        records
+    });
+    let records = reading.await.unwrap();
+    assert_eq!(records.len(), count, "{records:?}");
+    records
+}
+
 /// Value and headers.
 type ReadDeadLetter = (String, BTreeMap<String, String>);
 
 async fn read_dead_letters(bed: &Testbed, count: usize) -> BTreeMap<String, ReadDeadLetter> {
-    let role = [("auto.offset.reset", "earliest"), ("enable.auto.commit", "false")];
-    let reader: BaseConsumer = bed.kafka.client(&role).set("group.id", format!("{}-dlq", bed.name)).create().unwrap();
-    reader.subscribe(&[&bed.topic.dead_letter_topic()]).unwrap();
-    let reading = tokio::task::spawn_blocking(move || {
-        let (mut dead_letters, until) = (BTreeMap::new(), std::time::Instant::now() + TIMEOUT);
-        while dead_letters.len() < count && std::time::Instant::now() < until {
-            let Some(Ok(record)) = reader.poll(Duration::from_millis(200)) else { continue };
-            let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-            let headers = record.headers().unwrap().iter().map(|header| (header.key.to_owned(), text(header.value)));
-            dead_letters.insert(text(record.key()), (text(record.payload()), headers.collect()));
-        }
-        dead_letters
-    });
-    let dead_letters = reading.await.unwrap();
-    assert_eq!(dead_letters.len(), count, "{dead_letters:?}");
-    dead_letters
-}
-
-#[tokio::test]
-async fn a_dead_letter_that_is_too_large_is_sent_without_its_large_part_and_blocks_no_other_order() {
-    let bed = Testbed::new("large_dead_letter").await;
-    ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
-    // Almost the maximum message size of the orders topic; a dead letter has further headers.
-    let producer: FutureProducer = bed.kafka.client(&[("message.max.bytes", "2000000")]).create().unwrap();
-    let mut random = String::new();
-    while random.len() < 900_000 {
-        random += &format!("{:x}", rand::random::<u128>());
-    }
-    let send = async |key: &str, value: &str, header: &str| {
-        let headers = OwnedHeaders::new().insert(Header { key: "large", value: Some(header) });
-        let record = FutureRecord::to(&bed.topic.topic).partition(0).key(key).payload(value).headers(headers);
-        producer.send(record, Duration::from_secs(10)).await.unwrap();
-    };
-    send("large-value", &format!("{{\"payment_method\": \"{random}\"}}"), "").await;
-    send("large-header", "{", &random).await;
-    send("good", testbed::ORDER_VALUE, "").await;
-    let consumer = Program::start("consumer", "consumer", [""; 0], &bed.environment(), bed.folder()).unwrap();
-    scenario::wait_until_stored(&bed, 1).await;
-    let dead_letters = read_dead_letters(&bed, 2).await;
-    assert!(dead_letters.values().all(|(_, headers)| headers["dlq-message"].len() <= 4_000));
-    tokio::task::spawn_blocking(move || consumer.stop()).await.unwrap().unwrap();
+    let records = read_topic(bed, &bed.topic.dead_letter_topic(), count).await;
+    records.into_iter().map(|record| (record.key, (record.value, record.headers))).collect()
 }

@@ -17,7 +17,6 @@ use super::{
     form::{DeadLetterWriter, Form},
     letter::{Attempt, DeadLetterOutcome, Letter},
     outage::BatchOutage,
-    printable::printable,
 };
 use crate::{
     metrics::DEAD_LETTERS_REDUCED,
@@ -136,7 +135,7 @@ impl Delivery {
         let record = &letter.rejected.in_flight.record;
         let key: String =
             String::from_utf8_lossy(record.key().unwrap_or_default()).chars().take(MAX_KEY_CHARS).collect();
-        format!("{} {} (key {:?})", self.writer.source_topic, record.position, printable(&key))
+        format!("{} {} (key {key:?})", self.writer.source_topic, record.position)
     }
 
     /// Reports a dead letter that lacks a part of its record.

@@ -1,57 +1,63 @@
-//! Sends orders to their topic again once the cause of their dead letters is gone.
+//! Sends dead-lettered records to their topic again once the cause is gone.
 //!
-//! A replay can be interrupted and repeated: an order that is in the table is skipped, an order that is replayed twice
-//! is stored once, and an order that is dead-lettered again has the number of its replays in a header.
+//! A replay can be interrupted and repeated: a record that is stored is skipped, and so is one that was replayed and
+//! that the consumers have not consumed yet. One that is dead-lettered again has the number of its replays in a header.
 
-use std::{collections::HashSet, fmt};
+use std::fmt;
 
 use anyhow::{Context, bail};
-use rdkafka::{
-    message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord, future_producer::DeliveryFuture},
-};
 use serde::Serialize;
-use shared::{
-    dlq_headers,
-    program::{Outcome, OutputFormat},
-};
+use shared::program::{Outcome, OutputFormat};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    dead_letter::{DeadLetter, OrderKey},
-    scan::{LatestDeadLetters, visit_dead_letters},
+    client::DeadLetterClients,
+    dead_letter::DeadLetter,
+    resend::{Resender, SendError},
+    scan::{DeadLetterSource, DeadLetterStates, State, visit_dead_letters},
 };
-use crate::settings::{DlqSettings, ReplaySelection};
+use crate::{
+    model::RecordPosition,
+    settings::{DlqSettings, ReplaySelection},
+};
 
-/// Maximum number of orders in flight.
+/// Maximum number of records in flight.
 const MAX_IN_FLIGHT: usize = 1_000;
 
-/// The number of orders by what the replay did with them.
+/// The number of records by what the replay did with them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReplayCounts {
     /// Sent to the topic again; with `--dry-run`, to be sent.
     pub replayed: u64,
-    /// Skipped: in the table.
+    /// Skipped: its order is in the table.
     #[serde(rename = "settled")]
     pub stored: u64,
+    /// Skipped: the table has its order id with other contents.
+    pub conflicting: u64,
+    /// Skipped: replayed before, and not consumed yet.
+    pub waiting: u64,
     /// Skipped: replayed as often as `--max-replays` allows.
     pub too_often: u64,
-    /// Skipped: the dead letter has no value, since it was too large or the record had none.
+    /// Skipped: the dead letter does not have the value, since it was too large or the record had none.
     pub without_value: u64,
+    /// The topic refuses it.
+    pub failed: u64,
 }
 
 impl fmt::Display for ReplayCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { replayed, stored, too_often, without_value } = self;
+        let Self { replayed, stored, conflicting, waiting, too_often, without_value, failed } = self;
         write!(
             f,
-            "{replayed} orders replayed; skipped: {stored} stored already, {too_often} at --max-replays, \
-             {without_value} without a value"
+            "{replayed} records replayed; skipped: {stored} stored already, {conflicting} conflicting with another \
+             order of their id, {waiting} replayed and not consumed yet, {too_often} at --max-replays, {without_value} \
+             without a value; {failed} can't be sent"
         )
     }
 }
 
-/// Replays the selected orders and prints the counts.
+/// Replays the selected records and prints the counts. A record that can't be sent is reported, and the outcome is then
+/// [`Outcome::Invalid`].
 ///
 /// # Errors
 /// When a topic or the table fails, or at a `stop`; the message then has the counts.
@@ -60,18 +66,15 @@ pub async fn replay(
     selection: ReplaySelection,
     stop: CancellationToken,
 ) -> anyhow::Result<Outcome> {
-    let DlqSettings { output, kafka, topic, database } = settings;
-    let (database, topic) = (database.settings()?, topic.dead_letter_topic());
-    let (reading, name) = (kafka.clone(), topic.clone());
-    let latest = tokio::task::spawn_blocking(move || LatestDeadLetters::read(&reading, &name)).await??;
-    let stored = latest.find_stored(&database).await?;
-    let role = [("acks", "all"), ("enable.idempotence", "true"), ("compression.type", "lz4"), ("linger.ms", "5")];
-    let producer: FutureProducer = kafka.client(&role).create().context("the Kafka settings are not usable")?;
-    let (runtime, dry_run) = (tokio::runtime::Handle::current(), selection.dry_run);
-    let (in_flight, counts) = (Vec::new(), ReplayCounts::default());
-    let mut replay = Replay { latest, stored, selection, producer, runtime, stop, in_flight, counts };
+    let DlqSettings { output, kafka, topic, group, database } = settings;
+    let (database, dead_letter_topic) = (database.settings()?, topic.dead_letter_topic());
+    let source = DeadLetterSource { kafka: kafka.clone(), topic, group };
+    let states = DeadLetterStates::read(source, &database).await?;
+    let clients = DeadLetterClients::open(&kafka).context("the Kafka settings are not usable")?;
+    let (dry_run, resender) = (selection.dry_run, Resender::new(clients, tokio::runtime::Handle::current()));
+    let mut replay = Replay { states, selection, resender, stop, counts: ReplayCounts::default() };
     let counts = tokio::task::spawn_blocking(move || {
-        visit_dead_letters(&kafka, &topic, |dead_letter| replay.visit(&dead_letter))?;
+        visit_dead_letters(&kafka, &dead_letter_topic, |dead_letter| replay.visit(&dead_letter))?;
         replay.wait_for_acknowledgements()?;
         anyhow::Ok(replay.counts)
     })
@@ -81,29 +84,27 @@ pub async fn replay(
         OutputFormat::Text if dry_run => println!("dry run: {counts}"),
         OutputFormat::Text => println!("{counts}"),
     }
-    Ok(Outcome::Valid)
+    Ok(if counts.failed == 0 { Outcome::Valid } else { Outcome::Invalid })
 }
 
 /// What is done with a dead letter.
 enum Choice {
     Replay,
     SkipStored,
+    SkipConflicting,
+    SkipWaiting,
     SkipTooOften,
     SkipWithoutValue,
-    /// Not counted: not the latest one of its order, not of the selected kind, or beyond `--limit`.
+    /// Not counted: not the latest one of its record, not of the selected kind, or beyond `--limit`.
     Ignore,
 }
 
 /// A replay that is running.
 struct Replay {
-    latest: LatestDeadLetters,
-    /// The orders that are in the table.
-    stored: HashSet<OrderKey>,
+    states: DeadLetterStates,
     selection: ReplaySelection,
-    producer: FutureProducer,
-    runtime: tokio::runtime::Handle,
+    resender: Resender,
     stop: CancellationToken,
-    in_flight: Vec<DeliveryFuture>,
     counts: ReplayCounts,
 }
 
@@ -112,6 +113,8 @@ impl Replay {
         match self.choose(dead_letter) {
             Choice::Replay => self.send(dead_letter)?,
             Choice::SkipStored => self.counts.stored += 1,
+            Choice::SkipConflicting => self.counts.conflicting += 1,
+            Choice::SkipWaiting => self.counts.waiting += 1,
             Choice::SkipTooOften => self.counts.too_often += 1,
             Choice::SkipWithoutValue => self.counts.without_value += 1,
             Choice::Ignore => {}
@@ -120,20 +123,19 @@ impl Replay {
     }
 
     fn choose(&self, dead_letter: &DeadLetter) -> Choice {
-        let Self { latest, stored, selection, counts, .. } = self;
-        let is_of_other_kind = selection.kind.as_ref().is_some_and(|kind| *kind != dead_letter.kind());
-        if is_of_other_kind || !latest.contains(dead_letter) {
-            Choice::Ignore
-        } else if stored.contains(&dead_letter.order) {
-            Choice::SkipStored
-        } else if dead_letter.replays >= selection.max_replays {
-            Choice::SkipTooOften
-        } else if dead_letter.value.is_none() {
-            Choice::SkipWithoutValue
-        } else if selection.limit.is_some_and(|limit| counts.replayed >= limit) {
-            Choice::Ignore
-        } else {
-            Choice::Replay
+        let Self { states, selection, counts, .. } = self;
+        if selection.kind.as_ref().is_some_and(|kind| *kind != dead_letter.kind()) {
+            return Choice::Ignore;
+        }
+        match states.of(dead_letter) {
+            State::Superseded => Choice::Ignore,
+            State::Stored => Choice::SkipStored,
+            State::Conflicting => Choice::SkipConflicting,
+            State::Waiting => Choice::SkipWaiting,
+            State::Open if dead_letter.replays >= selection.max_replays => Choice::SkipTooOften,
+            State::Open if !dead_letter.has_its_value() => Choice::SkipWithoutValue,
+            State::Open if selection.limit.is_some_and(|limit| counts.replayed >= limit) => Choice::Ignore,
+            State::Open => Choice::Replay,
         }
     }
 
@@ -142,38 +144,42 @@ impl Replay {
             self.wait_for_acknowledgements()?;
             bail!("interrupted: {}; repeat the command to replay the rest", self.counts);
         }
-        if !self.selection.dry_run {
-            self.in_flight.push(send(&self.producer, dead_letter)?);
-        }
         self.counts.replayed += 1;
-        if self.in_flight.len() >= MAX_IN_FLIGHT {
+        if self.selection.dry_run {
+            return Ok(());
+        }
+        if self.resender.in_flight() >= MAX_IN_FLIGHT {
             self.wait_for_acknowledgements()?;
         }
-        Ok(())
+        let mut sent = self.resender.send(dead_letter);
+        if matches!(sent, Err(SendError::QueueFull)) {
+            self.wait_for_acknowledgements()?;
+            sent = self.resender.send(dead_letter);
+        }
+        match sent {
+            Ok(()) => Ok(()),
+            Err(error) => self.on_error(dead_letter.position, &dead_letter.key_text(), error),
+        }
     }
 
     fn wait_for_acknowledgements(&mut self) -> anyhow::Result<()> {
-        for delivery in self.in_flight.drain(..) {
-            let delivered = self.runtime.block_on(delivery)?;
-            delivered.map_err(|(error, _)| error).context("an order was not replayed: repeat the command")?;
+        for failure in self.resender.wait_for_acknowledgements() {
+            self.on_error(failure.position, &failure.key, failure.error)?;
         }
         Ok(())
     }
-}
 
-fn send(producer: &FutureProducer, dead_letter: &DeadLetter) -> anyhow::Result<DeliveryFuture> {
-    let topic = dead_letter.header(dlq_headers::TOPIC);
-    let count = (dead_letter.replays + 1).to_string();
-    let original = dead_letter
-        .original_headers()
-        .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: value.as_ref() }));
-    let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&topic);
-    record.key = dead_letter.key.as_deref();
-    record.payload = dead_letter.value.as_deref();
-    record.timestamp = dead_letter.timestamp;
-    record.headers = Some(original.insert(Header { key: dlq_headers::REPLAY_COUNT, value: Some(&count) }));
-    producer
-        .send_result(record)
-        .map_err(|(error, _)| error)
-        .with_context(|| format!("dead letter {}", dead_letter.position))
+    /// Counts a record that can't be sent. The others are sent nevertheless.
+    ///
+    /// # Errors
+    /// When the cause is the cluster and not the record.
+    fn on_error(&mut self, position: RecordPosition, key: &str, error: SendError) -> anyhow::Result<()> {
+        self.counts.replayed -= 1;
+        self.counts.failed += 1;
+        if error.is_outage() {
+            bail!("{error}: {}; repeat the command to replay the rest", self.counts);
+        }
+        tracing::error!("dead letter {position} (key {key:?}) can't be replayed: {error}");
+        Ok(())
+    }
 }

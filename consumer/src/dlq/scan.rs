@@ -1,21 +1,24 @@
-//! Reads the dead-letter topic.
+//! Reads the dead-letter topic, and what became of its records since.
 //!
-//! An order that is replayed before the cause is gone has another dead letter. Its latest dead letter counts.
+//! A record that is replayed before the cause is gone has another dead letter. Its latest dead letter counts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use anyhow::Context;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::{
+    Message,
+    message::{BorrowedMessage, Headers},
+};
 use shared::{
-    database::{DatabaseSettings, connect},
-    kafka::{KafkaSettings, scan},
+    database::DatabaseSettings,
+    dlq_headers,
+    kafka::{KafkaSettings, TopicSettings, read_headers, scan, scan_unconsumed},
 };
 
-use super::dead_letter::{DeadLetter, OrderKey};
+use super::{
+    dead_letter::{DeadLetter, Identity},
+    stored::StoredOrders,
+};
 use crate::model::RecordPosition;
-
-/// Maximum number of orders that one query looks up.
-const LOOKUP_BATCH: usize = 5_000;
 
 /// Passes every dead letter of `topic` to `visit`. Returns the number of those whose headers can't be read. Blocks.
 ///
@@ -37,45 +40,110 @@ pub fn visit_dead_letters(
     Ok(unreadable)
 }
 
-/// The position of each order's latest dead letter.
-#[derive(Debug, Default)]
-pub struct LatestDeadLetters(HashMap<OrderKey, RecordPosition>);
+/// What became of a dead-lettered record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It has a later dead letter, which counts.
+    Superseded,
+    /// Its order is in the table.
+    Stored,
+    /// The table has its order id with other contents: a replay would only make another dead letter.
+    Conflicting,
+    /// It was replayed, and the consumers have not consumed it yet.
+    Waiting,
+    /// It is in the dead-letter topic alone.
+    Open,
+}
 
-impl LatestDeadLetters {
-    /// Reads the topic. Blocks.
+/// The topics whose dead letters are read, and the group of their consumers.
+pub struct DeadLetterSource {
+    pub kafka: KafkaSettings,
+    pub topic: TopicSettings,
+    pub group: String,
+}
+
+/// The states of all dead letters.
+pub struct DeadLetterStates {
+    latest: HashMap<Identity, Latest>,
+    /// How often each record was replayed that the consumers have not consumed yet.
+    waiting: HashMap<Identity, u32>,
+    stored: StoredOrders,
+}
+
+struct Latest {
+    replays: u32,
+    position: RecordPosition,
+    order_id: Option<String>,
+}
+
+impl DeadLetterStates {
+    /// Reads the orders topic from the group's committed offsets on, then the dead-letter topic, then the table. In
+    /// this order, a record that is consumed meanwhile is found in one of them.
     ///
     /// # Errors
-    /// When the topic can't be read.
-    pub fn read(kafka: &KafkaSettings, topic: &str) -> anyhow::Result<Self> {
-        let mut latest: HashMap<OrderKey, (u32, RecordPosition)> = HashMap::new();
-        visit_dead_letters(kafka, topic, |dead_letter| {
-            let next = (dead_letter.replays, dead_letter.position);
-            let current = latest.entry(dead_letter.order).or_insert(next);
-            // Within a partition the later one is the latest; across partitions, the one with more replays.
-            *current = next.max(*current);
-            Ok(())
-        })?;
-        Ok(Self(latest.into_iter().map(|(order, (_, position))| (order, position)).collect()))
+    /// When a topic or the table can't be read.
+    pub async fn read(source: DeadLetterSource, database: &DatabaseSettings) -> anyhow::Result<Self> {
+        let reading = tokio::task::spawn_blocking(move || {
+            let DeadLetterSource { kafka, topic, group } = source;
+            let waiting = read_waiting(&kafka, &topic.topic, &group)?;
+            anyhow::Ok((waiting, read_latest(&kafka, &topic.dead_letter_topic())?))
+        });
+        let (waiting, latest) = reading.await??;
+        let ids: Vec<&str> = latest.values().filter_map(|latest| latest.order_id.as_deref()).collect();
+        let stored = StoredOrders::read(database, &ids).await?;
+        Ok(Self { latest, waiting, stored })
     }
 
-    /// Whether `dead_letter` is the latest of its order.
-    pub fn contains(&self, dead_letter: &DeadLetter) -> bool {
-        self.0.get(&dead_letter.order) == Some(&dead_letter.position)
-    }
-
-    /// Returns those of the orders that are in the table.
-    ///
-    /// # Errors
-    /// When the table can't be read.
-    pub async fn find_stored(&self, database: &DatabaseSettings) -> anyhow::Result<HashSet<OrderKey>> {
-        let client = connect(database).await?;
-        let ids: Vec<&str> = self.0.keys().filter_map(OrderKey::order_id).collect();
-        let mut stored = HashSet::new();
-        for batch in ids.chunks(LOOKUP_BATCH) {
-            let query = "SELECT order_id FROM orders WHERE order_id = ANY($1)";
-            let rows = client.query(query, &[&batch]).await.context("the orders can't be looked up")?;
-            stored.extend(rows.iter().map(|row| OrderKey::of_order(row.get(0))));
+    pub fn of(&self, dead_letter: &DeadLetter) -> State {
+        let is_latest = |latest: &Latest| latest.position == dead_letter.position;
+        if !self.latest.get(&dead_letter.identity).is_some_and(is_latest) {
+            return State::Superseded;
         }
-        Ok(stored)
+        if let Some(row) = dead_letter.order_id().and_then(|id| self.stored.get(id)) {
+            let is_same = dead_letter.order().is_some_and(|order| row.differences(&order.event).is_empty());
+            return if is_same { State::Stored } else { State::Conflicting };
+        }
+        // The dead letter of the last replay has the number of that replay.
+        let replayed = self.waiting.get(&dead_letter.identity).copied().unwrap_or_default();
+        if replayed > dead_letter.replays { State::Waiting } else { State::Open }
     }
+}
+
+fn read_latest(kafka: &KafkaSettings, topic: &str) -> anyhow::Result<HashMap<Identity, Latest>> {
+    let mut latest: HashMap<Identity, Latest> = HashMap::new();
+    visit_dead_letters(kafka, topic, |dead_letter| {
+        let DeadLetter { position, replays, .. } = dead_letter;
+        let next = || Latest { replays, position, order_id: dead_letter.order_id().map(str::to_owned) };
+        let current = latest.entry(dead_letter.identity).or_insert_with(next);
+        // Within a partition the later one is the latest; across partitions, the one with more replays.
+        if (replays, position) > (current.replays, current.position) {
+            (current.replays, current.position) = (replays, position);
+        }
+        Ok(())
+    })?;
+    Ok(latest)
+}
+
+fn read_waiting(kafka: &KafkaSettings, topic: &str, group: &str) -> anyhow::Result<HashMap<Identity, u32>> {
+    let mut waiting = HashMap::new();
+    scan_unconsumed(kafka, topic, group, |record| {
+        if let Some((identity, replays)) = replay_of(record) {
+            let most = waiting.entry(identity).or_insert(replays);
+            *most = replays.max(*most);
+        }
+        Ok(())
+    })?;
+    Ok(waiting)
+}
+
+/// The dead-lettered record that `record` is a replay of, and the number of the replay.
+fn replay_of(record: &BorrowedMessage<'_>) -> Option<(Identity, u32)> {
+    let headers = record.headers()?;
+    let last = |name: &str| {
+        let value = headers.iter().filter(|header| header.key == name).last()?.value?;
+        Some(std::str::from_utf8(value).ok()?.to_owned())
+    };
+    let replay = || Some((last(dlq_headers::REPLAY_ORIGIN)?, last(dlq_headers::REPLAY_COUNT)?.parse().ok()?));
+    let (origin, replays) = read_headers(replay).ok()??;
+    Some((Identity::of(&origin, record.key(), record.payload()), replays))
 }

@@ -14,7 +14,10 @@ use shared::{
     program::{Outcome, OutputFormat},
 };
 
-use super::dead_letter::DeadLetter;
+use super::{
+    dead_letter::DeadLetter,
+    printable::{printable, printable_lines},
+};
 use crate::{model::RecordPosition, settings::DlqSettings};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,7 +28,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// When there is none, or the topic can't be read.
 pub fn show(settings: &DlqSettings, position: RecordPosition) -> anyhow::Result<Outcome> {
     let dead_letter = read(&settings.kafka, &settings.topic.dead_letter_topic(), position)?;
-    let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     match settings.output {
         OutputFormat::Json => {
             let headers = dead_letter.headers.iter().map(|(name, value)| (name.clone(), json!(text(value.as_deref()))));
@@ -37,15 +39,24 @@ pub fn show(settings: &DlqSettings, position: RecordPosition) -> anyhow::Result<
             });
             println!("{}", serde_json::to_string_pretty(&shown)?);
         }
-        OutputFormat::Text => {
-            for (name, value) in &dead_letter.headers {
-                println!("{name}: {}", text(value.as_deref()).unwrap_or_default());
-            }
-            println!("key: {}\n", dead_letter.key_text());
-            println!("{}", text(dead_letter.value.as_deref()).unwrap_or_else(|| "(no value)".to_owned()));
-        }
+        OutputFormat::Text => print!("{}", lines(&dead_letter)),
     }
     Ok(Outcome::Valid)
+}
+
+fn text(bytes: Option<&[u8]>) -> Option<String> {
+    bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// One line per header, the key, and the value.
+fn lines(dead_letter: &DeadLetter) -> String {
+    let mut lines = String::new();
+    for (name, value) in &dead_letter.headers {
+        lines += &format!("{}: {}\n", printable(name), printable(&text(value.as_deref()).unwrap_or_default()));
+    }
+    let value = text(dead_letter.value.as_deref());
+    let value = value.map_or_else(|| "(no value)".to_owned(), |value| printable_lines(&value));
+    lines + &format!("key: {}\n\n{value}\n", printable(&dead_letter.key_text()))
 }
 
 fn read(kafka: &KafkaSettings, topic: &str, position: RecordPosition) -> anyhow::Result<DeadLetter> {
@@ -69,5 +80,22 @@ fn read(kafka: &KafkaSettings, topic: &str, position: RecordPosition) -> anyhow:
             Err(KafkaError::PartitionEOF(_)) => bail!(missing()),
             Err(error) => tracing::debug!("Kafka: error while reading {topic}, retrying: {error}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_record_contains_is_shown_without_its_control_characters() {
+        let hostile = || b"\x1b[2J\ndlq-kind: forged".to_vec();
+        let headers = vec![("trace".to_owned(), Some(hostile())), ("dlq-kind".to_owned(), Some(b"malformed".to_vec()))];
+        let position = RecordPosition { partition: 0, offset: 0 };
+        let shown =
+            lines(&DeadLetter::new(position, Some(hostile()), Some(b"{\n\x1b]0;a\x07}".to_vec()), None, headers));
+        let expected = "trace: \\u{1b}[2J\\ndlq-kind: forged\ndlq-kind: malformed\n\
+                        key: \\u{1b}[2J\\ndlq-kind: forged\n\n{\n\\u{1b}]0;a\\u{7}}\n";
+        assert_eq!(shown, expected);
     }
 }

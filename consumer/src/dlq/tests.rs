@@ -198,8 +198,10 @@ async fn a_topic_that_refuses_every_form_is_an_outage_until_it_accepts_the_recor
     let bed = Bed::new();
     bed.fail_produce_requests(&[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD; 4]);
     let records = records(1);
-    let (outcomes, issue) = tokio::join!(bed.send(&records), bed.until_not_ready());
-    assert!(issue.contains("refuses the dead letter of orders 0:0 (key \"order-0\") in every form"), "{issue}");
+    let issue = "it refuses the dead letter of orders 0:0 (key \"order-0\") in every form";
+    let is_reported = async || bed.health.ready().is_err_and(|issues| issues.contains(issue));
+    let reported = testbed::eventually("the refusals are reported", TIMEOUT, is_reported);
+    let (outcomes, ()) = tokio::join!(bed.send(&records), reported);
     assert_eq!((outcomes[0], bed.health.ready()), (DeadLetterOutcome::Acknowledged, Ok(())));
     assert_eq!(bed.read(1)[0].value, "the value");
 }

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-
-use super::order_row::OrderRow;
+use shared::order::OrderPlaced;
 
 /// The columns of a stored order that come from its record. The other columns come from users and products, which
 /// change.
@@ -38,9 +37,8 @@ impl fmt::Display for FieldDifference {
 }
 
 impl StoredOrder {
-    /// The fields in which `row` differs.
-    pub fn differences(&self, row: &OrderRow) -> Vec<FieldDifference> {
-        let event = &row.order.event;
+    /// The fields in which the order of `event` differs.
+    pub fn differences(&self, event: &OrderPlaced) -> Vec<FieldDifference> {
         let mut differences = Vec::new();
         let mut compare = |field, stored: String, received: String| {
             if stored != received {
@@ -75,18 +73,12 @@ fn rounded_as_inserted(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use shared::{
-        order::{OrderPlaced, OrderStatus, PaymentMethod},
-        wire::ReceivedOrder,
-    };
+    use shared::order::{OrderStatus, PaymentMethod};
 
     use super::*;
-    use crate::model::{ProductAttributes, UserAttributes};
 
-    fn row(created_at: &str) -> OrderRow {
-        let event = OrderPlaced {
+    fn event(created_at: &str) -> OrderPlaced {
+        OrderPlaced {
             user_id: "U00000001".into(),
             product_id: "P000001".into(),
             quantity: 1,
@@ -96,13 +88,6 @@ mod tests {
             payment_method: PaymentMethod::Card,
             status: OrderStatus::Paid,
             created_at: created_at.parse().unwrap(),
-        };
-        let user =
-            UserAttributes { gender: "F".to_owned(), age_group: "30대".to_owned(), region: "제주".to_owned() };
-        OrderRow {
-            order: ReceivedOrder { order_id: "order-1".to_owned(), event },
-            user: Arc::new(user),
-            product: Arc::new(ProductAttributes { category: "식품".to_owned() }),
         }
     }
 
@@ -123,9 +108,9 @@ mod tests {
     #[test]
     fn each_field_that_differs_is_named_with_both_values() {
         let time = "2026-01-31T09:00:00.123456Z";
-        assert_eq!(stored(time).differences(&row(time)), []);
+        assert_eq!(stored(time).differences(&event(time)), []);
         let other = StoredOrder { total_amount: 999, status: "cancelled".to_owned(), ..stored(time) };
-        let differences = other.differences(&row("2026-01-31T09:00:00.123457Z"));
+        let differences = other.differences(&event("2026-01-31T09:00:00.123457Z"));
         let texts: Vec<String> = differences.iter().map(FieldDifference::to_string).collect();
         assert_eq!(
             texts,
@@ -135,7 +120,7 @@ mod tests {
                 "created_at (stored \"2026-01-31T09:00:00.123456Z\", received \"2026-01-31T09:00:00.123457Z\")",
             ]
         );
-        assert_eq!(StoredOrder { created_at: None, ..stored(time) }.differences(&row(time)).len(), 1);
+        assert_eq!(StoredOrder { created_at: None, ..stored(time) }.differences(&event(time)).len(), 1);
     }
 
     #[test]
@@ -144,7 +129,7 @@ mod tests {
             ("2026-01-31T09:00:00.123456Z", "2026-01-31T09:00:00.123456999Z"),
             ("1969-12-31T23:59:59.123457Z", "1969-12-31T23:59:59.123456001Z"),
         ] {
-            assert_eq!(stored(written).differences(&row(received)), [], "{received}");
+            assert_eq!(stored(written).differences(&event(received)), [], "{received}");
         }
     }
 }

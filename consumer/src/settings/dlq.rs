@@ -18,7 +18,7 @@ pub enum DlqAction {
         #[command(flatten)]
         dlq: Box<DlqSettings>,
     },
-    /// Send orders to their topic again. Can be interrupted and repeated.
+    /// Send orders to their topic again. Can be interrupted and repeated. Exits with 3 when some can't be sent.
     Replay {
         #[command(flatten)]
         selection: ReplaySelection,
@@ -38,6 +38,9 @@ pub struct DlqSettings {
     /// The topic of the orders; the name of the dead-letter topic derives from it.
     #[command(flatten)]
     pub topic: TopicSettings,
+    /// Consumer group of the orders: a replayed record that it has not consumed yet is not replayed again.
+    #[arg(long, env = "CONSUMER_GROUP", default_value = "orderflow")]
+    pub group: String,
     /// The database whose table shows which orders are stored.
     #[command(flatten)]
     pub database: DatabaseArgs,
@@ -52,7 +55,7 @@ pub struct ReplaySelection {
     /// Maximum number of orders to replay.
     #[arg(long, value_name = "NUMBER")]
     pub limit: Option<u64>,
-    /// Skip orders that were replayed this often and dead-lettered again.
+    /// Skip records that were replayed this often and dead-lettered again.
     #[arg(long, default_value_t = 3, value_name = "NUMBER")]
     pub max_replays: u32,
     /// Print how many orders would be replayed, and replay none.

@@ -81,7 +81,7 @@ async fn find_conflicts(
     let stored = table.stored(&picked, scope).await?;
     let conflicts: Vec<(usize, RejectReason)> = compared
         .into_iter()
-        .filter_map(|row| match stored.get(id(rows[row])).map(|order| order.differences(rows[row].row)) {
+        .filter_map(|row| match stored.get(id(rows[row])).map(|order| order.differences(&rows[row].row.order.event)) {
             None => Some((row, RejectReason::NotKept)),
             Some(differences) if differences.is_empty() => None,
             Some(differences) => Some((row, RejectReason::Conflicting(differences))),

@@ -10,7 +10,7 @@ mod topic;
 
 pub use headers::{UnreadableHeader, read_headers};
 pub use lag::{GroupLag, group_lag};
-pub use scan::scan;
+pub use scan::{scan, scan_unconsumed};
 pub use security::{SaslMechanism, SecurityProtocol, SecuritySettings};
 pub use settings::KafkaSettings;
 pub use topic::{TopicSettings, TopicSpec, dead_letter_topic, ensure_topic, partition_count};

@@ -26,25 +26,76 @@ pub fn scan(
     kafka: &KafkaSettings,
     topic: &str,
     from: Option<DateTime<Utc>>,
-    mut visit: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
+    visit: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    // librdkafka requires a group id to assign partitions.
-    let role = [
-        ("group.id", "orderflow-scan"),
-        ("enable.auto.commit", "false"),
-        ("enable.partition.eof", "true"),
-        ("auto.offset.reset", "error"),
-    ];
-    kafka.ensure_reachable()?;
-    let client: BaseConsumer = kafka.client(&role).create().context("the Kafka settings are not usable")?;
+    let client = reader(kafka, "orderflow-scan")?;
     let partitions = partition_count(&client, topic)?;
     if partitions == 0 {
         return Ok(());
     }
     let start = start_offsets(&client, topic, partitions, from)?;
-    client.assign(&start).with_context(|| format!("topic {topic} can't be read"))?;
+    read_to_end(&client, topic, &start, visit)
+}
 
-    let mut at_end = vec![false; partitions as usize];
+/// Reads those records of `topic` that `group` has not consumed, from its committed offsets to the end of the topic,
+/// and calls `visit` for each. A partition without a committed offset is read from its beginning. It joins no group and
+/// commits no offset. A topic that does not exist counts as empty. Blocks.
+///
+/// # Errors
+/// When the cluster does not answer, when no record arrives for 30 s before the end, or when `visit` fails.
+pub fn scan_unconsumed(
+    kafka: &KafkaSettings,
+    topic: &str,
+    group: &str,
+    visit: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let client = reader(kafka, group)?;
+    let partitions = partition_count(&client, topic)?;
+    if partitions == 0 {
+        return Ok(());
+    }
+    let mut all = TopicPartitionList::new();
+    for partition in 0..partitions {
+        all.add_partition(topic, partition);
+    }
+    let committed = client
+        .committed_offsets(all, REQUEST_TIMEOUT)
+        .with_context(|| format!("the committed offsets of group {group} can't be read"))?;
+    let mut start = TopicPartitionList::new();
+    for partition in 0..partitions {
+        let (first, end) = client
+            .fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
+            .with_context(|| format!("the offsets of topic {topic}, partition {partition} can't be read"))?;
+        let next = match committed.find_partition(topic, partition).map(|found| found.offset()) {
+            Some(Offset::Offset(offset)) => offset.clamp(first, end),
+            _ => first,
+        };
+        start.add_partition_offset(topic, partition, Offset::Offset(next))?;
+    }
+    read_to_end(&client, topic, &start, visit)
+}
+
+/// A client that reads partitions without joining `group`. librdkafka requires a group id to assign partitions.
+fn reader(kafka: &KafkaSettings, group: &str) -> anyhow::Result<BaseConsumer> {
+    let role = [
+        ("group.id", group),
+        ("enable.auto.commit", "false"),
+        ("enable.partition.eof", "true"),
+        ("auto.offset.reset", "error"),
+    ];
+    kafka.ensure_reachable()?;
+    kafka.client(&role).create().context("the Kafka settings are not usable")
+}
+
+/// Reads the partitions of `start`, which are all of the topic, from these offsets to their ends.
+fn read_to_end(
+    client: &BaseConsumer,
+    topic: &str,
+    start: &TopicPartitionList,
+    mut visit: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    client.assign(start).with_context(|| format!("topic {topic} can't be read"))?;
+    let mut at_end = vec![false; start.count()];
     let mut last_record = Instant::now();
     while !at_end.iter().all(|at_end| *at_end) {
         match client.poll(Duration::from_millis(200)) {

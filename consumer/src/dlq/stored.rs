@@ -1,0 +1,50 @@
+//! The orders of dead letters that are in the table.
+
+use std::collections::HashMap;
+
+use anyhow::Context;
+use shared::database::{DatabaseSettings, connect};
+
+use crate::model::StoredOrder;
+
+/// Maximum number of orders that one query looks up.
+const LOOKUP_BATCH: usize = 5_000;
+
+/// Rows of the table, by order id.
+#[derive(Debug, Default)]
+pub struct StoredOrders(HashMap<String, StoredOrder>);
+
+impl StoredOrders {
+    /// Looks up the orders with these ids.
+    ///
+    /// # Errors
+    /// When the table can't be read.
+    pub async fn read(database: &DatabaseSettings, ids: &[&str]) -> anyhow::Result<Self> {
+        let client = connect(database).await?;
+        let query = "SELECT order_id, user_id, product_id, quantity, total_amount, shipping_cost, discount_amount, \
+                     payment_method, status, created_at FROM orders WHERE order_id = ANY($1)";
+        let mut orders = HashMap::new();
+        for batch in ids.chunks(LOOKUP_BATCH) {
+            let rows = client.query(query, &[&batch]).await.context("the orders can't be looked up")?;
+            orders.extend(rows.iter().map(|row| {
+                let order = StoredOrder {
+                    user_id: row.get(1),
+                    product_id: row.get(2),
+                    quantity: row.get(3),
+                    total_amount: row.get(4),
+                    shipping_cost: row.get(5),
+                    discount_amount: row.get(6),
+                    payment_method: row.get(7),
+                    status: row.get(8),
+                    created_at: row.try_get(9).ok(),
+                };
+                (row.get(0), order)
+            }));
+        }
+        Ok(Self(orders))
+    }
+
+    pub fn get(&self, id: &str) -> Option<&StoredOrder> {
+        self.0.get(id)
+    }
+}
