@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -19,6 +19,8 @@ pub struct PartitionHandle {
     stored_offset: AtomicI64,
     /// Rows inserted, whose offset may not be stored yet.
     progress: AtomicU64,
+    /// Whether the partition is paused, since the queue of its worker is full.
+    held_back: AtomicBool,
 }
 
 const UNKNOWN_OFFSET: i64 = -1;
@@ -38,6 +40,7 @@ impl PartitionHandle {
             idle: Condvar::new(),
             stored_offset,
             progress: AtomicU64::new(0),
+            held_back: AtomicBool::new(false),
         })
     }
 
@@ -67,6 +70,16 @@ impl PartitionHandle {
     /// The number of rows inserted. It grows while a batch takes long.
     pub fn progress(&self) -> u64 {
         self.progress.load(Ordering::Relaxed)
+    }
+
+    /// Records whether the partition is paused, since the queue of its worker is full.
+    pub fn hold_back(&self, held_back: bool) {
+        self.held_back.store(held_back, Ordering::Relaxed);
+    }
+
+    /// Whether the partition waits for its worker: it has records in flight, or is paused until the worker has room.
+    pub fn waits_for_worker(&self) -> bool {
+        self.held_back.load(Ordering::Relaxed) || self.is_busy()
     }
 
     /// Whether records of this assignment are in flight.

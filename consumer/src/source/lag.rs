@@ -44,6 +44,8 @@ struct Position {
     lag: i64,
     /// Whether records are in flight.
     busy: bool,
+    /// Whether records are in flight, or the partition is paused since the queue of its worker is full.
+    waits_for_worker: bool,
 }
 
 /// A partition when its stored offset, or the number of its inserted rows, last advanced.
@@ -79,7 +81,8 @@ impl LagMonitor {
             // Without brokers, the requests take longer than the timeout of a stop.
             let Some(positions) = stop.run_until_cancelled(asking).await else { break };
             match positions.context("the lag can't be read")? {
-                Some(positions) => {
+                Some(mut positions) => {
+                    share_progress(&mut positions, self.workers);
                     self.health.resolve(ConsumerIssue::Brokers);
                     let explained = self.explained();
                     check(&explained, self.stuck_after, &positions, &mut progress, Instant::now())?;
@@ -116,21 +119,39 @@ fn positions(member: &Member, topic: &str, stop: &CancellationToken) -> Option<V
         |_| !stop.is_cancelled(),
         |partition, answer| {
             let Ok((_, end)) = answer else { return };
-            let stored = member
-                .assignment
-                .handle(partition)
-                .and_then(|handle| Some((handle.stored_offset()?, handle.progress(), handle.is_busy())));
+            let handle = member.assignment.handle(partition);
+            let stored = handle.and_then(|handle| Some((handle.stored_offset()?, handle)));
             let (positions, answers) = &mut *found.lock().unwrap_or_else(PoisonError::into_inner);
             *answers += 1;
-            if let Some((stored, inserted, busy)) = stored {
+            if let Some((stored, handle)) = stored {
                 let lag = end.saturating_sub(stored).max(0);
                 ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(lag as f64);
-                positions.push(Position { partition, stored, inserted, lag, busy });
+                positions.push(Position {
+                    partition,
+                    stored,
+                    inserted: handle.progress(),
+                    lag,
+                    busy: handle.is_busy(),
+                    waits_for_worker: handle.waits_for_worker(),
+                });
             }
         },
     );
     let (positions, answers) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     (answers > 0 || partitions.is_empty()).then_some(positions)
+}
+
+/// Counts the rows of a worker for each partition that waits for it. A worker stores records in the order in which they
+/// were read: while it stores those of one partition, the others that wait are not stuck.
+fn share_progress(positions: &mut [Position], workers: u8) {
+    let mut inserted: HashMap<WorkerId, u64> = HashMap::new();
+    let worker = |position: &Position| WorkerId::of_partition(position.partition, workers);
+    for position in &*positions {
+        *inserted.entry(worker(position)).or_default() += position.inserted;
+    }
+    for position in positions.iter_mut().filter(|position| position.waits_for_worker) {
+        position.inserted = inserted[&worker(position)];
+    }
 }
 
 /// Fails when a partition is stuck.
@@ -174,13 +195,26 @@ mod tests {
 
     const STUCK_AFTER: Duration = Duration::from_millis(500);
 
+    fn position(partition: i32, stored: i64, lag: i64, busy: bool) -> Position {
+        Position { partition, stored, inserted: 0, lag, busy, waits_for_worker: busy }
+    }
+
+    #[test]
+    fn a_worker_that_inserts_rows_of_one_partition_makes_progress_for_those_that_wait_for_it() {
+        let stores = Position { inserted: 7, ..position(0, 10, 5, true) };
+        let paused = Position { waits_for_worker: true, ..position(3, 10, 5, false) };
+        let mut positions = [stores, paused, position(6, 10, 5, false), position(1, 10, 5, true)];
+        share_progress(&mut positions, 3);
+        assert_eq!(positions.map(|position| position.inserted), [7, 7, 0, 0]);
+    }
+
     #[test]
     fn a_partition_whose_stored_offset_does_not_advance_is_stuck_unless_an_issue_explains_it() {
         let mut progress = HashMap::new();
         let mut now = Instant::now();
         let mut check = |explained: bool, stored, inserted, lag, passed| {
             now += passed;
-            let position = Position { partition: 3, stored, inserted, lag, busy: inserted > 0 };
+            let position = Position { inserted, ..position(3, stored, lag, inserted > 0) };
             check(&|_| explained, STUCK_AFTER, &[position], &mut progress, now)
         };
         let (at_once, later) = (Duration::ZERO, STUCK_AFTER + Duration::from_millis(1));

@@ -159,6 +159,7 @@ impl Reader {
             if backlog.is_paused() && self.memory.has_room(worker) {
                 let partitions = self.started_partitions_of(member, worker);
                 member.consumer().resume(&self.list(&partitions)).context("the partitions can't be resumed")?;
+                hold_back(member, &partitions, false);
                 tracing::info!("record queue: worker {worker} is no longer full; its partitions resumed");
                 backlog.resume();
             }
@@ -166,6 +167,7 @@ impl Reader {
         if backlog.must_pause() {
             let partitions = self.started_partitions_of(member, worker);
             member.consumer().pause(&self.list(&partitions)).context("the partitions can't be paused")?;
+            hold_back(member, &partitions, true);
             if backlog.pause() {
                 tracing::warn!(
                     ?partitions,
@@ -286,6 +288,13 @@ impl Reader {
             list.add_partition(&self.topic, *partition);
         }
         list
+    }
+}
+
+/// Records for the watchdog whether partitions are paused until their worker has room.
+fn hold_back(member: &Member, partitions: &[i32], held_back: bool) {
+    for handle in partitions.iter().filter_map(|partition| member.assignment.handle(*partition)) {
+        handle.hold_back(held_back);
     }
 }
 
