@@ -9,6 +9,7 @@ mod dead_letters;
 mod deploy_run;
 mod gaps;
 mod interrupted;
+mod isolation;
 mod members;
 mod outages;
 mod scenario;
