@@ -155,7 +155,7 @@ async fn a_row_that_waits_for_a_lock_keeps_no_other_row_of_its_batch_from_the_ta
     let other = bed.sql().await;
     other.batch_execute("BEGIN; SELECT FROM users WHERE user_id = 'U00000001' FOR UPDATE").await.unwrap();
     let short_deadline =
-        StatementSettings { statements: StatementMode::Prepared, statement_deadline: Duration::from_millis(300) };
+        StatementSettings { statements: StatementMode::Prepared, statement_deadline: Duration::from_secs(1) };
     let mut database = database_with(&bed, short_deadline, &health);
     let mut scope = RetryScope::new(&force_stop, &|| false);
     let rows: Vec<OrderRow> = (0..20).map(|n| row(n, if n == 3 { "U00000001" } else { "U00000002" })).collect();
