@@ -57,7 +57,8 @@ impl Members<'_> {
             let ending = tokio::task::spawn_blocking(move || if is_killed { ended.kill() } else { ended.stop() });
             ending.await.unwrap().unwrap();
         };
-        tokio::join!(hang(0), hang(1), stack(&["kill", &broker]), end);
+        let kill_broker = ["kill", &*broker];
+        tokio::join!(hang(0), hang(1), stack(&kill_broker), end);
         stack(&["start", &broker]).await;
         self.add();
     }
