@@ -24,8 +24,8 @@ stop_child() { # SIGNAL STATUS
 # Runs a command and returns its exit status. When the script is told to stop, it exits once the command has ended.
 child() { # COMMAND ARGS...
   local status=0 session
-  # A background process of a script ignores SIGINT and SIGQUIT; its programs must not.
-  setsid env --default-signal=INT,QUIT "$@" < /dev/null &
+  # A background process of a script ignores SIGINT and SIGQUIT, and one of nohup SIGHUP; its programs must not.
+  setsid env --default-signal=HUP,INT,QUIT "$@" < /dev/null &
   CHILD=$! session=$!
   while kill -0 "$CHILD" 2> /dev/null; do # a signal ends `wait` early
     status=0
