@@ -188,7 +188,11 @@ async fn a_run_of_two_producers_with_orders_wrong_on_purpose_is_audited_as_one()
         let mut producer = command("producer").unwrap();
         let arguments =
             ["--rate", "500", "--count", "2000", "--invalid", "5%", "--run-id", "shared", "--output", "json"];
-        producer.args(arguments).args(["--start-at", &start_at, "--shard", shard]).envs(scenario.bed.environment());
+        // A producer that starts late on a busy machine sends all orders that are due.
+        producer
+            .args(arguments)
+            .args(["--start-at", &start_at, "--shard", shard, "--catch-up", "1m"])
+            .envs(scenario.bed.environment());
         producer.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     });
     let mut invalid = 0;
