@@ -142,7 +142,8 @@ async fn a_batch_that_exceeds_the_deadline_of_the_consumer_is_halved_until_it_is
     let rows: Vec<&OrderRow> = rows.iter().collect();
     let storing = tokio::time::timeout(Duration::from_secs(60), insert(&mut database, &rows, &mut scope));
     let result = storing.await.expect("the batch is not stored").unwrap();
-    assert_eq!((result.inserted, result.rejected.len(), stored(&bed).await), (60, 0, 60));
+    // A statement may still commit after the deadline: then its rows were stored before the next try.
+    assert_eq!((result.rejected.len(), stored(&bed).await), (0, 60));
     assert!(health.ready().unwrap_err().contains("takes too long"), "{:?}", health.ready());
     scope.succeed();
     assert_eq!(health.ready(), Ok(()));
@@ -166,5 +167,5 @@ async fn a_row_that_waits_for_a_lock_keeps_no_other_row_of_its_batch_from_the_ta
         other.batch_execute("ROLLBACK").await.unwrap();
     };
     let (result, ()) = tokio::join!(insert(&mut database, &rows, &mut scope), releasing);
-    assert_eq!((result.unwrap().inserted, stored(&bed).await), (20, 20));
+    assert_eq!((result.unwrap().rejected.len(), stored(&bed).await), (0, 20));
 }
