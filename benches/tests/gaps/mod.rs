@@ -198,7 +198,8 @@ async fn a_partition_without_an_owner_is_reported_and_gets_one() {
     wait_for_log(&consumer, "partitions assigned").await;
     let admin: AdminClient<DefaultClientContext> = bed.kafka.client(&[]).create().unwrap();
     admin.create_partitions(&[NewPartitions::new(&bed.topic.topic, 10)], &AdminOptions::new()).await.unwrap();
-    let producer = producer(&bed, &[("acks", "all")]);
+    // A broker may tell a new producer the old number of partitions, which is then valid for five minutes by default.
+    let producer = producer(&bed, &[("acks", "all"), ("topic.metadata.refresh.interval.ms", "500")]);
     let send = async || {
         let record = FutureRecord::to(&bed.topic.topic).partition(9).key("new").payload(testbed::ORDER_VALUE);
         producer.send(record, REQUEST_TIMEOUT).await.is_ok()
