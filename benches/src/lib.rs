@@ -6,8 +6,12 @@
 //! other software.
 
 pub mod bench;
+pub mod fault;
 pub mod interruptible;
+pub mod measure;
 pub mod metrics;
 pub mod pipeline;
 pub mod process;
+pub mod report;
+pub mod scenario;
 pub mod settings;

@@ -98,6 +98,9 @@ pub async fn partitions_have_an_owner_after_faults(protocol: &'static str) {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(variable("ORDERFLOW_OWNER_SEED", 1));
     let mut members = Members { bed: &bed, protocol, running: Vec::new(), started: 0 };
     (0..MEMBERS).for_each(|_| members.add());
+    // A program that gets SIGTERM before it handles signals does not stop gracefully.
+    let joined = async || members.running.iter().all(|member| member.log().contains("partitions assigned"));
+    testbed::eventually("each member has partitions", TIMEOUT, joined).await;
     let mut acknowledged = 0;
     for round in 0..variable("ORDERFLOW_OWNER_ROUNDS", 2) {
         let stop = CancellationToken::new();

@@ -1,0 +1,3 @@
+//! The report of a load test: `report.json`, and the page that draws it.
+
+pub mod model;

@@ -1,0 +1,52 @@
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use producer::pace::Rate;
+use shared::{
+    ledger::RunsFolder,
+    program::{OutputFormat, positive_duration},
+    requirement::Requirement,
+    services::ServiceSettings,
+};
+
+#[derive(Clone, Debug, Args)]
+pub struct PipelineSettings {
+    /// Orders per second.
+    #[arg(long, default_value = "1000")]
+    pub rate: Rate,
+    /// How long the producer sends.
+    #[arg(long, default_value = "30s", value_parser = positive_duration)]
+    pub duration: Duration,
+    /// Before the measured run, send at the same rate for this long, in a run of its own. Brokers that have just been
+    /// started have latencies of hundreds of milliseconds until their JVM has compiled its code; warm brokers have
+    /// three.
+    #[arg(long, value_parser = positive_duration, value_name = "DURATION")]
+    pub warm_up: Option<Duration>,
+    /// Number of consumers in the group.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub consumers: u16,
+    /// Exit with 3 unless this holds at the end, such as 'stored p99 < 250ms' or 'ack p99 < 50ms'; may be repeated.
+    /// Metrics: those of producer --require, and stored (with a percentile, such as p99 or max), missing, altered,
+    /// conflicting, unexpected, duplicates, dead_letters.
+    #[arg(long, value_name = "REQUIREMENT")]
+    pub require: Vec<Requirement>,
+    /// Leave the cache-worker and the consumers running at the end.
+    #[arg(long)]
+    pub keep: bool,
+    /// Only check the settings.
+    #[arg(long, hide = true)]
+    pub check_only: bool,
+    /// Consumer group.
+    #[arg(long, env = "CONSUMER_GROUP", default_value = "orderflow")]
+    pub group: String,
+    /// Folder of the programs' logs and latency logs; by default a new folder in the folder of the run ledgers.
+    #[arg(long, value_name = "FOLDER")]
+    pub work_dir: Option<PathBuf>,
+    /// Output format of the summary.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    #[command(flatten)]
+    pub runs: RunsFolder,
+    #[command(flatten)]
+    pub services: ServiceSettings,
+}
