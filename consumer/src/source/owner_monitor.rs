@@ -10,7 +10,7 @@ use anyhow::Context;
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::Consumer,
-    metadata::{MetadataPartition, MetadataTopic},
+    metadata::{MetadataBroker, MetadataPartition, MetadataTopic},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -101,8 +101,9 @@ fn unowned_partitions(
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Vec<UnownedPartition>>> {
     let consumer = member.consumer();
-    let Owners::Of(owned) = owners(consumer, group, topic)? else { return Ok(None) };
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT).context("the topic can't be described")?;
+    let brokers: Vec<i32> = metadata.brokers().iter().map(MetadataBroker::id).collect();
+    let Owners::Of(owned) = owners(consumer, &brokers, group, topic)? else { return Ok(None) };
     let all = metadata.topics().iter().flat_map(MetadataTopic::partitions).map(MetadataPartition::id);
     let unowned: Vec<i32> = all.filter(|partition| !owned.contains(partition)).collect();
     if unowned.is_empty() {

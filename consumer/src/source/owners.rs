@@ -18,10 +18,10 @@ use rdkafka::{
 
 use super::client::GroupConsumer;
 
-/// Timeout of the request. librdkafka reports it as a result.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Timeout of the request to one broker. librdkafka reports it as a result.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Timeout of the wait for the result.
-const RESULT_TIMEOUT: Duration = Duration::from_secs(7);
+const RESULT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The group can't be described.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +43,26 @@ pub enum Owners {
     Rebalancing,
 }
 
-/// Asks the group's coordinator which partitions of the topic have an owner. Blocks for up to 7 s.
+/// Asks one broker after the other which partitions of the topic have an owner, until the coordinator of the group
+/// answers. Blocks for up to 4 s a broker.
+///
+/// librdkafka 2.12 can find the coordinator itself, but a request that times out meanwhile is freed and used when the
+/// coordinator is found (`rd_kafka_admin_coord_request`): the process aborts.
 ///
 /// # Errors
-/// When the coordinator does not answer, or refuses.
-pub fn owners(consumer: &GroupConsumer, group: &str, topic: &str) -> Result<Owners, DescribeError> {
+/// When no broker answers, or the coordinator refuses.
+pub fn owners(consumer: &GroupConsumer, brokers: &[i32], group: &str, topic: &str) -> Result<Owners, DescribeError> {
     let group = CString::new(group).map_err(|_| DescribeError::Name)?;
-    let result = Description::request(consumer.client().native_ptr(), &group)?;
-    result.owners(topic)
+    let mut failure = DescribeError::NoResult;
+    for broker in brokers {
+        let description = Description::request(consumer.client().native_ptr(), *broker, &group);
+        match description.and_then(|description| description.owners(topic)) {
+            Ok(owners) => return Ok(owners),
+            Err(DescribeError::Kafka(RDKafkaErrorCode::NotCoordinator)) => {}
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 /// The result of the request; librdkafka owns what it points to.
@@ -65,9 +77,9 @@ impl Drop for Description {
 }
 
 impl Description {
-    /// Describes the group by the client `client`, which must stay open meanwhile.
+    /// Asks `broker` to describe the group by the client `client`, which must stay open meanwhile.
     #[allow(unsafe_code, reason = "rust-rdkafka does not wrap DescribeConsumerGroups")]
-    fn request(client: *mut RDKafka, group: &CStr) -> Result<Self, DescribeError> {
+    fn request(client: *mut RDKafka, broker: i32, group: &CStr) -> Result<Self, DescribeError> {
         use librdkafka::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS as DESCRIBE;
         let mut groups = [group.as_ptr()];
         // SAFETY: the client is open. Options and queue are created here and destroyed here; the request copies the
@@ -77,6 +89,7 @@ impl Description {
             let queue = librdkafka::rd_kafka_queue_new(client);
             let timeout = REQUEST_TIMEOUT.as_millis() as i32;
             librdkafka::rd_kafka_AdminOptions_set_request_timeout(options, timeout, ptr::null_mut(), 0);
+            librdkafka::rd_kafka_AdminOptions_set_broker(options, broker, ptr::null_mut(), 0);
             librdkafka::rd_kafka_DescribeConsumerGroups(client, groups.as_mut_ptr(), groups.len(), options, queue);
             let event = librdkafka::rd_kafka_queue_poll(queue, RESULT_TIMEOUT.as_millis() as i32);
             librdkafka::rd_kafka_queue_destroy(queue);
