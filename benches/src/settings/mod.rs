@@ -2,11 +2,13 @@
 
 mod bench;
 mod pipeline;
+mod run;
 
 use clap::{Parser, Subcommand};
 
 pub use bench::{BenchAction, CacheBenchSettings, ProducerBenchSettings, SinkBenchSettings};
 pub use pipeline::PipelineSettings;
+pub use run::{RunSettings, ScenarioSettings, ViewMode};
 
 /// Runs the pipeline under load, and compares the programs of orderflow with other software.
 #[derive(Debug, Parser)]

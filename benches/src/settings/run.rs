@@ -1,0 +1,56 @@
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use shared::{ledger::RunsFolder, program::OutputFormat};
+
+/// A load test, and where it runs.
+#[derive(Clone, Debug, Args)]
+pub struct RunSettings {
+    #[command(flatten)]
+    pub scenario: ScenarioSettings,
+    /// Check the scenario, print what would run, and exit. Nothing is started.
+    #[arg(long)]
+    pub check: bool,
+    /// Stack of the run. It is used when all its services run; otherwise it is started, and stopped at the end.
+    #[arg(long, env = "ORDERFLOW_STACK", default_value = "main", value_name = "NAME")]
+    pub stack: String,
+    /// Script that starts, stops and breaks the services of the stack.
+    #[arg(long, default_value = "deploy/stack", value_name = "PATH")]
+    pub stack_script: PathBuf,
+    /// What is shown during the run.
+    #[arg(long, value_enum, default_value_t)]
+    pub view: ViewMode,
+    /// Output format of the result.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    #[command(flatten)]
+    pub runs: RunsFolder,
+}
+
+/// A scenario and the values that differ from its file.
+#[derive(Clone, Debug, Args)]
+pub struct ScenarioSettings {
+    /// A TOML file, or the name of a scenario of the library, such as steady; `loadtest list` prints them.
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: String,
+    /// Override a value of the scenario, such as phases.steady.rate=2000 or faults.0.at=5s; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Override load.seed: the seed of the orders, their due times and the faults of [chaos].
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+}
+
+/// What is shown during a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ViewMode {
+    /// The full-screen view on a terminal, else lines.
+    #[default]
+    Auto,
+    /// The full-screen view.
+    Screen,
+    /// A line every few seconds on stderr.
+    Lines,
+    /// Only events.
+    None,
+}
