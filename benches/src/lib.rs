@@ -15,3 +15,4 @@ pub mod process;
 pub mod report;
 pub mod scenario;
 pub mod settings;
+pub mod view;

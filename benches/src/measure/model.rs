@@ -30,6 +30,8 @@ pub struct Sample {
     pub lag: Vec<PartitionLag>,
     /// Latencies of this second by stage.
     pub latencies: Vec<LatencyPoint>,
+    /// Latencies of the last 10 s by stage, from merged histograms.
+    pub recent_latencies: Vec<LatencyPoint>,
     /// Servers, programs and the load test itself.
     pub processes: Vec<ProcessSample>,
 }
@@ -43,7 +45,7 @@ pub struct PartitionLag {
     pub consumer: String,
 }
 
-/// Latencies of one stage in one second, in milliseconds.
+/// Latencies of one stage in one second, or in the last 10, in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LatencyPoint {
     /// `sent`, `ack`, `stored`, or a stage of the consumer such as `insert`.
