@@ -6,7 +6,7 @@ pub enum InvalidRequirement {
     /// There is no comparison.
     #[error(
         "a requirement is METRIC [PERCENTILE] COMPARISON VALUE, such as 'ack p99 < 50ms'; the comparisons are <, <=, \
-         >, >=, == and !="
+         >, >=, =, == and !="
     )]
     Comparison,
     /// The metric is unknown.
@@ -50,8 +50,8 @@ pub enum InvalidRequirement {
         /// What it has to be.
         expected: &'static str,
     },
-    /// A duration, share or rate is compared by == or !=.
-    #[error("'{0}' is not a count, so == and != can't be used: use <, <=, > or >=")]
+    /// A duration, share or rate is compared by =, == or !=.
+    #[error("'{0}' is not a count, so =, == and != can't be used: use <, <=, > or >=")]
     Equality(&'static str),
 }
 

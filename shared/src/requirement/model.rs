@@ -96,12 +96,13 @@ impl RequirementResult {
 }
 
 impl Comparison {
-    /// The comparison at the beginning of `text`, and what follows it.
+    /// The comparison at the beginning of `text`, and what follows it. `=` is `==`.
     pub(super) fn split(text: &str) -> Option<(Self, &str)> {
         let comparisons = [
             ("<=", Self::AtMost),
             (">=", Self::AtLeast),
             ("==", Self::Equal),
+            ("=", Self::Equal),
             ("!=", Self::NotEqual),
             ("<", Self::Less),
             (">", Self::Greater),

@@ -121,6 +121,8 @@ mod tests {
             ("rate >= 99k/s", 99_000.0, 98_999.9),
             ("rate > 990", 990.1, 990.0),
             ("missing == 0", 0.0, 1.0),
+            ("missing = 0", 0.0, 1.0),
+            ("dead letters=7", 7.0, 6.0),
             ("skipped<=10", 10.0, 11.0),
             ("duplicates != 0", 1.0, 0.0),
         ] {
@@ -157,7 +159,9 @@ mod tests {
         for (text, expected) in [
             ("", "METRIC [PERCENTILE] COMPARISON VALUE"),
             ("ack p99", "the comparisons are <, <="),
-            ("ack p99 = 50ms", "the comparisons are <, <="),
+            ("ack p99 = 50ms", "'ack' is not a count, so =, == and != can't be used"),
+            ("missing =! 0", "'! 0' is no value of 'missing'"),
+            ("missing === 0", "'= 0' is no value of 'missing'"),
             (
                 "latency p99 < 50ms",
                 "there is no metric 'latency'; the metrics are sent, ack, round_trip, stored, stall",
