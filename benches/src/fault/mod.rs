@@ -1,5 +1,7 @@
 //! Faults: what they are, how they begin and how they are undone.
 
+mod kind;
 mod model;
 
-pub use model::{Fault, FaultKind, FaultRecord, Recovery, Target};
+pub use kind::FaultKind;
+pub use model::{Fault, FaultRecord, Recovery, Target};

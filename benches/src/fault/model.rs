@@ -62,24 +62,6 @@ impl fmt::Display for Target {
     }
 }
 
-/// The action of a fault, without its target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum FaultKind {
-    Kill,
-    Stop,
-    Pause,
-    Restart,
-    KillBackend,
-    ScaleConsumers,
-    SlowLink,
-    CutLink,
-    ResetLink,
-    BlackHoleLink,
-    FillDisk,
-    SkewClock,
-    LockTable,
-}
-
 /// A fault as it happened, for the fault log and the report.
 #[derive(Clone, Debug, Serialize)]
 pub struct FaultRecord {
