@@ -26,20 +26,10 @@ impl StoredOrders {
         let mut orders = HashMap::new();
         for batch in ids.chunks(LOOKUP_BATCH) {
             let rows = client.query(query, &[&batch]).await.context("the orders can't be looked up")?;
-            orders.extend(rows.iter().map(|row| {
-                let order = StoredOrder {
-                    user_id: row.get(1),
-                    product_id: row.get(2),
-                    quantity: row.get(3),
-                    total_amount: row.get(4),
-                    shipping_cost: row.get(5),
-                    discount_amount: row.get(6),
-                    payment_method: row.get(7),
-                    status: row.get(8),
-                    created_at: row.try_get(9).ok(),
-                };
-                (row.get(0), order)
-            }));
+            for row in &rows {
+                let (id, order) = StoredOrder::of_row(row)?;
+                orders.insert(id, order);
+            }
         }
         Ok(Self(orders))
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use shared::order::OrderPlaced;
+use tokio_postgres::Row;
 
 /// The columns of a stored order that come from its record. The other columns come from users and products, which
 /// change.
@@ -37,6 +38,25 @@ impl fmt::Display for FieldDifference {
 }
 
 impl StoredOrder {
+    /// The order of a row with the columns `order_id` and then those of this struct, in their order; and its id.
+    ///
+    /// # Errors
+    /// When a column has another type.
+    pub fn of_row(row: &Row) -> Result<(String, Self), tokio_postgres::Error> {
+        let order = Self {
+            user_id: row.try_get(1)?,
+            product_id: row.try_get(2)?,
+            quantity: row.try_get(3)?,
+            total_amount: row.try_get(4)?,
+            shipping_cost: row.try_get(5)?,
+            discount_amount: row.try_get(6)?,
+            payment_method: row.try_get(7)?,
+            status: row.try_get(8)?,
+            created_at: row.try_get(9).ok(),
+        };
+        Ok((row.try_get(0)?, order))
+    }
+
     /// The fields in which the order of `event` differs.
     pub fn differences(&self, event: &OrderPlaced) -> Vec<FieldDifference> {
         let mut differences = Vec::new();

@@ -30,20 +30,6 @@ pub async fn read_stored(
         orders::created_at,
     );
     let query = orders::table.filter(orders::order_id.eq_any(ids)).select(columns);
-    let mut stored = HashMap::new();
-    for row in client.query(&query).await? {
-        let order = StoredOrder {
-            user_id: row.try_get(1)?,
-            product_id: row.try_get(2)?,
-            quantity: row.try_get(3)?,
-            total_amount: row.try_get(4)?,
-            shipping_cost: row.try_get(5)?,
-            discount_amount: row.try_get(6)?,
-            payment_method: row.try_get(7)?,
-            status: row.try_get(8)?,
-            created_at: row.try_get(9).ok(),
-        };
-        stored.insert(row.try_get(0)?, order);
-    }
-    Ok(stored)
+    let rows = client.query(&query).await?;
+    Ok(rows.iter().map(StoredOrder::of_row).collect::<Result<_, _>>()?)
 }
