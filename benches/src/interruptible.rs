@@ -10,6 +10,8 @@ use std::{
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::process::Registered;
+
 /// Longer than the producer waits for its last acknowledgements.
 const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 
@@ -21,8 +23,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 /// # Errors
 /// When the program can't be started.
 pub async fn run_to_end(name: &str, mut command: Command) -> anyhow::Result<Output> {
-    let child = command.stdin(Stdio::null()).process_group(0).spawn();
-    let child = child.with_context(|| format!("{name} can't be started"))?;
+    let child = Registered::spawn(command.stdin(Stdio::null()).process_group(0));
+    let (child, registered) = child.with_context(|| format!("{name} can't be started"))?;
     let group = Pid::from_child(&child);
     let stop = |ended: &Receiver<()>| {
         let _ = kill_process_group(group, Signal::TERM);
@@ -31,7 +33,12 @@ pub async fn run_to_end(name: &str, mut command: Command) -> anyhow::Result<Outp
             let _ = kill_process_group(group, Signal::KILL);
         }
     };
-    Ok(run_blocking(move || child.wait_with_output(), stop).await??)
+    let wait = move || {
+        let output = child.wait_with_output();
+        drop(registered);
+        output
+    };
+    Ok(run_blocking(wait, stop).await??)
 }
 
 /// Runs `work` on a thread for blocking work. When the future is dropped, `stop` is called, and waits for the end of

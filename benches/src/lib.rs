@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod pipeline;
 pub mod process;
 pub mod report;
+pub mod run;
 pub mod scenario;
 pub mod settings;
 pub mod view;

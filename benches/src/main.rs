@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use benches::{
     bench::{cache::bench_cache, producer::bench_producer, sink::bench_sink},
     pipeline::run_pipeline,
+    process,
     settings::{Action, BenchAction, Command},
 };
 use shared::{
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     let stop = shutdown::on_signal()?;
+    shutdown::before_exit_at_once(process::kill_all);
     match command.action {
         Action::Pipeline(settings) if settings.check_only => Ok(Outcome::Valid),
         Action::Pipeline(settings) => run_pipeline(*settings, stop).await,

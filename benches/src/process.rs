@@ -1,19 +1,24 @@
 //! Child processes: starts the programs of orderflow, watches them and stops them. A [`Program`] is stopped when it is
-//! dropped.
+//! dropped. [`kill_all`] is for a process that exits at once.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     fs::File,
+    io::{Read, Seek, SeekFrom},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
 use rand::RngExt;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use shared::kafka::KafkaSettings;
 
 /// Longer than a consumer's own stop deadline.
@@ -23,8 +28,10 @@ const LOG_TAIL_LINES: usize = 15;
 /// A running program. Dropping it requests its stop and waits for the end.
 pub struct Program {
     name: String,
-    child: Option<Child>,
+    child: Option<(Child, Registered)>,
     log: PathBuf,
+    /// Size of the log at the start of the program.
+    log_start: u64,
     /// Whether SIGTERM was sent. For a program of orderflow, a second one means to exit at once.
     stop_requested: AtomicBool,
 }
@@ -52,14 +59,25 @@ impl Program {
     ///
     /// # Errors
     /// When the command can't be started.
-    pub fn spawn(name: &str, mut command: Command, logs: &Path) -> anyhow::Result<Self> {
+    pub fn spawn(name: &str, command: Command, logs: &Path) -> anyhow::Result<Self> {
+        let log = log_file(name, logs)?;
+        File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
+        Self::spawn_again(name, command, logs)
+    }
+
+    /// Starts any command. Its output is appended to the log of an earlier start.
+    ///
+    /// # Errors
+    /// When the command can't be started.
+    pub fn spawn_again(name: &str, mut command: Command, logs: &Path) -> anyhow::Result<Self> {
         use std::os::unix::process::CommandExt;
-        std::fs::create_dir_all(logs).with_context(|| format!("the folder {} can't be created", logs.display()))?;
-        let log = logs.join(format!("{name}.log"));
-        let output = File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
+        let log = log_file(name, logs)?;
+        let output = File::options().create(true).append(true).open(&log);
+        let output = output.with_context(|| format!("{} can't be written", log.display()))?;
+        let log_start = output.metadata()?.len();
         command.stdin(Stdio::null()).process_group(0).stdout(output.try_clone()?).stderr(output);
-        let child = command.spawn().with_context(|| format!("{name} can't be started"))?;
-        Ok(Self { name: name.to_owned(), child: Some(child), log, stop_requested: AtomicBool::new(false) })
+        let child = Registered::spawn(&mut command).with_context(|| format!("{name} can't be started"))?;
+        Ok(Self { name: name.to_owned(), child: Some(child), log, log_start, stop_requested: AtomicBool::new(false) })
     }
 
     pub fn name(&self) -> &str {
@@ -67,7 +85,7 @@ impl Program {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.as_ref().map_or(0, Child::id)
+        self.child.as_ref().map_or(0, |(child, _)| child.id())
     }
 
     /// The peak of the program's resident memory, in bytes.
@@ -86,7 +104,7 @@ impl Program {
     /// # Errors
     /// When it has ended; the error has the last lines of its log.
     pub fn ensure_running(&mut self) -> anyhow::Result<()> {
-        match self.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
+        match self.try_wait()? {
             None => Ok(()),
             Some(status) => bail!("{} ended unexpectedly, {status}:\n{}", self.name, self.log_tail()),
         }
@@ -99,9 +117,15 @@ impl Program {
         lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
     }
 
-    /// The whole log: stdout and stderr.
+    /// The log since the start of the program: stdout and stderr.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        let read = || {
+            let (mut file, mut text) = (File::open(&self.log)?, Vec::new());
+            file.seek(SeekFrom::Start(self.log_start))?;
+            file.read_to_end(&mut text)?;
+            std::io::Result::Ok(String::from_utf8_lossy(&text).into_owned())
+        };
+        read().unwrap_or_default()
     }
 
     /// Sends a signal.
@@ -109,7 +133,7 @@ impl Program {
     /// # Errors
     /// When the program has ended.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let child = self.child.as_ref().with_context(|| format!("{} has ended", self.name))?;
+        let (child, _) = self.child.as_ref().with_context(|| format!("{} has ended", self.name))?;
         let pid = Pid::from_raw(child.id() as i32).context("no process id")?;
         kill_process(pid, signal).with_context(|| format!("{} can't be signalled", self.name))
     }
@@ -125,22 +149,31 @@ impl Program {
         }
     }
 
+    /// The exit status of a program that has ended, once.
+    ///
+    /// # Errors
+    /// When the status was returned before.
+    pub fn try_wait(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        let (child, _) = self.child.as_mut().with_context(|| format!("{} has ended", self.name))?;
+        let status = child.try_wait()?;
+        if status.is_some() {
+            self.child = None;
+        }
+        Ok(status)
+    }
+
     /// Waits for the end. After `timeout` the program is killed.
     ///
     /// # Errors
     /// When the program had to be killed.
     pub fn wait(&mut self, timeout: Duration) -> anyhow::Result<ExitStatus> {
-        let child = self.child.as_mut().with_context(|| format!("{} has ended", self.name))?;
         let deadline = Instant::now() + timeout;
         loop {
-            if let Some(status) = child.try_wait()? {
-                self.child = None;
+            if let Some(status) = self.try_wait()? {
                 return Ok(status);
             }
             if Instant::now() >= deadline {
-                child.kill()?;
-                child.wait()?;
-                self.child = None;
+                self.end_now()?;
                 bail!("{} did not stop within {timeout:?} and was killed:\n{}", self.name, self.log_tail());
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -170,7 +203,11 @@ impl Program {
     /// # Errors
     /// When the program has ended.
     pub fn kill(mut self) -> anyhow::Result<()> {
-        let mut child = self.child.take().with_context(|| format!("{} has ended", self.name))?;
+        self.end_now()
+    }
+
+    fn end_now(&mut self) -> anyhow::Result<()> {
+        let (mut child, _registered) = self.child.take().with_context(|| format!("{} has ended", self.name))?;
         child.kill()?;
         child.wait()?;
         Ok(())
@@ -180,6 +217,46 @@ impl Program {
     pub fn leave_running(mut self) {
         self.child = None;
     }
+}
+
+/// The ids of the programs that run and were not waited for.
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+fn running() -> MutexGuard<'static, BTreeSet<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A child process with a group of its own that [`kill_all`] kills, until this is dropped.
+pub struct Registered(u32);
+
+impl Registered {
+    pub fn spawn(command: &mut Command) -> std::io::Result<(Child, Self)> {
+        // Locked until the child is registered: `kill_all` must not miss it.
+        let mut running = running();
+        let child = command.spawn()?;
+        running.insert(child.id());
+        let registered = Self(child.id());
+        Ok((child, registered))
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        running().remove(&self.0);
+    }
+}
+
+/// Sends SIGKILL to the process group of each program that was started and still runs. For a process that exits
+/// without dropping its programs.
+pub fn kill_all() {
+    for pid in running().iter().filter_map(|pid| Pid::from_raw(*pid as i32)) {
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+}
+
+fn log_file(name: &str, logs: &Path) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(logs).with_context(|| format!("the folder {} can't be created", logs.display()))?;
+    Ok(logs.join(format!("{name}.log")))
 }
 
 impl Drop for Program {

@@ -12,6 +12,7 @@ mod interrupted;
 mod isolation;
 mod members;
 mod outages;
+mod programs;
 mod scenario;
 mod secure;
 

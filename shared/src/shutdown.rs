@@ -1,6 +1,9 @@
 //! The stop signal. Each task takes a token as an argument and ends once the token is cancelled.
 
-use std::io::{IsTerminal, stderr, stdout};
+use std::{
+    io::{IsTerminal, stderr, stdout},
+    sync::{Mutex, PoisonError},
+};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -31,14 +34,29 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
                 }
             }
             if stop.is_cancelled() {
-                eprintln!("second signal: exiting at once");
-                std::process::exit(130);
+                exit_at_once();
             }
             stop.cancel();
             tracing::info!("signal received: stopping; a second signal exits at once");
         }
     });
     Ok(token)
+}
+
+static BEFORE_EXIT: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
+
+/// Adds a function that [`exit_at_once`] calls first, such as one that restores the terminal or kills the programs that
+/// this process has started.
+pub fn before_exit_at_once(function: fn()) {
+    BEFORE_EXIT.lock().unwrap_or_else(PoisonError::into_inner).push(function);
+}
+
+/// Ends the process with exit code 130, as a second stop signal does.
+pub fn exit_at_once() -> ! {
+    let functions = std::mem::take(&mut *BEFORE_EXIT.lock().unwrap_or_else(PoisonError::into_inner));
+    functions.iter().for_each(|function| function());
+    eprintln!("second signal: exiting at once");
+    std::process::exit(130)
 }
 
 async fn received(signal: Option<&mut Signal>) {

@@ -1,0 +1,88 @@
+//! The registry of a run's programs: its names, addresses and logs outlive a kill, and each end is an event.
+
+use std::{net::TcpListener, path::Path};
+
+use benches::{
+    fault::Target,
+    run::{ProgramChange, ProgramSetup, ProgramState, Programs},
+};
+use rustix::process::{Pid, Signal, kill_process};
+use testbed::{Testbed, eventually};
+
+use super::scenario::TIMEOUT;
+
+const FIRST: Target = Target::Consumer(1);
+const SECOND: Target = Target::Consumer(2);
+const THIRD: Target = Target::Consumer(3);
+
+fn programs(bed: &Testbed) -> Programs {
+    let folder = bed.folder().to_owned();
+    Programs::new(ProgramSetup { folder, environment: bed.environment(), kafka_config: Vec::new() })
+}
+
+fn changes(programs: &Programs, target: Target) -> Vec<ProgramChange> {
+    programs.history().into_iter().filter(|event| event.target == target).map(|event| event.change).collect()
+}
+
+fn is_alive(program: &ProgramState) -> bool {
+    Path::new(&format!("/proc/{}", program.pid.unwrap())).exists()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_started_again_keeps_its_name_address_and_log_and_each_end_is_an_event() {
+    let bed = Testbed::new("programs").await;
+    let programs = programs(&bed);
+    let mut events = programs.events();
+    programs.start(Target::CacheWorker).await.unwrap();
+    programs.wait_until_ready(Target::CacheWorker).await.unwrap();
+    programs.scale_consumers(3).await.unwrap();
+    let first = programs.get(FIRST).unwrap();
+    assert!(programs.start(FIRST).await.unwrap_err().to_string().contains("consumer-1 runs already"));
+
+    programs.kill(FIRST).await.unwrap();
+    assert!(!programs.get(FIRST).unwrap().is_running && programs.kill(FIRST).await.is_err());
+    programs.start(FIRST).await.unwrap();
+    programs.wait_until_ready(FIRST).await.unwrap();
+    let again = programs.get(FIRST).unwrap();
+    assert_eq!((again.address, again.starts, again.is_running), (first.address, 2, true));
+    assert_ne!(again.pid, first.pid);
+    let log = std::fs::read_to_string(programs.log_path(FIRST)).unwrap();
+    assert!(log.matches("partitions assigned").count() >= 2, "{log}");
+    assert!(programs.setup().stats_dir().join("consumer-1.hlog").is_file());
+
+    programs.pause(FIRST).await.unwrap();
+    assert!(programs.get(FIRST).unwrap().is_paused);
+    programs.resume(FIRST).await.unwrap();
+    // A paused program handles SIGTERM as well.
+    programs.pause(THIRD).await.unwrap();
+    programs.scale_consumers(1).await.unwrap();
+    let running: Vec<Target> = programs.list().iter().filter(|it| it.is_running).map(|it| it.target).collect();
+    assert_eq!(running, [FIRST, Target::CacheWorker]);
+    programs.scale_consumers(2).await.unwrap();
+    assert_eq!(programs.get(SECOND).unwrap().starts, 2);
+    assert!(!programs.get(THIRD).unwrap().is_running);
+
+    let kill = |target| {
+        let pid = programs.get(target).unwrap().pid.unwrap();
+        kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
+    };
+    kill(SECOND);
+    eventually("the end is noticed", TIMEOUT, async || !programs.get(SECOND).unwrap().is_running).await;
+    let ends = changes(&programs, SECOND);
+    let [.., ProgramChange::EndedUnexpectedly(why)] = ends.as_slice() else { panic!("{ends:?}") };
+    assert!(why.contains("signal: 9"), "{why}");
+    use ProgramChange::{Killed, Paused, Resumed, Started};
+    assert_eq!(changes(&programs, FIRST), [Started, Killed, Started, Paused, Resumed]);
+    assert_eq!(events.recv().await.unwrap().target, Target::CacheWorker);
+
+    // Another process takes the port of a consumer that does not run.
+    programs.kill(FIRST).await.unwrap();
+    let _occupied = TcpListener::bind(first.address).unwrap();
+    programs.start(FIRST).await.unwrap();
+    assert_ne!(programs.get(FIRST).unwrap().address, first.address);
+
+    let left: Vec<ProgramState> = programs.list().into_iter().filter(|program| program.is_running).collect();
+    assert!(left.len() == 2 && left.iter().all(is_alive), "{left:?}");
+    tokio::task::spawn_blocking(move || drop(programs)).await.unwrap();
+    assert!(!left.iter().any(is_alive), "{left:?}");
+}
