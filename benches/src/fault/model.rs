@@ -1,7 +1,8 @@
 use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// What is broken: a kind, its target and its parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +64,7 @@ impl fmt::Display for Target {
 }
 
 /// A fault as it happened, for the fault log and the report.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct FaultRecord {
     /// Such as `kill kafka-2`.
     pub fault: String,
@@ -81,7 +82,7 @@ pub struct FaultRecord {
 
 /// How long the pipeline needed after the end of a fault, in seconds. `None` when it did not recover before the end of
 /// the run or before the next fault.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recovery {
     /// Until the stored rate is within 10 % of the rate asked.
     pub stored_rate_seconds: Option<f64>,

@@ -245,7 +245,7 @@ mod tests {
             producer_verdict: Verdict::BrokerLimited,
             latency_ms: latency,
             latency_coverage: Some(0.25),
-            stages_ms: vec![StageSummary { stage: "broker", latency }],
+            stages_ms: vec![StageSummary { stage: "broker".into(), latency }],
             lateness_ms: latency,
             acknowledgement_ms: latency,
             requirements: Vec::new(),

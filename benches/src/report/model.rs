@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use orderdb::audit::report::AuditReport;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use shared::{latency::LatencySummary, ledger::RunSummary, requirement::RequirementResult};
 
 use crate::fault::FaultRecord;
@@ -12,7 +13,7 @@ use crate::fault::FaultRecord;
 /// Version of the format; it changes when a field is renamed or removed.
 pub const VERSION: u32 = 1;
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunReport {
     pub version: u32,
     /// Id of the run, which names its folder.
@@ -41,7 +42,7 @@ pub struct RunReport {
     pub versions: BTreeMap<String, String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ScenarioSummary {
     pub name: String,
     pub description: String,
@@ -51,7 +52,7 @@ pub struct ScenarioSummary {
 }
 
 /// Whether the figures may be believed, and whether they are good.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunVerdict {
     /// Whether the run is complete, its counts balance, and each requirement is met.
     pub valid: bool,
@@ -62,7 +63,7 @@ pub struct RunVerdict {
 }
 
 /// Orders of all producers, without the warm-up where the producers count it apart.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct RunCounts {
     pub scheduled: u64,
     pub skipped: u64,
@@ -78,7 +79,7 @@ pub struct RunCounts {
     pub stored_twice: u64,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StageLatencies {
     pub stage: String,
     #[serde(flatten)]
@@ -87,7 +88,7 @@ pub struct StageLatencies {
     pub distribution: Vec<(f64, f64)>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseFigures {
     pub name: String,
     pub start_seconds: f64,
@@ -102,13 +103,13 @@ pub struct PhaseFigures {
 }
 
 /// Values at the same times, `None` where nothing was measured.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Timeline {
     pub seconds: Vec<f64>,
     pub series: Vec<Series>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Series {
     pub chart: Chart,
     /// Such as `acknowledged`, `stored p99`, `consumer-1`.
@@ -118,7 +119,7 @@ pub struct Series {
 }
 
 /// The chart of a series, which has its unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Chart {
     /// Orders per second: asked, sent, acknowledged, stored.
@@ -144,13 +145,13 @@ pub enum Chart {
 }
 
 /// A rebalance, a program that ended, a phase that began.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     pub seconds: f64,
     pub text: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessFigures {
     pub name: String,
     /// Average of the measured phases, in cores.
@@ -159,7 +160,7 @@ pub struct ProcessFigures {
     pub max_open_files: Option<u64>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
     pub cpu: String,
     pub cores: usize,

@@ -1,5 +1,7 @@
 //! Names the columns in which altered rows differ from their records.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use rdkafka::Message;
 use shared::{
@@ -43,7 +45,7 @@ pub fn name_columns(
                 Ok(record) => row.differences(&OrderFields::of_record(&record)),
                 Err(_) => vec![ALL_COLUMNS],
             };
-            order.columns.splice(0..0, columns);
+            order.columns.splice(0..0, columns.into_iter().map(Cow::from));
         }
         Ok(())
     })

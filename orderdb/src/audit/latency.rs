@@ -1,9 +1,10 @@
 //! Reads the latency of a run's orders, from due to stored, from the consumers' latency logs.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 use anyhow::Context;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use shared::{
     latency::{LatencySummary, Stage, due_to_commit, merge_logs, run_series},
     order_id::RunTag,
@@ -17,10 +18,10 @@ pub struct LatencyReport {
 }
 
 /// The latency of one stage.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StageSummary {
     /// Name of the [`Stage`].
-    pub stage: &'static str,
+    pub stage: Cow<'static, str>,
     /// In milliseconds.
     #[serde(flatten)]
     pub latency: LatencySummary,
@@ -34,7 +35,7 @@ pub fn read_latency_logs(tags: &[RunTag], folder: &Path) -> anyhow::Result<Laten
     let total = read_series(tags, folder, due_to_commit)?;
     let stage = |stage: Stage| {
         let latency = read_series(tags, folder, |tag| run_series(stage.name(), tag))?;
-        Ok(StageSummary { stage: stage.name(), latency })
+        Ok(StageSummary { stage: stage.name().into(), latency })
     };
     Ok(LatencyReport { total, stages: Stage::ALL.into_iter().map(stage).collect::<anyhow::Result<_>>()? })
 }

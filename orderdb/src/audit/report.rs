@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use shared::{
     latency::LatencySummary,
     ledger::RunId,
@@ -12,7 +13,7 @@ use shared::{
 pub use super::{latency::StageSummary, table::AlteredOrder};
 
 /// The result of an audit. Numbers are counts of orders, except where documented otherwise.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AuditReport {
     pub run_id: RunId,
     /// Producers that shared the run.
@@ -241,6 +242,8 @@ fn coverage_note(coverage: Option<f64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
 
     #[test]
@@ -264,7 +267,7 @@ mod tests {
             altered_attributes: 123_456_789,
             altered_sample: vec![AlteredOrder {
                 order_id: "01a1fe98-1769-7bb7-a168-eb4000000001".to_owned(),
-                columns: vec!["quantity", "total_amount", "shipping_cost", "user_region"],
+                columns: ["quantity", "total_amount", "shipping_cost", "user_region"].map(Cow::from).to_vec(),
                 row: None,
             }],
             unchecked: 123_456_789,
@@ -285,7 +288,7 @@ mod tests {
             unexplained: 1,
             latency_ms: Some(latency),
             latency_coverage: Some(0.5),
-            stages_ms: vec![StageSummary { stage: "insert", latency }],
+            stages_ms: vec![StageSummary { stage: "insert".into(), latency }],
         };
         let text = report.to_string();
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");

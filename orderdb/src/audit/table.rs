@@ -1,12 +1,13 @@
 //! Reads which orders of a run are in the table, and compares each row with its record, its user and its product.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{TryStreamExt, pin_mut};
 use roaring::RoaringTreemap;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use shared::order_id::{OrderId, RunTag};
 use tokio_postgres::{Client, Row, types::Timestamp};
 
@@ -57,11 +58,11 @@ pub struct StoredOrders {
 }
 
 /// A row that is not what it must be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AlteredOrder {
     pub order_id: String,
     /// The columns that differ.
-    pub columns: Vec<&'static str>,
+    pub columns: Vec<Cow<'static, str>>,
     /// The row's own fields, when they differ from the record.
     #[serde(skip)]
     pub row: Option<OrderFields<String>>,
@@ -185,7 +186,8 @@ impl StoredOrders {
         self.without_record += u64::from(record == Content::NoRecord);
         self.attributes_updated += u64::from(attributes_updated);
         if (fields_differ || attributes_differ) && self.sample.len() < MAX_SAMPLE {
-            self.sample.push(AlteredOrder { order_id, columns: attributes, row });
+            let columns = attributes.into_iter().map(Cow::from).collect();
+            self.sample.push(AlteredOrder { order_id, columns, row });
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Maximum latency of a histogram. A longer latency is recorded as this one.
@@ -82,7 +83,7 @@ impl Latencies {
 }
 
 /// Percentiles of latencies, in milliseconds, to three significant digits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencySummary {
     /// Number of latencies.
     pub count: u64,

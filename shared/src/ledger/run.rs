@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{run_id::RunId, shard::Shard};
@@ -28,7 +29,7 @@ pub struct Run {
 }
 
 /// Number of orders by result: `scheduled = enqueued + skipped`, `enqueued = acknowledged + failed + unknown`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Orders that became due.
     pub scheduled: u64,
@@ -48,7 +49,7 @@ pub struct Counts {
 }
 
 /// The verdict on a run: whether its figures are valid, and if not, why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// All scheduled orders were acknowledged, at the target rate, within the lateness limit.
@@ -77,7 +78,7 @@ impl fmt::Display for Verdict {
 
 /// The longest time in which orders were in flight and none was acknowledged. It begins with the last acknowledgement,
 /// or with the first order in flight if that is later, and ends with the next acknowledgement or with the run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StallSummary {
     /// Length in seconds; 0 when no order was in flight.
     pub seconds: f64,
@@ -88,7 +89,7 @@ pub struct StallSummary {
 }
 
 /// The end of one shard of a run, as in `summary.json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunSummary {
     /// Id of the run.
     pub run_id: RunId,

@@ -1,13 +1,14 @@
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::order_id::RunTag;
 
 /// Id of a run, and the name of its folder. A generated one has the start time in UTC and the tag, such as
 /// `20261121-093000-a1b2c3`; a user may choose another one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
 

@@ -1,12 +1,13 @@
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::order_id::RunTag;
 
 /// A part of a run. Several producers can share a run, each with its own shard: `2/4` is the second of four. Shard
 /// `i/n` has each `n`th order of the run, from order `i − 1` on, counted from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Shard {
     number: u32,
