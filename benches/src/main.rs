@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use benches::{
     bench::{cache::bench_cache, producer::bench_producer, sink::bench_sink},
     pipeline::run_pipeline,
-    process,
+    process, scenario,
     settings::{Action, BenchAction, Command},
 };
 use shared::{
@@ -27,6 +27,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     match command.action {
         Action::Pipeline(settings) if settings.check_only => Ok(Outcome::Valid),
         Action::Pipeline(settings) => run_pipeline(*settings, stop).await,
+        Action::List(settings) => scenario::print_library(settings.output),
         Action::Bench(BenchAction::Producer(settings)) => bench_producer(*settings, &stop).await,
         Action::Bench(BenchAction::Cache(settings)) => bench_cache(*settings, &stop).await,
         Action::Bench(BenchAction::Sink(settings)) => bench_sink(*settings, &stop).await,

@@ -1,7 +1,12 @@
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use shared::{ledger::RunsFolder, program::OutputFormat};
+
+use crate::{
+    scenario::{self, Overrides, Scenario, ScenarioError},
+    view::ViewMode,
+};
 
 /// A load test, and where it runs.
 #[derive(Clone, Debug, Args)]
@@ -17,7 +22,7 @@ pub struct RunSettings {
     /// Script that starts, stops and breaks the services of the stack.
     #[arg(long, default_value = "deploy/stack", value_name = "PATH")]
     pub stack_script: PathBuf,
-    /// What is shown during the run.
+    /// Whether the run is shown on the whole screen of the terminal.
     #[arg(long, value_enum, default_value_t)]
     pub view: ViewMode,
     /// Output format of the result.
@@ -25,6 +30,14 @@ pub struct RunSettings {
     pub output: OutputFormat,
     #[command(flatten)]
     pub runs: RunsFolder,
+}
+
+/// How the library is printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ListSettings {
+    /// Output format.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
 }
 
 /// A scenario and the values that differ from its file.
@@ -37,20 +50,16 @@ pub struct ScenarioSettings {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// Override load.seed: the seed of the orders, their due times and the faults of [chaos].
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
 }
 
-/// What is shown during a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ViewMode {
-    /// The full-screen view on a terminal, else lines.
-    #[default]
-    Auto,
-    /// The full-screen view.
-    Screen,
-    /// A line every few seconds on stderr.
-    Lines,
-    /// Only events.
-    None,
+impl ScenarioSettings {
+    /// The scenario with the values of the command line.
+    ///
+    /// # Errors
+    /// When there is none, or with everything that is wrong in it.
+    pub fn load(&self) -> Result<Scenario, ScenarioError> {
+        scenario::load(&self.scenario, &Overrides { set: self.overrides.clone(), seed: self.seed })
+    }
 }
