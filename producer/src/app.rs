@@ -96,7 +96,7 @@ async fn execute(
     let PreparedRun { seed, pacer, partitions, source, ledger, live_stats } = prepared;
     let RunLedger { run, clock, journal, latency_log } = ledger;
     let OpenSource { samples, prefetcher, cache_age } = source;
-    let tracker = DeliveryTracker::new(clock, command.load.warm_up);
+    let tracker = DeliveryTracker::new(clock, command.load.warm_up());
     let statistics = watch::Sender::new(Vec::new());
     let background = [
         prefetcher.map(|prefetcher| tokio::spawn(prefetcher.run())),

@@ -48,3 +48,39 @@ async fn so_are_poisson_arrivals_popular_rows_and_invalid_orders() {
     let arguments = ["--count", "20", "--arrival", "poisson", "--skew", "1.1", "--invalid", "20%"];
     assert_same(&orders(&arguments).await, include_str!("golden/skewed.txt"));
 }
+
+/// Digest of the first due times of a shape: FNV-1a of their bytes.
+fn digest_of_due_times(arguments: &[&str]) -> u64 {
+    let common = ["producer", "--source", "builtin", "--seed", "7"];
+    let command = Command::parse_from(common.iter().chain(arguments));
+    let mut pacer = command.plan().unwrap().pacer;
+    let due = std::iter::from_fn(|| match pacer.next(1_000_000_000_000_000) {
+        Next::Send(order) => Some(order.due),
+        _ => None,
+    });
+    let bytes = due.take(50_000).flat_map(u64::to_le_bytes);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+#[test]
+fn the_due_times_of_a_shape_are_those_of_earlier_versions() {
+    let catch_up = ["--catch-up", "100years"];
+    for (arguments, expected) in [
+        (&["--rate", "0.3", "--count", "100"][..], 0xbf12_4846_c212_dffe),
+        (&["--rate", "777.7", "--duration", "60s", "--warm-up", "3333ms"], 0xab90_88f3_ee18_c162),
+        (&["--rate", "1k", "--ramp-up", "7s", "--duration", "20s"], 0xd058_3b19_d3eb_b258),
+        (&["--rate", "1k", "--ramp-up", "7s", "--duration", "20s", "--warm-up", "1300us"], 0x126b_3cf3_4003_9d31),
+        (&["--steps", "500:1501ms,1k:700us,2k:3s"], 0xef8f_856c_c4a1_60b1),
+        (&["--steps", "33.3:10s,1k:5s", "--warm-up", "777ms"], 0x56bf_ff49_f19b_adc4),
+        (&["--rate", "100", "--burst", "70@900ms", "--duration", "30s"], 0x5a12_c951_74dd_66f1),
+        (&["--rate", "333", "--arrival", "poisson", "--duration", "60s"], 0x6ffe_da89_0fa8_02f3),
+        (&["--rate", "1k", "--ramp-up", "7s", "--arrival", "poisson", "--duration", "20s"], 0xa223_0aef_0bd6_f985),
+        (
+            &["--steps", "33.3:10s,1k:5s", "--warm-up", "777ms", "--arrival", "poisson", "--burst", "5@1s"],
+            0xefb9_a473_0976_a3ce,
+        ),
+    ] {
+        let found = digest_of_due_times(&[arguments, &catch_up].concat());
+        assert_eq!(found, expected, "{arguments:?}: --seed promises the same due times in each version");
+    }
+}

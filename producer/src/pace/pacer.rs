@@ -184,6 +184,14 @@ impl Pacer {
         }
     }
 
+    /// Whether it is certain that no order of the run becomes due after the warm-up.
+    pub fn is_empty(&self) -> bool {
+        match (&self.pace, self.end) {
+            (Pace::Scheduled(arrivals), End::At(end)) => !arrivals.may_have_orders(self.warm_up, end),
+            _ => false,
+        }
+    }
+
     /// Number of orders of this shard, if known; an expected value with Poisson arrivals.
     pub fn expected(&self) -> Option<u64> {
         match (&self.pace, self.end) {
@@ -211,7 +219,7 @@ mod tests {
 
     use super::{
         super::{
-            arrivals::Arrival,
+            arrival::Arrival,
             profile::{
                 Profile,
                 tests::{any_profile, rate},

@@ -25,7 +25,7 @@ pub fn summarize(run_id: RunId, shard: Shard, command: &Command, sent: &Sent, ta
     let load = &command.load;
     let measured = counts(tally.measured, sent.skipped.measured);
     let warm_up = counts(tally.warm_up, sent.skipped.warm_up);
-    let without_warm_up = |nanos: i64| (nanos as f64 / 1e9 - load.warm_up.as_secs_f64()).max(0.0);
+    let without_warm_up = |nanos: i64| (nanos as f64 / 1e9 - load.warm_up().as_secs_f64()).max(0.0);
     let seconds = tally.last_acknowledged.map_or(0.0, without_warm_up);
     let lateness_ms = tally.lateness.summary();
     let timing = sent.length.map(|length| timing(length, seconds, load, tally, &lateness_ms));

@@ -18,9 +18,13 @@ use tokio::sync::watch;
 
 use super::{
     stall::{Stall, StallWatch},
-    tally::{Phase, Tally},
+    tally::Tally,
 };
-use crate::{clock::RunClock, generate::Corruption, pace::Order};
+use crate::{
+    clock::RunClock,
+    generate::Corruption,
+    pace::{Order, Phase},
+};
 
 /// An order that is enqueued in librdkafka, without a delivery report yet.
 #[derive(Clone, Copy, Debug)]

@@ -5,13 +5,7 @@ use std::collections::BTreeMap;
 use rdkafka::error::KafkaError;
 use shared::{latency::Latencies, ledger::JournalContents};
 
-/// A phase of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Before the measurement: recorded in the ledger, not part of the figures.
-    WarmUp,
-    Measured,
-}
+use crate::pace::Phase;
 
 /// Number of orders of a phase, by outcome.
 #[derive(Clone, Copy, Debug, Default)]

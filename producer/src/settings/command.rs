@@ -27,6 +27,7 @@ use crate::{pace::Pacer, sample::Source};
         producer --rate 1000 --duration 30s\n  \
         producer --rate 50 --count 10000 --output json\n  \
         producer --steps 500:30s,1k:30s,2k:30s --skew 1.1\n  \
+        producer --steps 500:10s:warm-up,0-1k:20s,1k:60s:poisson,5k:5s,1k-0:10s\n  \
         producer --rate max --count 1000000\n  \
         producer --rate 1k --duration 30s --require 'ack p99 < 50ms' --require 'stall < 2s'\n  \
         producer --rate 1k --source builtin --brokers host:9092 --replication 1\n  \
@@ -157,6 +158,8 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use shared::catalog::Locale;
 
     use super::{super::catalog::CatalogFormat, *};
@@ -177,6 +180,11 @@ mod tests {
         assert_eq!(orders(&["--rate", "7", "--count", "13"]), Some(13));
         assert_eq!(orders(&["--steps", "500:30s,1000:30s,2000:30s"]), Some(105_000));
         assert_eq!(orders(&["--steps", "0.5k:30s,1k:30s,2k:30s"]), Some(105_000));
+        let shapes = "0-1000:20s,1000:60s:poisson,0:5s,5000:5s,1000-0:10s";
+        assert_eq!(orders(&["--steps", shapes]), Some(10_000 + 60_000 + 25_000 + 5_000));
+        assert_eq!(orders(&["--steps", "500:10s:warm-up,0-1000:20s"]), Some(5_000 + 10_000));
+        assert_eq!(orders(&["--steps", "200-400:10s", "--warm-up", "5s"]), Some(1_000 + 3_000));
+        assert_eq!(orders(&["--steps", "0:10s", "--burst", "7@3s"]), Some(3 * 7));
         assert_eq!(orders(&["--rate", "2.5M", "--duration", "2s"]), Some(5_000_000));
         assert_eq!(orders(&["--rate", "1000", "--duration", "30s", "--ramp-up", "30s"]), Some(15_000));
         assert_eq!(orders(&["--rate", "10", "--duration", "30s", "--burst", "5000@10s"]), Some(300 + 10_000));
@@ -215,6 +223,36 @@ mod tests {
             assert_eq!(load(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
         }
         assert!(load(&["--rate", "max", "--arrival", "poisson"]).unwrap().pacer(0).is_err());
+    }
+
+    #[test]
+    fn the_first_steps_can_be_the_warm_up() {
+        let load = load(&["--steps", "0-500:2s:warm-up,500:10s:warm-up:poisson,1000:30s,0:5s"]).unwrap();
+        let pacer = load.pacer(0).unwrap();
+        assert_eq!((load.warm_up(), pacer.end()), (Duration::from_secs(12), Some(Duration::from_secs(47))));
+    }
+
+    #[test]
+    fn steps_that_contradict_each_other_or_have_no_order_are_wrong_usage() {
+        for (arguments, expected) in [
+            (&["--steps", "500:10s,1000:10s:warm-up"][..], "only the first steps can be the warm-up"),
+            (&["--steps", "500:10s:warm-up,500:10s,1:1s:warm-up"], "only the first steps can be the warm-up"),
+            (&["--steps", "500:10s:warm-up"], "nothing is measured"),
+            (&["--steps", "500:10s:warm-up,500:10s", "--warm-up", "1s"], "--warm-up can't be used with steps"),
+            (&["--steps", "0-500:10s", "--warm-up", "1s"], "the rate at which the first step starts, which is 0"),
+            (&["--steps", "0-10M:2h"], "a ramp is too long for its rate"),
+            (&["--steps", "1:500years,1:500years"], "too long"),
+            (&["--steps", "0:10s"], "no order is due"),
+            (&["--steps", "0:10s:poisson"], "no order is due"),
+            (&["--steps", "100:1s:warm-up,0:10s"], "no order is due"),
+            (&["--steps", "0:10s", "--burst", "7@10s"], "no order is due"),
+            (&["--steps", "0.05:10s:warm-up,0.01:10s"], "no order is due"),
+            (&["--rate", "0.05", "--warm-up", "1s", "--duration", "10s"], "no order is due"),
+        ] {
+            let error = load(arguments).unwrap().pacer(0).expect_err(&format!("{arguments:?}"));
+            assert_eq!(error.exit_code(), 2, "{arguments:?}");
+            assert!(error.to_string().contains(expected), "{arguments:?}: {error}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use clap::Args;
 use shared::{ledger::Shard, order_id::Sequence, program::positive_duration};
 
 use super::usage::wrong_usage;
-use crate::pace::{Arrival, Arrivals, Burst, End, Pace, Pacer, Profile, Step, TargetRate};
+use crate::pace::{Arrival, Arrivals, Burst, End, Pace, Pacer, Phase, Profile, Step, StepRate, TargetRate, TooLong};
 
 /// The number of orders and their schedule.
 #[derive(Clone, Debug, Args)]
@@ -19,7 +19,9 @@ pub struct LoadSettings {
     /// Number of orders.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=Sequence::LIMIT))]
     pub count: Option<u64>,
-    /// Several rates in sequence, such as 500:30s,1k:30s,2k:30s; instead of --rate and --duration.
+    /// Several rates in sequence, such as 500:30s,1k:30s,2k:30s; instead of --rate and --duration. 0-1k:20s is a linear
+    /// ramp, 0:5s a pause. The suffix :poisson or :constant is the distribution of a step, without it that of
+    /// --arrival. The suffix :warm-up makes the first steps the warm-up.
     #[arg(
         long,
         value_delimiter = ',',
@@ -36,8 +38,8 @@ pub struct LoadSettings {
     /// Distribution of the due times.
     #[arg(long, value_enum, default_value_t)]
     pub arrival: Arrival,
-    /// Send for this time before --count and --duration start. The ledger has these orders, the figures of the run do
-    /// not.
+    /// Send for this time before --count, --duration and --steps start, at the rate at which the first step starts. The
+    /// ledger has these orders, the figures of the run do not.
     #[arg(long, default_value = "0s", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub warm_up: Duration,
     /// After a stall, send orders that are up to this time overdue. Older ones are skipped, which makes the run
@@ -66,10 +68,10 @@ impl LoadSettings {
     /// Wrong usage, when the settings contradict each other.
     pub fn pacer(&self, seed: u64) -> Result<Pacer, clap::Error> {
         let profile = match (self.rate, self.ramp_up) {
-            (None, _) => Profile::steps(self.warm_up, &self.steps),
+            (None, _) => self.profile_of_steps()?,
             (Some(TargetRate::Fixed(rate)), None) => Profile::constant(rate),
             (Some(TargetRate::Fixed(rate)), Some(ramp)) => {
-                Profile::ramp(self.warm_up, ramp, rate).ok_or_else(|| {
+                Profile::ramp(self.warm_up, ramp, rate).map_err(|TooLong| {
                     wrong_usage("--ramp-up is too long for this rate: choose a shorter one or a lower rate")
                 })?
             }
@@ -82,7 +84,44 @@ impl LoadSettings {
             }
         };
         let arrivals = Arrivals::new(profile, self.arrival, self.burst, seed);
-        Ok(Pacer::new(Pace::Scheduled(Box::new(arrivals)), self.end(), self.warm_up, self.catch_up))
+        let pacer = Pacer::new(Pace::Scheduled(Box::new(arrivals)), self.end(), self.warm_up(), self.catch_up);
+        if pacer.is_empty() {
+            return Err(wrong_usage("no order is due after the warm-up: choose a higher rate or a longer schedule"));
+        }
+        Ok(pacer)
+    }
+
+    fn profile_of_steps(&self) -> Result<Profile, clap::Error> {
+        let of_warm_up = self.steps_of_warm_up().count();
+        if self.steps[of_warm_up..].iter().any(|step| step.phase == Phase::WarmUp) {
+            return Err(wrong_usage("--steps: only the first steps can be the warm-up"));
+        }
+        if of_warm_up == self.steps.len() {
+            return Err(wrong_usage(
+                "--steps: all steps are the warm-up, so that nothing is measured: add one without",
+            ));
+        }
+        if !self.warm_up.is_zero() && of_warm_up > 0 {
+            return Err(wrong_usage("--warm-up can't be used with steps that are the warm-up: remove one of them"));
+        }
+        if !self.warm_up.is_zero() && self.steps[0].from == StepRate::ZERO {
+            return Err(wrong_usage(
+                "--warm-up sends at the rate at which the first step starts, which is 0: choose another rate, or add a \
+                 first step with the suffix :warm-up",
+            ));
+        }
+        Profile::steps(self.warm_up, &self.steps).map_err(|TooLong| {
+            wrong_usage("--steps: too long, or a ramp is too long for its rate: choose shorter steps or a lower rate")
+        })
+    }
+
+    fn steps_of_warm_up(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().take_while(|step| step.phase == Phase::WarmUp)
+    }
+
+    /// Length of the warm-up: `--warm-up`, or the steps that are the warm-up.
+    pub fn warm_up(&self) -> Duration {
+        self.warm_up + self.steps_of_warm_up().map(|step| step.length).sum::<Duration>()
     }
 
     fn end(&self) -> End {
@@ -113,7 +152,7 @@ impl LoadSettings {
     /// Users and products to fetch from Redis at once: those of 50 ms, between 500 and 5,000. A larger batch means
     /// fewer requests at a high rate, a smaller one fresher rows at a low rate.
     pub fn sample_batch_size(&self) -> usize {
-        let steps = self.steps.iter().map(|step| step.rate.per_second());
+        let steps = self.steps.iter().flat_map(|step| [step.from, step.to]).map(StepRate::per_second);
         let fastest = match self.rate {
             Some(TargetRate::Max) => f64::MAX,
             Some(TargetRate::Fixed(rate)) => rate.per_second(),
