@@ -13,6 +13,7 @@ mod isolation;
 mod members;
 mod outages;
 mod programs;
+mod resumed;
 mod scenario;
 mod secure;
 

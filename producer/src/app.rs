@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use rdkafka::producer::BaseProducer;
 use shared::{
     kafka::ensure_topic,
-    ledger::{RunSummary, Shard, Verdict},
+    ledger::{Counts, RunSummary, Shard, Verdict},
     program::{Outcome, OutputFormat},
     shutdown, telemetry,
 };
@@ -18,9 +18,11 @@ use crate::{
     generate::Encoder,
     ledger::{
         client_stats,
+        earlier::EarlierOrders,
         live_stats::{self, LiveStats},
         open_ledger::{RunLedger, open_ledger},
         recorder::{Recorded, Recorder, UnsavedEntries},
+        reopen_ledger::reopen_ledger,
     },
     pace::Pacer,
     report::{
@@ -71,8 +73,8 @@ async fn send_orders(command: &Command) -> anyhow::Result<Outcome> {
         Shard::SINGLE => tracing::info!(run = %run_id, "sending"),
         shard => tracing::info!(run = %run_id, %shard, "sending"),
     }
-    let (sent, recorded) = execute(command, prepared, stop).await?;
-    let summary = summarize(run_id, shard, command, &sent, &recorded.tally);
+    let (sent, recorded, earlier) = execute(command, prepared, stop).await?;
+    let summary = summarize(run_id, shard, command, &sent, &recorded.tally, earlier.as_ref());
     conclude(command, &summary, recorded.unsaved, sent.fatal)
 }
 
@@ -83,7 +85,10 @@ async fn prepare(command: &Command, stop: &CancellationToken) -> anyhow::Result<
     let opened = sample::open(&source, &command.cache, command.load.sample_batch_size(), seed).await?;
     let live_stats = watch::Sender::new(LiveStats::default());
     telemetry::serve(&command.telemetry, live_stats::readiness(live_stats.subscribe()), stop.clone()).await?;
-    let ledger = open_ledger(command, seed, &source, &opened.samples)?;
+    let ledger = match &command.run.run_id {
+        Some(id) if command.run.resume => reopen_ledger(command, id, seed, &source)?,
+        _ => open_ledger(command, seed, &source, &opened.samples)?,
+    };
     Ok(PreparedRun { seed, pacer, partitions, source: opened, ledger, live_stats })
 }
 
@@ -92,10 +97,17 @@ async fn execute(
     command: &Command,
     prepared: PreparedRun,
     stop: CancellationToken,
-) -> anyhow::Result<(Sent, Recorded)> {
-    let PreparedRun { seed, pacer, partitions, source, ledger, live_stats } = prepared;
-    let RunLedger { run, clock, journal, latency_log } = ledger;
+) -> anyhow::Result<(Sent, Recorded, Option<EarlierOrders>)> {
+    let PreparedRun { seed, mut pacer, partitions, source, ledger, live_stats } = prepared;
+    let RunLedger { run, clock, mut journal, latency_log, earlier } = ledger;
     let OpenSource { samples, prefetcher, cache_age } = source;
+    let mut encoder = Encoder::new(run.tag, samples, seed, command.orders.invalid);
+    let earlier = earlier.map(|results| EarlierOrders::take(&mut pacer, &mut encoder, clock, &results)).transpose()?;
+    if let Some(earlier) = &earlier {
+        journal.append(&earlier.unknown_invalid)?;
+        live_stats.send_modify(|stats| stats.add_earlier(earlier.counts()));
+        log_resumption(earlier.counts(), &pacer);
+    }
     let tracker = DeliveryTracker::new(clock, command.load.warm_up());
     let statistics = watch::Sender::new(Vec::new());
     let background = [
@@ -110,18 +122,29 @@ async fn execute(
         clock,
         tracker: tracker.clone(),
         pacer,
-        encoder: Encoder::new(run.tag, samples, seed, command.orders.invalid),
+        encoder,
         partitioner: partitioner(command, partitions),
         topic: run.topic,
         flush_timeout: command.load.flush_timeout,
     };
     let recorder = Recorder { tracker, journal, latency_log, live_stats, cache_age };
-    let ended = send_and_record(publisher, recorder, stop).await?;
+    let (sent, recorded) = send_and_record(publisher, recorder, stop).await?;
     background.into_iter().flatten().for_each(|task| task.abort());
     if tokio::time::timeout(DISPLAY_END_TIMEOUT, showing).await.is_err() {
         tracing::debug!("progress display: not ended within {DISPLAY_END_TIMEOUT:?}");
     }
-    Ok(ended)
+    Ok((sent, recorded, earlier))
+}
+
+fn log_resumption(earlier: Counts, pacer: &Pacer) {
+    let Counts { acknowledged, failed, unknown, .. } = earlier;
+    tracing::info!(
+        acknowledged,
+        failed,
+        unknown,
+        "resuming with order {}; the orders before it are not sent again",
+        pacer.next_number()
+    );
 }
 
 fn kafka_client(

@@ -236,6 +236,7 @@ fn producer_summary(run_id: &RunId, counts: Counts, part: f64) -> RunSummary {
     RunSummary {
         run_id: run_id.clone(),
         shard: "1/1".parse().unwrap(),
+        resumed_at: None,
         rate_asked: Some(1_222.2),
         rate_achieved: 1_221.9,
         tail_seconds: Some(0.003),

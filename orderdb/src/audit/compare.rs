@@ -102,6 +102,7 @@ mod tests {
         RunSummary {
             run_id: "r".parse().unwrap(),
             shard: Shard::SINGLE,
+            resumed_at: None,
             rate_asked: None,
             rate_achieved: 1.0,
             tail_seconds: None,

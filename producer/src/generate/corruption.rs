@@ -74,6 +74,11 @@ impl FromStr for InvalidShare {
 }
 
 impl InvalidShare {
+    /// Whether no order is invalid.
+    pub fn is_none(self) -> bool {
+        self.0 == 0.0
+    }
+
     /// Draws whether the next order is invalid, and why.
     pub fn draw(self, random: &mut impl Rng) -> Option<Corruption> {
         // At 0 % no random number is drawn.

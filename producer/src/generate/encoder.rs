@@ -65,6 +65,18 @@ impl Encoder {
         Ok(())
     }
 
+    /// Whether order `number` is invalid on purpose. The record of another order that is encoded is lost.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn is_invalid(&mut self, number: u64) -> anyhow::Result<bool> {
+        if self.invalid.is_none() {
+            return Ok(false);
+        }
+        self.encode(number, 0, Instant::now())?;
+        Ok(self.corruption.is_some())
+    }
+
     /// The order id.
     pub fn key(&self) -> &[u8] {
         &self.key

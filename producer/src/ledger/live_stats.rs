@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::telemetry::Readiness;
+use shared::{ledger::Counts, telemetry::Readiness};
 use tokio::sync::watch;
 
 use crate::send::tally::Tally;
@@ -35,6 +35,13 @@ pub struct LiveStats {
 impl LiveStats {
     pub fn in_flight(&self) -> u64 {
         self.enqueued.saturating_sub(self.acknowledged + self.unacknowledged)
+    }
+
+    /// Adds the orders of a killed producer, whose run is resumed.
+    pub fn add_earlier(&mut self, earlier: Counts) {
+        self.enqueued += earlier.enqueued;
+        self.acknowledged += earlier.acknowledged;
+        self.unacknowledged += earlier.failed + earlier.unknown;
     }
 
     /// Adds the tally of an interval.

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
 use shared::{
     latency::LatencyLog,
-    ledger::{Journal, Run, RunId},
+    ledger::{Journal, JournalContents, Run, RunId},
 };
 
 use crate::{
@@ -24,6 +24,8 @@ pub struct RunLedger {
     pub clock: RunClock,
     pub journal: Journal,
     pub latency_log: LatencyLog,
+    /// What the journal has of the killed producer; `None` for a run that begins.
+    pub earlier: Option<JournalContents>,
 }
 
 /// Creates the ledger. A slow disk delays the start, unless `--start-at` sets it.
@@ -56,7 +58,7 @@ pub fn open_ledger(command: &Command, seed: u64, source: &Source, samples: &Samp
         catalog.write(&command.run.runs.shard_folder(&run.run_id, run.shard).join("catalog.jsonl"))?;
     }
     let latency_log = open_latency_log(command, &run)?;
-    Ok(RunLedger { run, clock, journal, latency_log })
+    Ok(RunLedger { run, clock, journal, latency_log, earlier: None })
 }
 
 /// The clock of a run whose first order is due at `--start-at`, or as soon as the threads are started.
@@ -79,7 +81,7 @@ fn run_clock(load: &LoadSettings) -> anyhow::Result<RunClock> {
     Ok(RunClock { start: instant + wait, started_at: at })
 }
 
-fn open_latency_log(command: &Command, run: &Run) -> anyhow::Result<LatencyLog> {
+pub fn open_latency_log(command: &Command, run: &Run) -> anyhow::Result<LatencyLog> {
     let ledger_folder = || command.run.runs.shard_folder(&run.run_id, run.shard);
     let folder = command.run.stats_dir.clone().unwrap_or_else(ledger_folder);
     let name = format!("producer-{}-{}", run.run_id, run.tag);

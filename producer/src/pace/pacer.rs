@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::ledger::Shard;
 
-use super::arrivals::Arrivals;
+use super::{arrivals::Arrivals, step::Phase};
 
 /// The source of the due times.
 #[derive(Clone, Debug)]
@@ -112,6 +112,32 @@ impl Pacer {
         }
     }
 
+    /// The next order of this shard, if it is due before `time`, in nanoseconds after the start. It is neither to be sent
+    /// nor counted as skipped. `None` for an unpaced run.
+    pub fn take_before(&mut self, time: u64) -> Option<Order> {
+        loop {
+            let Pace::Scheduled(arrivals) = &self.pace else { return None };
+            let due = arrivals.peek();
+            if due >= time || self.is_over(due) {
+                return None;
+            }
+            let order = self.take_order(due);
+            if self.shard.has(order.number) {
+                return Some(order);
+            }
+        }
+    }
+
+    /// Position in the run of the next order, which may be that of another shard.
+    pub fn next_number(&self) -> u64 {
+        self.number
+    }
+
+    /// The phase of an order that is due at this time, in nanoseconds after the start.
+    pub fn phase(&self, due: u64) -> Phase {
+        if due < self.warm_up { Phase::WarmUp } else { Phase::Measured }
+    }
+
     /// Whether the order is further behind than the catch-up limit at `now`, in nanoseconds after the start.
     pub fn is_too_late(&self, order: Order, now: u64) -> bool {
         self.is_paced() && order.due.saturating_add(self.catch_up) < now
@@ -119,10 +145,9 @@ impl Pacer {
 
     /// Counts an order that [`Self::next`] returned as skipped.
     pub fn skip(&mut self, order: Order) {
-        if order.due < self.warm_up {
-            self.skipped.warm_up += 1;
-        } else {
-            self.skipped.measured += 1;
+        match self.phase(order.due) {
+            Phase::WarmUp => self.skipped.warm_up += 1,
+            Phase::Measured => self.skipped.measured += 1,
         }
     }
 
@@ -323,6 +348,23 @@ mod tests {
         let unpaced = Pacer::new(Pace::Unpaced, End::Orders(10), Duration::ZERO, Duration::ZERO);
         let second: Vec<u64> = orders(unpaced.of_shard("2/4".parse().unwrap())).map(|order| order.number).collect();
         assert_eq!(second, [1, 5, 9]);
+    }
+
+    #[test]
+    fn orders_that_are_taken_before_a_time_are_neither_sent_nor_skipped_and_the_rest_is_unchanged() {
+        let pace = Pace::Scheduled(Box::new(arrivals(Profile::constant(rate(10.0)))));
+        let all = Pacer::new(pace, End::Orders(20), Duration::from_secs(1), Duration::from_secs(60));
+        let mut resumed = all.clone().of_shard("2/3".parse().unwrap());
+        let earlier: Vec<_> = std::iter::from_fn(|| resumed.take_before(1_500_000_000)).collect();
+        assert_eq!(earlier.iter().map(|order| order.number).collect::<Vec<_>>(), [1, 4, 7, 10, 13]);
+        assert_eq!((resumed.phase(earlier[2].due), resumed.phase(earlier[3].due)), (Phase::WarmUp, Phase::Measured));
+        assert_eq!(resumed.next_number(), 15);
+        let mut sent = Vec::new();
+        while let Next::Send(order) = resumed.next(10_000_000_000) {
+            sent.push((order.number, order.due));
+        }
+        assert_eq!(sent, [16, 19, 22, 25, 28].map(|n| (n, n * 100_000_000)));
+        assert_eq!((resumed.skipped(), resumed.take_before(u64::MAX)), (Skipped::default(), None));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::{
     verdict::{Timing, verdict},
 };
 use crate::{
+    ledger::earlier::EarlierOrders,
     send::{
         publisher::Sent,
         tally::{PhaseCounts, Tally},
@@ -19,23 +20,38 @@ use crate::{
     settings::{Command, LoadSettings},
 };
 
-/// Summarizes the run of one shard: `tally` covers the whole run, and `command` is what was configured. Orders without
-/// a final delivery report are counted as unknown.
-pub fn summarize(run_id: RunId, shard: Shard, command: &Command, sent: &Sent, tally: &Tally) -> RunSummary {
+/// Summarizes the run of one shard: `tally` covers what this process sent, `earlier` what a killed one did, and
+/// `command` is what was configured. Orders without a final delivery report are counted as unknown.
+pub fn summarize(
+    run_id: RunId,
+    shard: Shard,
+    command: &Command,
+    sent: &Sent,
+    tally: &Tally,
+    earlier: Option<&EarlierOrders>,
+) -> RunSummary {
     let load = &command.load;
-    let measured = counts(tally.measured, sent.skipped.measured);
-    let warm_up = counts(tally.warm_up, sent.skipped.warm_up);
+    let mut measured = counts(tally.measured, sent.skipped.measured);
+    let mut warm_up = counts(tally.warm_up, sent.skipped.warm_up);
+    if let Some(earlier) = earlier {
+        measured += earlier.measured;
+        warm_up += earlier.warm_up;
+    }
+    // Of the killed producer, only the due time of its last acknowledged order is known.
+    let acknowledged_before = earlier.and_then(|earlier| earlier.last_acknowledged).map(u64::cast_signed);
+    let last_acknowledged = tally.last_acknowledged.or(acknowledged_before);
     let without_warm_up = |nanos: i64| (nanos as f64 / 1e9 - load.warm_up().as_secs_f64()).max(0.0);
-    let seconds = tally.last_acknowledged.map_or(0.0, without_warm_up);
+    let seconds = last_acknowledged.map_or(0.0, without_warm_up);
     let lateness_ms = tally.lateness.summary();
     let timing = sent.length.map(|length| timing(length, seconds, load, tally, &lateness_ms));
     let (rate_asked, rate_achieved) = rates(measured, seconds, timing, load.fixed_rate(shard));
     let mut summary = RunSummary {
         run_id,
         shard,
+        resumed_at: earlier.map(|earlier| earlier.resumed_at),
         rate_asked,
         rate_achieved,
-        tail_seconds: timing.filter(|_| tally.last_acknowledged.is_some()).map(|timing| timing.tail.as_secs_f64()),
+        tail_seconds: timing.filter(|_| last_acknowledged.is_some()).map(|timing| timing.tail.as_secs_f64()),
         seconds,
         stall: stall(sent),
         counts: measured,

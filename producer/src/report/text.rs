@@ -15,6 +15,10 @@ pub fn table(summary: &RunSummary) -> Report {
         shard => format!(", shard {shard}"),
     };
     let mut report = Report::about("run", &format!("{}{shard}", summary.run_id));
+    if let Some(resumed_at) = summary.resumed_at {
+        let time = resumed_at.format("%H:%M:%SZ").to_string();
+        report.line("resumed at", time, "latencies, stall, errors and queue full since then");
+    }
     let comparison = match summary.rate_asked {
         Some(target) => format!("target {target}/s, {:+.3} %", (summary.rate_achieved / target - 1.0) * 100.0),
         None => "no target rate".to_owned(),
@@ -111,6 +115,7 @@ mod tests {
         let summary = RunSummary {
             run_id: "20261121-075223-e1f74c".parse().unwrap(),
             shard: "2/4".parse().unwrap(),
+            resumed_at: Some(chrono::DateTime::UNIX_EPOCH),
             rate_asked: Some(1_000.0),
             rate_achieved: 999.87,
             tail_seconds: Some(0.0042),
@@ -140,6 +145,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().rev().take(2).collect();
         assert_eq!(lines[1], "1234567 skipped orders are in none of the percentiles");
         assert_eq!(lines[0], "2 orders without an acknowledgement are not in the percentiles of it");
+        assert_eq!(cells("resumed at")[1..3], ["resumed at", "00:00:00Z"]);
         assert_eq!(cells("tail ")[1..3], ["tail", "0.004 s"]);
         assert_eq!(cells("requirement ")[1..3], ["requirement", "NOT MET"]);
         assert!(text.contains("ack p99 < 50ms: measured 61.200 ms"), "{text}");

@@ -89,6 +89,7 @@ impl Command {
         self.check_guarantees()?;
         self.check_requirements()?;
         let source = self.source.source()?;
+        self.check_resume(&source)?;
         if self.run.shard.is_some() && matches!(source, Source::RedisSnapshot { .. }) {
             return Err(wrong_usage(
                 "--shard with --snapshot or --skew needs --source builtin or catalog: each shard would take its own \
@@ -98,6 +99,26 @@ impl Command {
         let seed = self.orders.seed.unwrap_or_else(|| self.run.seed());
         let pacer = self.load.pacer(seed)?.of_shard(self.run.shard());
         Ok(RunPlan { seed, pacer, source })
+    }
+
+    /// Refuses to resume a run whose due times or orders can't be repeated.
+    fn check_resume(&self, source: &Source) -> Result<(), clap::Error> {
+        if !self.run.resume {
+            return Ok(());
+        }
+        if !self.load.is_paced() {
+            return Err(wrong_usage("--rate max has no schedule: --resume can't tell which orders were not due yet"));
+        }
+        if self.load.backdate {
+            return Err(wrong_usage("--resume can't be used with --backdate: remove one of them"));
+        }
+        if matches!(source, Source::RedisSnapshot { .. }) {
+            return Err(wrong_usage(
+                "--resume with --snapshot or --skew needs --source builtin or catalog: it would take another snapshot \
+                 of Redis",
+            ));
+        }
+        Ok(())
     }
 
     /// Refuses requirements on what the run does not have.
@@ -303,6 +324,26 @@ mod tests {
         assert!(source(&[]).unwrap_err().to_string().contains("--source builtin or catalog"));
         assert!(!source(&["--source", "builtin"]).unwrap().uses_redis());
         assert!(!source(&["--catalog", "f"]).unwrap().uses_redis());
+    }
+
+    #[test]
+    fn only_a_run_that_can_be_repeated_is_resumed() {
+        let plan = |arguments: &[&str]| {
+            let resume = ["producer", "--run-id", "r", "--resume"];
+            Command::try_parse_from(resume.iter().chain(arguments)).unwrap().plan().map(|plan| plan.seed)
+        };
+        assert!(plan(&["--rate", "1"]).is_ok());
+        for (arguments, expected) in [
+            (&["--rate", "max"][..], "--rate max has no schedule"),
+            (&["--rate", "1", "--start-at", "2026-01-31T09:00:00Z", "--backdate"], "with --backdate"),
+            (&["--rate", "1", "--snapshot"], "--resume with --snapshot or --skew"),
+            (&["--rate", "1", "--skew", "1.1"], "--resume with --snapshot or --skew"),
+        ] {
+            let error = plan(arguments).unwrap_err();
+            assert!(error.to_string().contains(expected), "{arguments:?}: {error}");
+        }
+        let without_name = Command::try_parse_from(["producer", "--rate", "1", "--resume"]);
+        assert!(without_name.unwrap_err().to_string().contains("--run-id"));
     }
 
     #[test]

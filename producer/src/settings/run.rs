@@ -21,6 +21,11 @@ pub struct RunSettings {
         help_heading = "Run ledger"
     )]
     pub shard: Option<Shard>,
+    /// Continue the run of a producer that was killed, with the same settings: its ledger is continued, and the orders
+    /// that become due from now on are sent. An order that was due before is never sent again; without a result in the
+    /// journal it is unknown.
+    #[arg(long, requires = "run_id", help_heading = "Run ledger")]
+    pub resume: bool,
     /// Folder of the latency log. Without it, the log is written to the run's ledger folder.
     #[arg(long, value_name = "FOLDER", help_heading = "Run ledger")]
     pub stats_dir: Option<PathBuf>,

@@ -107,6 +107,7 @@ mod tests {
             summary: Some(RunSummary {
                 run_id,
                 shard,
+                resumed_at: None,
                 rate_asked: None,
                 rate_achieved: 1.0,
                 tail_seconds: None,

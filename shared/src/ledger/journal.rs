@@ -1,5 +1,5 @@
 use std::{
-    fs::File,
+    fs::{File, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -15,7 +15,7 @@ const FILE_HEADER: [u8; 8] = *b"ofjrnl\x02\x00";
 const FIRST_VERSION: &[u8] = b"ofj1";
 
 /// A journal that is open for writing: a header with the version of the format, and one entry for each append with the
-/// sequence numbers that are new since the last one.
+/// sequence numbers that are new since the last one. The file is locked, so that two processes can't write it.
 pub struct Journal {
     path: PathBuf,
     file: File,
@@ -41,12 +41,28 @@ impl Journal {
     /// When the file exists already or can't be created.
     pub fn create(path: &Path) -> Result<Self, JournalError> {
         let created = File::create_new(path).and_then(|mut file| {
+            lock(&file)?;
             file.write_all(&FILE_HEADER)?;
             file.sync_data()?;
             Ok(file)
         });
         let file = created.map_err(|source| JournalError { path: path.to_owned(), action: "created", source })?;
         Ok(Self { path: path.to_owned(), file, length: FILE_HEADER.len() as u64, has_remains: false })
+    }
+
+    /// Opens a journal to append to it. An incomplete entry at its end, as a killed producer leaves it, is cut off by
+    /// the first append.
+    ///
+    /// # Errors
+    /// When another process writes it, or as [`read_journal`].
+    pub fn reopen(path: &Path) -> Result<Self, JournalError> {
+        let failed = |source| JournalError { path: path.to_owned(), action: "continued", source };
+        let mut file = File::options().read(true).write(true).open(path).map_err(failed)?;
+        lock(&file).map_err(failed)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        let (_, complete) = read_entries(&bytes).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), file, length: complete as u64, has_remains: complete < bytes.len() })
     }
 
     /// Appends `contents` and waits until it is on the disk. An empty set writes no entry.
@@ -86,10 +102,22 @@ pub fn read_journal(path: &Path) -> Result<JournalContents, JournalError> {
     let failed = |source| JournalError { path: path.to_owned(), action: "read", source };
     let mut bytes = Vec::new();
     File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(failed)?;
-    read_entries(&bytes).map_err(failed)
+    read_entries(&bytes).map(|(contents, _)| contents).map_err(failed)
 }
 
-fn read_entries(bytes: &[u8]) -> io::Result<JournalContents> {
+/// The kernel unlocks the file when the process ends, whatever ends it.
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(io::Error::other("another process writes it: end that producer first")),
+        // Some network file systems have no locks.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// The contents of all complete entries, and the offset of their end.
+fn read_entries(bytes: &[u8]) -> io::Result<(JournalContents, usize)> {
     check_file_header(bytes)?;
     let mut contents = JournalContents::default();
     let mut offset = FILE_HEADER.len();
@@ -106,7 +134,7 @@ fn read_entries(bytes: &[u8]) -> io::Result<JournalContents> {
             Entry::Broken(what) => return Err(damaged(offset, what)),
         }
     }
-    Ok(contents)
+    Ok((contents, offset))
 }
 
 fn check_file_header(bytes: &[u8]) -> io::Result<()> {
@@ -214,6 +242,32 @@ mod tests {
             let error = refused(&path, bytes);
             assert!(error.contains(expected) && error.contains("acknowledged.journal"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_journal_is_continued_after_its_last_complete_entry_wherever_it_was_cut() {
+        let (_folder, path, second) = two_entries();
+        let whole = std::fs::read(&path).unwrap();
+        for length in [second, second + 1, second + HEADER_BYTES, whole.len() - 1, whole.len()] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let mut journal = Journal::reopen(&path).unwrap();
+            journal.append(&acknowledged(5_000..5_003)).unwrap();
+            let kept = if length == whole.len() { 1_010 } else { 1_000 };
+            let found = read_journal(&path).unwrap().acknowledged;
+            assert_eq!((found.len(), found.max()), (kept + 3, Some(5_002)), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn a_journal_that_is_open_for_writing_or_damaged_is_not_continued() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("acknowledged.journal");
+        let refused = || format!("{:#}", anyhow::Error::from(Journal::reopen(&path).err().unwrap()));
+        let open = Journal::create(&path).unwrap();
+        assert!(refused().contains("acknowledged.journal can't be continued: another process writes it"));
+        drop(open);
+        std::fs::write(&path, [&FILE_HEADER[..], b"no entry"].concat()).unwrap();
+        assert!(refused().contains("the entry at byte 8 is damaged"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::AddAssign};
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -46,6 +46,18 @@ pub struct Counts {
     pub failed: u64,
     /// Orders that may be in the topic: they ended with any other error.
     pub unknown: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.scheduled += other.scheduled;
+        self.skipped += other.skipped;
+        self.enqueued += other.enqueued;
+        self.invalid += other.invalid;
+        self.acknowledged += other.acknowledged;
+        self.failed += other.failed;
+        self.unknown += other.unknown;
+    }
 }
 
 /// The verdict on a run: whether its figures are valid, and if not, why.
@@ -96,6 +108,11 @@ pub struct RunSummary {
     /// Shard of this producer.
     #[serde(default, alias = "instance")]
     pub shard: Shard,
+    /// When the producer was started again after it was killed, the last time; `None` for one that was not. The counts
+    /// are of the whole run nevertheless: `unknown` has the orders that were due before this time and have no result in
+    /// the journal, sent or not. `errors`, `queue_full`, the latencies and the stall are of the orders since this time.
+    #[serde(default)]
+    pub resumed_at: Option<DateTime<Utc>>,
     /// Target rate in orders per second, averaged over the schedule; `None` for an unpaced run.
     pub rate_asked: Option<f64>,
     /// Acknowledged orders per second, from the first due time after the warm-up to the last acknowledgement. A paced

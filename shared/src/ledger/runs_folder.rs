@@ -70,6 +70,23 @@ impl RunsFolder {
         Ok(journal)
     }
 
+    /// Opens the ledger of a shard whose producer was killed, to continue it.
+    ///
+    /// # Errors
+    /// When the shard has no ledger or has ended, when its producer is still running, or when a file is damaged.
+    pub fn reopen(&self, id: &RunId, shard: Shard) -> anyhow::Result<(Journal, Ledger)> {
+        let folder = self.shard_folder(id, shard);
+        ensure!(
+            folder.join(RUN).exists(),
+            "there is no ledger of run {id}, shard {shard}, in {}: check --run-id, --shard and --runs-dir",
+            self.runs_dir.display()
+        );
+        let journal = Journal::reopen(&folder.join(JOURNAL))?;
+        let ledger = read_ledger(id, &folder)?;
+        ensure!(ledger.summary.is_none(), "run {id} has ended: {} exists", folder.join(SUMMARY).display());
+        Ok((journal, ledger))
+    }
+
     /// Writes `run.json` and replaces the one that exists.
     ///
     /// # Errors
