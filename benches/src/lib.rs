@@ -6,6 +6,7 @@
 //! other software.
 
 pub mod bench;
+pub mod compare;
 pub mod fault;
 pub mod interruptible;
 pub mod measure;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use benches::{
     bench::{cache::bench_cache, producer::bench_producer, sink::bench_sink},
+    compare::{run_compare, run_gate},
     pipeline::run_pipeline,
     process, scenario,
     settings::{Action, BenchAction, Command},
@@ -31,5 +32,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::Bench(BenchAction::Producer(settings)) => bench_producer(*settings, &stop).await,
         Action::Bench(BenchAction::Cache(settings)) => bench_cache(*settings, &stop).await,
         Action::Bench(BenchAction::Sink(settings)) => bench_sink(*settings, &stop).await,
+        Action::Compare(settings) => run_compare(&settings, &stop).await,
+        Action::Gate(settings) => run_gate(&settings),
     }
 }

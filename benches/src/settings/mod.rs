@@ -1,12 +1,14 @@
 //! The command line of `loadtest`.
 
 mod bench;
+mod compare;
 mod pipeline;
 mod run;
 
 use clap::{Parser, Subcommand};
 
 pub use bench::{BenchAction, CacheBenchSettings, ProducerBenchSettings, SinkBenchSettings};
+pub use compare::{CompareSettings, GateSettings, Percent};
 pub use pipeline::PipelineSettings;
 pub use run::{ListSettings, RunSettings, ScenarioSettings};
 
@@ -28,4 +30,13 @@ pub enum Action {
     /// Compare a program of orderflow with other software, and print the ratios.
     #[command(subcommand)]
     Bench(BenchAction),
+    /// Compare the figures of two sides of several runs, and tell which of them changed beyond the noise.
+    ///
+    /// The test (Mann-Whitney, exact) assumes no distribution, and its p-values are corrected for the number of figures
+    /// (Holm): five runs a side can tell a change of the key figures, nine a change of the details. Make the runs of
+    /// both sides in turns.
+    Compare(Box<CompareSettings>),
+    /// Judge runs by a baseline, for CI: exit with 3 when a figure is worse beyond the noise and the tolerance, or an
+    /// order is missing, altered or stored twice; with 1 when there are too few runs to tell.
+    Gate(Box<GateSettings>),
 }
