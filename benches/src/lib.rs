@@ -8,6 +8,7 @@
 pub mod bench;
 pub mod compare;
 pub mod fault;
+pub mod find_max;
 pub mod interruptible;
 pub mod measure;
 pub mod metrics;

@@ -59,6 +59,11 @@ impl Requirement {
         self.percentile
     }
 
+    /// The value of the comparison, in the unit of the metric: milliseconds, percent, per second or a count.
+    pub fn limit(&self) -> f64 {
+        self.limit
+    }
+
     /// Compares with the measured value, in the unit of the metric: milliseconds, percent, per second or a count.
     pub fn check(&self, measured: Option<f64>) -> RequirementResult {
         let met = measured.is_some_and(|measured| match self.comparison {
