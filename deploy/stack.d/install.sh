@@ -32,7 +32,8 @@ find_jars() {
   [[ -d $JARS ]]
 }
 
-# The build tools besides Rust: librdkafka is in C and C++, built by CMake with OpenSSL.
+# The build tools besides Rust: librdkafka is in C and C++, built by CMake with OpenSSL. The checks also need shellcheck,
+# and a browser for the report of a load test.
 install_tools() { # [--build | --check]
   local -a packages=()
   [[ -n ${1-} ]] || return 0
@@ -44,6 +45,8 @@ install_tools() { # [--build | --check]
   pkg-config --exists openssl 2> /dev/null || packages+=(libssl-dev)
   [[ $1 != --check ]] || command -v shellcheck > /dev/null || packages+=(shellcheck)
   [[ $1 != --check ]] || command -v curl > /dev/null || packages+=(curl)
+  [[ $1 != --check ]] || command -v chromium-headless-shell chromium google-chrome chrome > /dev/null ||
+    packages+=(chromium-headless-shell)
   if (( ${#packages[@]} > 0 )); then install_packages "${packages[@]}"; fi
 }
 
