@@ -6,7 +6,9 @@ use benches::{
     bench::{cache::bench_cache, producer::bench_producer, sink::bench_sink},
     compare::{run_compare, run_gate},
     pipeline::run_pipeline,
-    process, scenario,
+    process,
+    report::draw_reports,
+    scenario,
     settings::{Action, BenchAction, Command},
 };
 use shared::{
@@ -29,6 +31,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::Pipeline(settings) if settings.check_only => Ok(Outcome::Valid),
         Action::Pipeline(settings) => run_pipeline(*settings, stop).await,
         Action::List(settings) => scenario::print_library(settings.output),
+        Action::Report(settings) => draw_reports(&settings),
         Action::Bench(BenchAction::Producer(settings)) => bench_producer(*settings, &stop).await,
         Action::Bench(BenchAction::Cache(settings)) => bench_cache(*settings, &stop).await,
         Action::Bench(BenchAction::Sink(settings)) => bench_sink(*settings, &stop).await,

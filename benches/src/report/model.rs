@@ -19,6 +19,7 @@ pub struct RunReport {
     /// Id of the run, which names its folder.
     pub run_id: String,
     pub scenario: ScenarioSummary,
+    /// The first due time: second 0 of all others.
     pub started_at: DateTime<Utc>,
     pub ended_at: DateTime<Utc>,
     /// Whether the run was stopped before its end. Its figures are those until then.

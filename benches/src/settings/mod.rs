@@ -3,6 +3,7 @@
 mod bench;
 mod compare;
 mod pipeline;
+mod report;
 mod run;
 
 use clap::{Parser, Subcommand};
@@ -10,6 +11,7 @@ use clap::{Parser, Subcommand};
 pub use bench::{BenchAction, CacheBenchSettings, ProducerBenchSettings, SinkBenchSettings};
 pub use compare::{CompareSettings, GateSettings, Percent};
 pub use pipeline::PipelineSettings;
+pub use report::ReportSettings;
 pub use run::{ListSettings, RunSettings, ScenarioSettings};
 
 /// Runs the pipeline under load, and compares the programs of orderflow with other software.
@@ -27,6 +29,8 @@ pub enum Action {
     Pipeline(Box<PipelineSettings>),
     /// Print the scenarios of the library, and what each shows.
     List(ListSettings),
+    /// Draw the report of a run again from its report.json, or one page that compares several runs.
+    Report(Box<ReportSettings>),
     /// Compare a program of orderflow with other software, and print the ratios.
     #[command(subcommand)]
     Bench(BenchAction),

@@ -12,7 +12,7 @@ fn the_published_schema_is_that_of_the_code_and_accepts_a_report() {
         std::fs::write(path, serde_json::to_string_pretty(&schema).unwrap() + "\n").unwrap();
     }
     let published: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    assert_eq!(published, schema, "run with UPDATE_SCHEMA=1 to publish the change");
+    assert!(published == schema, "run with UPDATE_SCHEMA=1 to publish the change in {path}");
     let validator = jsonschema::validator_for(&schema).unwrap();
     let report = serde_json::to_value(sample("20261125-093000-a1b2c3", 20, 1)).unwrap();
     let errors: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
