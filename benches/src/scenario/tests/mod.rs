@@ -4,6 +4,7 @@ mod chaos;
 mod errors;
 mod library;
 mod overrides;
+mod page;
 mod schedule;
 
 use super::{Overrides, Scenario, ScenarioError, Source, TimedFault, parse as parse_source};
