@@ -3,20 +3,17 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use shared::{
-    latency::{DUE_TO_COMMIT, Latencies, LatencyLog, Stage, run_series},
+    latency::{DUE_TO_COMMIT, Latencies, LatencyLog, Stage, run_series, until_interval_end},
     order_id::RunTag,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::decode::Due;
 use crate::metrics;
-
-/// The length of an interval of the latency log.
-const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Maximum number of runs per interval whose histograms have the full range (1.4 MiB per run). The latencies of further
 /// runs are kept one by one until the end of the interval, in 40 bytes per order.
@@ -95,18 +92,19 @@ impl LatencyRecorder {
         }
     }
 
-    /// Appends the interval to `log` every second until `stop`, then once more. Returns the latencies of all intervals
-    /// and runs.
+    /// Appends the interval to `log` at every whole second until `stop`, then once more. Returns the latencies of all
+    /// intervals and runs.
     pub async fn log(self: Arc<Self>, mut log: Option<LatencyLog>, stop: CancellationToken) -> Latencies {
         let mut all = Latencies::default();
-        let mut last = false;
+        let (mut last, mut since) = (false, Instant::now());
         while !last {
-            last = tokio::time::timeout(LOG_INTERVAL, stop.cancelled()).await.is_ok();
+            last = tokio::time::timeout(until_interval_end(SystemTime::now()), stop.cancelled()).await.is_ok();
             let interval = std::mem::take(&mut *self.interval.lock().unwrap_or_else(PoisonError::into_inner));
+            let length = std::mem::replace(&mut since, Instant::now()).elapsed();
             for (run, latencies) in interval.runs {
                 let histograms = latencies.into_histograms();
                 all.add(&histograms.total);
-                if let Some(Err(error)) = log.as_mut().map(|log| append(log, run, &histograms)) {
+                if let Some(Err(error)) = log.as_mut().map(|log| append(log, run, length, &histograms)) {
                     tracing::warn!(%error, "latency log: writing failed; no further interval is logged");
                     log = None;
                 }
@@ -168,11 +166,16 @@ impl StageHistograms {
     }
 }
 
-fn append(log: &mut LatencyLog, run: Option<RunTag>, histograms: &StageHistograms) -> std::io::Result<()> {
+fn append(
+    log: &mut LatencyLog,
+    run: Option<RunTag>,
+    length: Duration,
+    histograms: &StageHistograms,
+) -> std::io::Result<()> {
     let stages = Stage::ALL.into_iter().map(Stage::name).zip(&histograms.stages);
     for (name, latencies) in stages.chain([(DUE_TO_COMMIT, &histograms.total)]) {
         let series = run.map_or_else(|| name.to_owned(), |tag| run_series(name, tag));
-        log.append(&series, LOG_INTERVAL, latencies)?;
+        log.append(&series, length, latencies)?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub struct LiveStats {
     pub unacknowledged: u64,
     /// Number of times that the client's queue was full.
     pub queue_full: u64,
-    /// Orders enqueued in the last interval.
+    /// Orders enqueued per second in the last interval.
     pub rate: u64,
     /// Lateness in the last interval, p50 and p99 in milliseconds.
     pub lateness_ms: (f64, f64),
@@ -44,12 +44,13 @@ impl LiveStats {
         self.unacknowledged += earlier.failed + earlier.unknown;
     }
 
-    /// Adds the tally of an interval.
-    pub fn add(&mut self, tally: &Tally) {
+    /// Adds the tally of an interval of this length.
+    pub fn add(&mut self, tally: &Tally, length: Duration) {
         let sequences = &tally.sequences;
         let (lateness, acknowledgement) = (tally.lateness.summary(), tally.acknowledgement.summary());
-        self.rate = tally.warm_up.enqueued + tally.measured.enqueued;
-        self.enqueued += self.rate;
+        let enqueued = tally.warm_up.enqueued + tally.measured.enqueued;
+        self.rate = (enqueued as f64 / length.as_secs_f64()).round() as u64;
+        self.enqueued += enqueued;
         self.acknowledged += sequences.acknowledged.len();
         self.unacknowledged += sequences.failed.len() + tally.unknown;
         self.queue_full += tally.warm_up.queue_full + tally.measured.queue_full;

@@ -1,9 +1,12 @@
 //! Saves the outcome of each order in the run's ledger every second, and updates the metrics and the live statistics.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use shared::{
-    latency::LatencyLog,
+    latency::{LatencyLog, until_interval_end},
     ledger::{Journal, JournalContents},
 };
 use tokio::sync::watch;
@@ -15,9 +18,6 @@ use crate::{
     sample::CacheAge,
     send::{delivery::DeliveryTracker, tally::Tally},
 };
-
-/// The ledger of a killed producer lacks at most the outcomes of this interval.
-const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Records a run.
 pub struct Recorder {
@@ -42,18 +42,21 @@ pub struct UnsavedEntries {
 }
 
 impl Recorder {
-    /// Records every second until `sent` is cancelled, and then once more. A full disk does not end the run: entries
-    /// that can't be written are retried every second, and returned if that never succeeds.
+    /// Records at every whole second until `sent` is cancelled, and then once more. The ledger of a killed producer
+    /// lacks at most the outcomes of the last second. A full disk does not end the run: entries that can't be written
+    /// are retried every second, and returned if that never succeeds.
     pub async fn run(mut self, sent: CancellationToken) -> Recorded {
         let mut total = Tally::default();
         let mut unsaved = None;
-        let mut last = false;
+        let (mut last, mut since) = (false, Instant::now());
         while !last {
-            last = tokio::time::timeout(SAVE_INTERVAL, sent.cancelled()).await.is_ok();
+            last = tokio::time::timeout(until_interval_end(SystemTime::now()), sent.cancelled()).await.is_ok();
             let tally = self.tracker.take_tally();
-            self.append_latencies(&tally);
+            let length = std::mem::replace(&mut since, Instant::now()).elapsed();
+            // First, since the ledger is synced to the disk: the metrics are those of the whole second.
+            self.update_metrics(&tally, length);
+            self.append_latencies(&tally, length);
             unsaved = self.save(unsaved, &tally.sequences);
-            self.update_metrics(&tally);
             total.add(tally);
         }
         Recorded { tally: total, unsaved }
@@ -82,13 +85,13 @@ impl Recorder {
         Some(UnsavedEntries { error, sequences })
     }
 
-    fn append_latencies(&mut self, tally: &Tally) {
+    fn append_latencies(&mut self, tally: &Tally, length: Duration) {
         for (series, latencies) in [
             ("due_to_enqueued", &tally.lateness),
             ("due_to_acknowledged", &tally.acknowledgement),
             ("enqueued_to_acknowledged", &tally.round_trip),
         ] {
-            if let Err(error) = self.latency_log.append(series, SAVE_INTERVAL, latencies) {
+            if let Err(error) = self.latency_log.append(series, length, latencies) {
                 let path = self.latency_log.path().display();
                 tracing::warn!("latency log {path}: an interval is missing: {error}");
                 return;
@@ -96,11 +99,11 @@ impl Recorder {
         }
     }
 
-    fn update_metrics(&self, tally: &Tally) {
-        self.live_stats.send_modify(|stats| stats.add(tally));
+    fn update_metrics(&self, tally: &Tally, length: Duration) {
+        self.live_stats.send_modify(|stats| stats.add(tally, length));
         let stats = *self.live_stats.borrow();
         let (acknowledged, failed) = (tally.sequences.acknowledged.len(), tally.sequences.failed.len());
-        ::metrics::counter!(metrics::ENQUEUED).increment(stats.rate);
+        ::metrics::counter!(metrics::ENQUEUED).increment(tally.warm_up.enqueued + tally.measured.enqueued);
         ::metrics::counter!(metrics::INVALID).increment(tally.sequences.invalid.len());
         ::metrics::counter!(metrics::ACKNOWLEDGED).increment(acknowledged);
         ::metrics::counter!(metrics::UNACKNOWLEDGED, "outcome" => "failed").increment(failed);

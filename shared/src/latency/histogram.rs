@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Maximum latency of a histogram. A longer latency is recorded as this one.
 pub const MAX_LATENCY: Duration = Duration::from_secs(24 * 3600);
 
+/// Points of a distribution for each half of the distance to 1: some 130 for 60,000 latencies.
+const STEPS_PER_HALF: f64 = 8.0;
+
 /// A histogram of latencies, from 1 µs to [`MAX_LATENCY`], to three significant digits. A negative latency (the clocks
 /// of two machines differ) is counted as clock skew and never recorded as 0.
 #[derive(Clone)]
@@ -66,6 +69,18 @@ impl Latencies {
         (self.count() > 0).then(|| self.microseconds.value_at_quantile(quantile) as f64 / 1_000.0)
     }
 
+    /// The whole distribution, for a plot over a logarithmic axis of 1 / (1 − quantile): pairs of quantile and
+    /// milliseconds, both ascending, from 0 to 1 with ever smaller distances to 1. The last but one is the quantile of
+    /// all but one latency or below it. Empty when nothing is recorded.
+    pub fn distribution(&self) -> Vec<(f64, f64)> {
+        if self.count() == 0 {
+            return Vec::new();
+        }
+        let rest = |step: u32| 0.5_f64.powf(f64::from(step) / STEPS_PER_HALF);
+        let steps = (0..).map(rest).take_while(|rest| *rest * self.count() as f64 >= 1.0).map(|rest| 1.0 - rest);
+        steps.chain([1.0]).filter_map(|quantile| Some((quantile, self.at_quantile(quantile)?))).collect()
+    }
+
     /// Count and percentiles. All are 0 when nothing is recorded.
     pub fn summary(&self) -> LatencySummary {
         let ms = |micros: u64| micros as f64 / 1_000.0;
@@ -111,6 +126,26 @@ mod tests {
         latencies.record_nanos(-1);
         latencies.record_nanos(2_000);
         assert_eq!((latencies.count(), latencies.summary().clock_skew), (1, 1));
+    }
+
+    #[test]
+    fn a_distribution_goes_from_the_smallest_latency_to_the_largest_and_ends_at_its_resolution() {
+        let mut latencies = Latencies::default();
+        assert_eq!(latencies.distribution(), []);
+        latencies.record_nanos(5_000_000);
+        assert_eq!(latencies.distribution().first().map(|point| point.0), Some(0.0));
+        for millis in 2..=1_000 {
+            latencies.record_nanos(millis * 1_000_000);
+        }
+        let points = latencies.distribution();
+        assert!((60..200).contains(&points.len()), "{} points", points.len());
+        assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1), "{points:?}");
+        let (first, [before, last]) = (points[0], [points[points.len() - 2], points[points.len() - 1]]);
+        let summary = latencies.summary();
+        assert!(first.0 == 0.0 && (first.1 - 2.0).abs() < 0.01, "{first:?}");
+        assert!(last == (1.0, summary.max) && before.0 >= 0.99 && before.0 <= 0.999, "{before:?}, {last:?}");
+        let median = points.iter().find(|point| (point.0 - 0.5).abs() < 1e-9).unwrap();
+        assert_eq!(median.1, summary.p50);
     }
 
     #[test]

@@ -1,23 +1,35 @@
 use std::{
     fs::File,
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use hdrhistogram::{
     Histogram,
     serialization::{
-        Deserializer, V2Serializer,
-        interval_log::{IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag},
+        V2Serializer,
+        interval_log::{IntervalLogWriterBuilder, Tag},
     },
 };
 
-use super::histogram::Latencies;
+use super::{
+    histogram::Latencies,
+    intervals::{IntervalReader, SKEW_SUFFIX},
+};
 
-/// Suffix of the series that counts the negative latencies of another series.
-const SKEW_SUFFIX: &str = ".skewed";
+/// The length of an interval of the logs.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// An interval that would be shorter than this is made longer by the next one.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Time from `now` to the end of the current interval. Intervals end at whole seconds of the system clock, so that
+/// those of several programs cover the same seconds.
+pub fn until_interval_end(now: SystemTime) -> Duration {
+    let since_second = now.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+    let left = INTERVAL - Duration::from_nanos(since_second.into());
+    if left < SHORTEST_INTERVAL { left + INTERVAL } else { left }
+}
 
 /// Appends histograms to `NAME.hlog` in the interval log format of HdrHistogram: one line per series and interval.
 pub struct LatencyLog {
@@ -35,7 +47,13 @@ impl LatencyLog {
     pub fn open(folder: &Path, name: &str) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let path = folder.join(format!("{name}.hlog"));
-        let mut file = BufWriter::new(File::options().create(true).append(true).open(&path)?);
+        let mut file = File::options().read(true).create(true).append(true).open(&path)?;
+        // A program that was killed may have left an incomplete last line.
+        let ends_within_a_line = !ends_with_line_break(&mut file)?;
+        let mut file = BufWriter::new(file);
+        if ends_within_a_line {
+            file.write_all(b"\n")?;
+        }
         let mut serializer = V2Serializer::new();
         let now = SystemTime::now();
         IntervalLogWriterBuilder::new()
@@ -82,49 +100,41 @@ impl LatencyLog {
     }
 }
 
+/// Whether a file is empty or its last line is complete.
+fn ends_with_line_break(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
 /// Merges, from every `*.hlog` in `folder`, the series for which `wanted` returns true.
 ///
 /// # Errors
-/// When the folder or a log can't be read, or a log is damaged. An incomplete last line is not damage.
+/// When the folder or a log can't be read, or a log is damaged. An incomplete last line is not damage, neither at the
+/// end of the log nor before the header of a program that was started again.
 pub fn merge_logs(folder: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Latencies> {
-    let mut merged = Latencies::default();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "hlog") {
-            merge_log(&path, &wanted, &mut merged)?;
-        }
-    }
+    std::fs::read_dir(folder)?;
+    let (mut merged, mut reader) = (Latencies::default(), IntervalReader::new(folder));
+    reader.read(|_, series| wanted(series), |interval| merged.add(&interval.latencies))?;
+    reader.check_end()?;
     Ok(merged)
-}
-
-fn merge_log(path: &Path, wanted: impl Fn(&str) -> bool, merged: &mut Latencies) -> io::Result<()> {
-    let bytes = std::fs::read(path)?;
-    // A killed program may leave an incomplete last line. All lines before it are complete.
-    let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let mut deserializer = Deserializer::new();
-    for entry in IntervalLogIterator::new(&bytes[..complete]) {
-        let damaged = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
-        let LogEntry::Interval(interval) = entry.map_err(|e| damaged(format!("{e:?}")))? else { continue };
-        let Some(tag) = interval.tag() else { continue };
-        let (series, skewed) =
-            tag.as_str().strip_suffix(SKEW_SUFFIX).map_or((tag.as_str(), false), |series| (series, true));
-        if wanted(series) {
-            let encoded = BASE64.decode(interval.encoded_histogram()).map_err(|e| damaged(e.to_string()))?;
-            let histogram: Histogram<u64> =
-                deserializer.deserialize(&mut encoded.as_slice()).map_err(|e| damaged(format!("{e:?}")))?;
-            if skewed {
-                merged.clock_skew += histogram.len();
-            } else {
-                merged.microseconds.add(&histogram).map_err(|e| damaged(format!("{e:?}")))?;
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals_end_at_whole_seconds_and_none_is_very_short() {
+        for (millis, expected) in [(0, 1_000), (1, 999), (500, 500), (900, 100), (901, 1_099), (999, 1_001)] {
+            let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000) + Duration::from_millis(millis);
+            assert_eq!(until_interval_end(now), Duration::from_millis(expected), "at {millis} ms");
+        }
+    }
 
     #[test]
     fn logs_of_several_programs_are_merged_by_series_even_after_an_incomplete_line() {

@@ -3,9 +3,11 @@
 //! Percentiles come from merged histograms only. The average of two percentiles is not a percentile.
 
 mod histogram;
+mod intervals;
 mod log;
 mod series;
 
 pub use histogram::{Latencies, LatencySummary, MAX_LATENCY};
-pub use log::{LatencyLog, merge_logs};
+pub use intervals::{Interval, IntervalReader};
+pub use log::{LatencyLog, merge_logs, until_interval_end};
 pub use series::{DUE_TO_COMMIT, Stage, due_to_commit, run_series};
