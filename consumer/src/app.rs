@@ -31,7 +31,10 @@ use crate::{
     },
     settings::{BatchSettings, Command, DlqAction, OnOffsetOutOfRange},
     sink::database::OrderDatabase,
-    source::{group::Group, lag::LagMonitor, owner_monitor::OwnerMonitor, queue_memory::QueueMemory, reader::Reader},
+    source::{
+        group::Group, lag::LagMonitor, owner_monitor::OwnerMonitor, queue_memory::QueueMemory, reader::Reader,
+        stored_offsets::StoredOffsets,
+    },
 };
 
 /// Timeout of closing the client at a stop. Closing may take as long as the session timeout of the group.
@@ -130,6 +133,7 @@ impl ConsumerTasks {
         let lag_monitor =
             LagMonitor { group: group.clone(), topic, workers: batches.workers, health: health.clone(), stuck_after };
         monitors.spawn(lag_monitor.run(stop.clone()));
+        monitors.spawn(StoredOffsets { group: group.clone() }.run(stop.clone()));
         monitors.spawn(OwnerMonitor { group: group.clone(), health }.run(stop.clone()));
         let latency_log_ended = CancellationToken::new();
         let log = (latency.log(log, all_recorded.clone()), latency_log_ended.clone().drop_guard());

@@ -19,6 +19,9 @@ pub const DELETED_UNREAD: &str = "orderflow_consumer_deleted_unread_total";
 pub const DELETED_BEFORE_START: &str = "orderflow_consumer_deleted_before_start_total";
 /// Records between the stored offset of a `partition` and its end.
 pub const LAG: &str = "orderflow_consumer_lag_records";
+/// Offset of a `partition` below which everything is stored, every second; NaN once the partition has left this
+/// instance.
+pub const STORED_OFFSET: &str = "orderflow_consumer_stored_offset";
 /// Partitions that are assigned to this instance.
 pub const ASSIGNED: &str = "orderflow_consumer_assigned_partitions";
 /// Partitions of the topic that are behind, gain nothing and have no owner in the group.

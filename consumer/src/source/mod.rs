@@ -3,8 +3,8 @@
 //! [`queue_memory`]; what does not fit waits in the [`backlog`]. Offsets are
 //! stored by [`offset_store`] once the pipeline has committed their records, and committed by [`offset_commit`] and by
 //! librdkafka. [`starter`] starts each partition at the position that [`start_position`] looks up; [`lag`] measures how
-//! far each partition is behind. The [`owner_monitor`] watches the whole group: it asks for the [`owners`] of all
-//! partitions, and [`owner_watch`] decides which ones are abandoned.
+//! far each partition is behind, and [`stored_offsets`] exports up to where it is stored. The [`owner_monitor`] watches
+//! the whole group: it asks for the [`owners`] of all partitions, and [`owner_watch`] decides which ones are abandoned.
 
 pub mod assignment;
 mod backlog;
@@ -21,4 +21,5 @@ pub mod reader;
 mod rebalance;
 mod start_position;
 mod starter;
+pub mod stored_offsets;
 mod watermarks;
