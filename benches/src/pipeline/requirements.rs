@@ -47,6 +47,8 @@ pub fn check(requirements: &[Requirement], run: &RunSummary, figures: &StoredFig
             Metric::Unexpected => Some(figures.audit.unexpected as f64),
             Metric::Duplicates => Some(figures.duplicates as f64),
             Metric::DeadLetters => Some(figures.audit.dead_lettered as f64),
+            // Only `loadtest run` takes samples, and only it accepts these.
+            Metric::Lag | Metric::Recovery => None,
             Metric::Sent
             | Metric::Ack
             | Metric::RoundTrip

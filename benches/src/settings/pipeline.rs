@@ -28,7 +28,7 @@ pub struct PipelineSettings {
     /// Exit with 3 unless this holds at the end, such as 'stored p99 < 250ms' or 'ack p99 < 50ms'; may be repeated.
     /// Metrics: those of producer --require, and stored (with a percentile, such as p99 or max), missing, altered,
     /// conflicting, unexpected, duplicates, dead_letters.
-    #[arg(long, value_name = "REQUIREMENT")]
+    #[arg(long, value_name = "REQUIREMENT", value_parser = Requirement::of_pipeline)]
     pub require: Vec<Requirement>,
     /// Leave the cache-worker and the consumers running at the end.
     #[arg(long)]

@@ -35,6 +35,8 @@ fn measured(requirement: &Requirement, summary: &RunSummary, tally: &Tally) -> O
         | Metric::Conflicting
         | Metric::Unexpected
         | Metric::Duplicates
-        | Metric::DeadLetters => None,
+        | Metric::DeadLetters
+        | Metric::Lag
+        | Metric::Recovery => None,
     }
 }

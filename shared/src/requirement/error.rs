@@ -17,14 +17,16 @@ pub enum InvalidRequirement {
         /// The metrics to choose from.
         listed: Listed,
     },
-    /// The producer does not measure this metric.
+    /// The program does not measure this metric.
     #[error(
-        "'{metric}' is measured by `loadtest pipeline` and not by the producer, whose metrics are {}",
-        names(Listed::Producer)
+        "'{}' is measured by {} and not by {}, whose metrics are {}",
+        metric.name(), by(*metric), program(*listed), names(*listed)
     )]
-    NotOfProducer {
+    NotMeasured {
         /// The metric.
-        metric: &'static str,
+        metric: Metric,
+        /// The metrics of the program.
+        listed: Listed,
     },
     /// A latency without a percentile.
     #[error("'{0}' is a latency and needs a percentile, such as p50, p99, p99.9 or max: '{0} p99 < 50ms'")]
@@ -60,11 +62,38 @@ pub enum InvalidRequirement {
 pub enum Listed {
     /// Those that the producer measures.
     Producer,
-    /// All of them.
+    /// Those that `loadtest pipeline` measures, the producer's among them.
+    Pipeline,
+    /// All of them: those of `loadtest run`.
     All,
 }
 
+impl Listed {
+    /// Whether a metric is one of them.
+    pub(super) fn has(self, metric: Metric) -> bool {
+        match (self, metric.measured_by()) {
+            (Self::All, _) | (_, MeasuredBy::Producer) | (Self::Pipeline, MeasuredBy::Pipeline) => true,
+            (Self::Producer | Self::Pipeline, _) => false,
+        }
+    }
+}
+
+fn by(metric: Metric) -> &'static str {
+    match metric.measured_by() {
+        MeasuredBy::Producer => "the producer",
+        MeasuredBy::Pipeline => "`loadtest pipeline`",
+        MeasuredBy::ScenarioRun => "`loadtest run`",
+    }
+}
+
+fn program(listed: Listed) -> &'static str {
+    match listed {
+        Listed::Producer => "the producer",
+        Listed::Pipeline => "`loadtest pipeline`",
+        Listed::All => "`loadtest run`",
+    }
+}
+
 fn names(listed: Listed) -> String {
-    let is_listed = |metric: &Metric| listed == Listed::All || metric.measured_by() == MeasuredBy::Producer;
-    Metric::ALL.into_iter().filter(is_listed).map(Metric::name).collect::<Vec<_>>().join(", ")
+    Metric::ALL.into_iter().filter(|metric| listed.has(*metric)).map(Metric::name).collect::<Vec<_>>().join(", ")
 }

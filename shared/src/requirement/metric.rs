@@ -37,6 +37,10 @@ pub enum Metric {
     Duplicates,
     /// Orders in the dead-letter topic.
     DeadLetters,
+    /// The largest lag of the consumer group while orders are sent, in records.
+    Lag,
+    /// The longest recovery of the pipeline after a fault.
+    Recovery,
 }
 
 /// The unit of a metric.
@@ -58,13 +62,15 @@ pub(super) enum Kind {
 pub enum MeasuredBy {
     /// `producer`, in its run.
     Producer,
-    /// `loadtest pipeline`, from the table and the consumers.
+    /// `loadtest pipeline` and `loadtest run`, from the table and the consumers.
     Pipeline,
+    /// `loadtest run`, from its samples.
+    ScenarioRun,
 }
 
 impl Metric {
     /// All metrics, in the order in which they are listed.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Sent,
         Self::Ack,
         Self::RoundTrip,
@@ -83,6 +89,8 @@ impl Metric {
         Self::Unexpected,
         Self::Duplicates,
         Self::DeadLetters,
+        Self::Lag,
+        Self::Recovery,
     ];
 
     /// The name in a requirement.
@@ -106,6 +114,8 @@ impl Metric {
             Self::Unexpected => "unexpected",
             Self::Duplicates => "duplicates",
             Self::DeadLetters => "dead_letters",
+            Self::Lag => "lag",
+            Self::Recovery => "recovery",
         }
     }
 
@@ -118,7 +128,7 @@ impl Metric {
     pub(super) fn kind(self) -> Kind {
         match self {
             Self::Sent | Self::Ack | Self::RoundTrip | Self::Stored => Kind::Latency,
-            Self::Stall | Self::Tail => Kind::Duration,
+            Self::Stall | Self::Tail | Self::Recovery => Kind::Duration,
             Self::Rate => Kind::Rate,
             Self::RateError => Kind::Share,
             Self::Skipped
@@ -130,7 +140,8 @@ impl Metric {
             | Self::Conflicting
             | Self::Unexpected
             | Self::Duplicates
-            | Self::DeadLetters => Kind::Count,
+            | Self::DeadLetters
+            | Self::Lag => Kind::Count,
         }
     }
 
@@ -155,6 +166,7 @@ impl Metric {
             | Self::Unexpected
             | Self::Duplicates
             | Self::DeadLetters => MeasuredBy::Pipeline,
+            Self::Lag | Self::Recovery => MeasuredBy::ScenarioRun,
         }
     }
 }

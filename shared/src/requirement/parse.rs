@@ -2,7 +2,7 @@ use std::str::FromStr;
 
 use super::{
     error::{InvalidRequirement, Listed},
-    metric::{Kind, MeasuredBy, Metric},
+    metric::{Kind, Metric},
     model::{Comparison, Requirement},
     percentile::Percentile,
 };
@@ -13,11 +13,15 @@ impl Requirement {
     /// # Errors
     /// When the text is no requirement, or the producer does not measure its metric.
     pub fn of_producer(text: &str) -> Result<Self, InvalidRequirement> {
-        let requirement = Self::parse(text, Listed::Producer)?;
-        match requirement.measured_by() {
-            MeasuredBy::Producer => Ok(requirement),
-            MeasuredBy::Pipeline => Err(InvalidRequirement::NotOfProducer { metric: requirement.metric.name() }),
-        }
+        Self::parse(text, Listed::Producer)
+    }
+
+    /// Parses a requirement on a figure that `loadtest pipeline` measures, itself or by its producer.
+    ///
+    /// # Errors
+    /// When the text is no requirement, or only `loadtest run` measures its metric.
+    pub fn of_pipeline(text: &str) -> Result<Self, InvalidRequirement> {
+        Self::parse(text, Listed::Pipeline)
     }
 
     fn parse(text: &str, listed: Listed) -> Result<Self, InvalidRequirement> {
@@ -31,6 +35,9 @@ impl Requirement {
             return Err(InvalidRequirement::Equality(metric.name()));
         }
         let limit = parse_value(metric, value.trim())?;
+        if !listed.has(metric) {
+            return Err(InvalidRequirement::NotMeasured { metric, listed });
+        }
         Ok(Self { text: text.to_owned(), metric, percentile, comparison, limit })
     }
 }
@@ -194,8 +201,28 @@ mod tests {
         assert!(Requirement::of_producer("ack p99 < 50ms").is_ok());
         let error = Requirement::of_producer("stored p99 < 50ms").unwrap_err().to_string();
         assert!(error.contains("measured by `loadtest pipeline`") && error.contains("rate_error"), "{error}");
+        let error = Requirement::of_producer("recovery < 5s").unwrap_err().to_string();
+        assert!(
+            error.contains("measured by `loadtest run` and not by the producer, whose metrics are sent"),
+            "{error}"
+        );
         let error = Requirement::of_producer("acks p99 < 50ms").unwrap_err().to_string();
         assert!(error.contains("no metric 'acks'") && !error.contains("missing"), "{error}");
+    }
+
+    #[test]
+    fn a_pipeline_takes_all_but_what_needs_the_samples_of_a_run() {
+        for text in ["ack p99 < 50ms", "stored p99 < 50ms", "missing = 0"] {
+            assert!(Requirement::of_pipeline(text).is_ok(), "{text}");
+        }
+        for (text, metric) in [("lag < 5000", "lag"), ("recovery <= 10s", "recovery")] {
+            assert!(text.parse::<Requirement>().is_ok(), "{text}");
+            let error = Requirement::of_pipeline(text).unwrap_err().to_string();
+            let expected =
+                format!("'{metric}' is measured by `loadtest run` and not by `loadtest pipeline`, whose metrics");
+            assert!(error.starts_with(&expected) && error.ends_with("dead_letters"), "{error}");
+        }
+        assert!(met("recovery <= 10s", 10_000.0) && !met("lag < 5000", 5_000.0));
     }
 
     proptest! {
