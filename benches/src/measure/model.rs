@@ -9,14 +9,16 @@ pub struct Sample {
     pub seconds: f64,
     /// Orders per second that are due by the schedule.
     pub asked_rate: f64,
-    /// Orders enqueued by the producers.
+    /// Orders enqueued by the producers until the last whole second of the system clock, at which they count.
     pub sent: u64,
+    /// As `sent`.
     pub acknowledged: u64,
     /// Orders enqueued and not acknowledged.
     pub in_flight: u64,
     /// Records read by the consumers.
     pub consumed: u64,
-    /// Rows inserted.
+    /// Rows inserted. What a killed consumer inserted after its counters were last read is missing, at most those of a
+    /// second.
     pub stored: u64,
     pub duplicates: u64,
     pub dead_lettered: u64,
@@ -26,9 +28,9 @@ pub struct Sample {
     pub lookup_hit_rate: Option<f64>,
     /// Age of the rows in Redis in seconds, as the producers see it.
     pub cache_age_seconds: Option<f64>,
-    /// By partition.
+    /// By partition; one whose leader does not answer is left out.
     pub lag: Vec<PartitionLag>,
-    /// Latencies of this second by stage.
+    /// Latencies by stage that were recorded in the last whole second of the system clock.
     pub latencies: Vec<LatencyPoint>,
     /// Latencies of the last 10 s by stage, from merged histograms.
     pub recent_latencies: Vec<LatencyPoint>,
@@ -41,7 +43,7 @@ pub struct Sample {
 pub struct PartitionLag {
     pub partition: i32,
     pub records: u64,
-    /// Such as `consumer-1`.
+    /// Such as `consumer-1`; empty while no consumer has the partition.
     pub consumer: String,
 }
 
