@@ -1,4 +1,6 @@
-//! Logs on stderr; metrics and health over HTTP.
+//! Logs on stderr, or [diverted](divert_logs); metrics and health over HTTP.
+
+mod divert;
 
 use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -6,7 +8,9 @@ use anyhow::Context;
 use axum::{Router, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+pub use divert::{DivertedLogs, divert_logs};
 
 /// Starts logging to stderr, at level `info` if `RUST_LOG` is not set. librdkafka's own log lines are off by default,
 /// since the programs report the same events themselves.
@@ -17,14 +21,13 @@ pub fn start_logging() {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,librdkafka=off,rdkafka=off,tokio_postgres=warn"));
     let colors = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
+    let lines = fmt::layer()
         // It would print a failed write to stderr, which panics when stderr is a terminal that went away.
         .log_internal_errors(false)
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(divert::stderr_unless_diverted)
         .with_ansi(colors)
-        .with_target(false)
-        .init();
+        .with_target(false);
+    tracing_subscriber::registry().with(filter).with(lines).with(divert::DivertLayer).init();
 }
 
 /// The address of `/metrics`, `/healthz` and `/readyz`.
