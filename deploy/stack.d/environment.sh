@@ -47,11 +47,11 @@ use_stack_settings() { # NAME
 
 # ---- deploy/stack env
 
-print_env() { # [--secure | --tls]
+print_env() { # [--secure | --tls | --proxied]
   local settings name
   load_stack || die "stack '$NAME' does not exist: '$ME up' creates it"
   require_passwords
-  [[ -z ${1-} || -e $STATE/tls/ca.pem ]] ||
+  [[ ${1-} != --@(secure|tls) || -e $STATE/tls/ca.pem ]] ||
     die "stack '$NAME' has no certificates: they are created at the first start of a broker, by '$ME up'"
   settings=$(stack_settings "${1-}")
   for name in $(compgen -e); do
@@ -60,11 +60,12 @@ print_env() { # [--secure | --tls]
   echo "$settings"
 }
 
-stack_settings() { # [--secure | --tls]
+stack_settings() { # [--secure | --tls | --proxied]
   local -a ports
   case $1 in
     --secure) ports=("${SECURE_PORTS[@]}") ;;
     --tls) ports=("${TLS_PORTS[@]}") ;;
+    --proxied) ports=("${PROXY_PORTS[@]}") ;;
     *) ports=("${KAFKA_PORTS[@]}") ;;
   esac
   cat << END
@@ -80,5 +81,8 @@ export POSTGRES_HOST=127.0.0.1
 export POSTGRES_PORT=$POSTGRES_PORT
 export POSTGRES_DB=$POSTGRES_DB
 END
-  [[ -z $1 ]] || tls_env "$1"
+  case $1 in
+    --secure | --tls) tls_env "$1" ;;
+    --proxied) echo "export KAFKA_PROXIED_LISTENERS=$(kafka_bootstrap "${PROXIED_PORTS[@]}")" ;;
+  esac
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Installs what is missing: Debian packages, and the jars of Kafka from Maven Central. Services that a Debian package
-# starts after its installation are not started.
+# Installs what is missing: Debian packages, the jars of Kafka from Maven Central, and toxiproxy. Services that a Debian
+# package starts after its installation are not started.
 
 # Sets JAVA to the path of a Java of version 17 or later.
 find_java() {
@@ -32,11 +32,13 @@ find_jars() {
   [[ -d $JARS ]]
 }
 
-# The build tools besides Rust: librdkafka is in C and C++, built by CMake with OpenSSL. The checks also need shellcheck,
-# and a browser for the report of a load test.
-install_tools() { # [--build | --check]
+# The build tools besides Rust: librdkafka is in C and C++, built by CMake with OpenSSL. The checks also need
+# shellcheck, and a browser for the report of a load test.
+install_tools() { # [--build | --check | --faults]
   local -a packages=()
   [[ -n ${1-} ]] || return 0
+  if [[ $1 == --@(check|faults) ]]; then install_fault_tools; fi
+  [[ $1 != --faults ]] || return 0
   command -v cc > /dev/null || packages+=(gcc libc6-dev)
   command -v c++ > /dev/null || packages+=(g++)
   command -v cmake > /dev/null || packages+=(cmake)

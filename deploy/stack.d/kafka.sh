@@ -12,15 +12,16 @@ kafka_bootstrap() { # PORT...
 # Written at each start, so that a change of kafka/server.properties takes effect. It has a password.
 kafka_configure() ( # N
   umask 077
-  local folder=$STATE/kafka-$1 voters='' n clients host=127.0.0.1
+  local folder=$STATE/kafka-$1 voters='' n clients host=127.0.0.1 protocols
   local login=org.apache.kafka.common.security.plain.PlainLoginModule
   for n in "${BROKERS[@]}"; do voters+=${voters:+,}$n@$host:${CONTROLLER_PORTS[n - 1]}; done
   clients=PLAINTEXT://$host:${KAFKA_PORTS[$1 - 1]},SECURE://$host:${SECURE_PORTS[$1 - 1]}
   clients+=,TLS://$host:${TLS_PORTS[$1 - 1]}
+  protocols=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,SECURE:SASL_SSL,TLS:SSL,CONTROLLER:PLAINTEXT
   cat - "$DEPLOY/kafka/server.properties" > "$folder/server.properties" <<- END
-	listeners=$clients,CONTROLLER://$host:${CONTROLLER_PORTS[$1 - 1]}
-	advertised.listeners=$clients
-	listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL,TLS:SSL,CONTROLLER:PLAINTEXT
+	listeners=$clients,PROXIED://$host:${PROXIED_PORTS[$1 - 1]},CONTROLLER://$host:${CONTROLLER_PORTS[$1 - 1]}
+	advertised.listeners=$clients,PROXIED://$host:${PROXY_PORTS[$1 - 1]}
+	listener.security.protocol.map=$protocols
 	inter.broker.listener.name=PLAINTEXT
 	controller.listener.names=CONTROLLER
 	controller.quorum.voters=$voters

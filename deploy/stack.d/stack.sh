@@ -18,24 +18,31 @@ load_stack() { # fails when the stack does not exist
   load_passwords
 }
 
-# main has fixed ports that are easy to remember. Each other stack has a block of twenty ports.
+# main has fixed ports that are easy to remember. Each other stack has a block of twenty ports. A broker listens at its
+# PROXIED port and advertises another one, at which a proxy listens while `loadtest` injects faults of the network.
 set_ports() { # BASE
   if (( $1 == 19092 )); then
     KAFKA_PORTS=(19092 19093 19094) CONTROLLER_PORTS=(19192 19193 19194) REDIS_PORT=16379 POSTGRES_PORT=15432
     SECURE_PORTS=(19292 19293 19294) TLS_PORTS=(19392 19393 19394)
+    PROXIED_PORTS=(19492 19493 19494) PROXY_PORTS=(19592 19593 19594)
   else
     KAFKA_PORTS=($(( $1 + 1 )) $(( $1 + 2 )) $(( $1 + 3 )))
     CONTROLLER_PORTS=($(( $1 + 4 )) $(( $1 + 5 )) $(( $1 + 6 )))
     REDIS_PORT=$(( $1 + 7 )) POSTGRES_PORT=$(( $1 + 8 ))
     SECURE_PORTS=($(( $1 + 9 )) $(( $1 + 10 )) $(( $1 + 11 )))
     TLS_PORTS=($(( $1 + 12 )) $(( $1 + 13 )) $(( $1 + 14 )))
+    PROXIED_PORTS=($(( $1 + 15 )) $(( $1 + 16 )) $(( $1 + 17 )))
+    PROXY_PORTS=($(( $1 + 18 )) $(( $1 + 19 )) "$1")
   fi
 }
 
 ports_of() { # SERVICE → the ports that it listens on; the first one is for clients
   local n=${1#kafka-}
   case $1 in
-    kafka-*) echo "${KAFKA_PORTS[n - 1]} ${SECURE_PORTS[n - 1]} ${TLS_PORTS[n - 1]} ${CONTROLLER_PORTS[n - 1]}" ;;
+    kafka-*)
+      echo "${KAFKA_PORTS[n - 1]} ${SECURE_PORTS[n - 1]} ${TLS_PORTS[n - 1]} ${PROXIED_PORTS[n - 1]}" \
+        "${CONTROLLER_PORTS[n - 1]}"
+      ;;
     redis) echo "$REDIS_PORT" ;;
     postgres) echo "$POSTGRES_PORT" ;;
   esac
@@ -76,7 +83,7 @@ free_block() {
     for other in $taken; do
       if (( other < base + 20 && base < other + 20 )); then continue 2; fi
     done
-    for (( port = base + 1; port <= base + 14; port++ )); do
+    for (( port = base; port < base + 20; port++ )); do
       if port_is_in_use "$port"; then continue 2; fi
     done
     echo "$base"
