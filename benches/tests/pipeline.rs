@@ -8,6 +8,8 @@ mod bench_cache;
 mod dead_letters;
 mod deploy_run;
 mod gaps;
+mod injection;
+mod injector;
 mod interrupted;
 mod isolation;
 mod members;

@@ -23,11 +23,12 @@ pub enum Fault {
     SlowLink { target: Target, delay: Duration },
     /// Refuses connections on a link, and closes the open ones.
     CutLink(Target),
-    /// Resets the connections of a link (RST). It has no duration.
+    /// Resets the connections of a link (RST), and accepts the next ones some milliseconds later. It has no duration.
     ResetLink(Target),
-    /// Passes nothing on a link and leaves its connections open.
+    /// Passes nothing on a link and leaves its connections open. At its end they are closed, since they lack the data
+    /// that was dropped.
     BlackHoleLink(Target),
-    /// Fills the disk of the producers' ledgers, a small tmpfs.
+    /// Fills the disk of the producers' ledgers, a small tmpfs. A write fails once it needs another block of 4 KiB.
     FillDisk,
     /// Sets the clock of a program ahead (or back, with a negative offset), in milliseconds.
     SkewClock { target: Target, offset_ms: i64 },
@@ -47,6 +48,13 @@ pub enum Target {
     /// From 1; the number of its shard.
     Producer(u16),
     CacheWorker,
+}
+
+impl Target {
+    /// Whether it is a server of the stack, not a program of the run.
+    pub fn is_server(self) -> bool {
+        matches!(self, Self::Broker(_) | Self::Redis | Self::Postgres)
+    }
 }
 
 impl fmt::Display for Target {

@@ -1,0 +1,175 @@
+//! The faults that are in force: what may begin beside them, and the order in which they are undone at a stop.
+
+use anyhow::ensure;
+use tokio::sync::watch;
+
+use super::{
+    links::link_of,
+    model::{Fault, Target},
+};
+
+pub(super) struct InForce {
+    entries: watch::Sender<Vec<Entry>>,
+    /// Whether more than one broker may be down at a time.
+    several_brokers_down: bool,
+}
+
+struct Entry {
+    fault: Fault,
+    /// It can't be undone.
+    is_stuck: bool,
+}
+
+impl InForce {
+    pub fn new(several_brokers_down: bool) -> Self {
+        Self { entries: watch::Sender::new(Vec::new()), several_brokers_down }
+    }
+
+    /// Adds a fault that is about to begin.
+    ///
+    /// # Errors
+    /// When it can't be in force together with another one.
+    pub fn enter(&self, fault: &Fault) -> anyhow::Result<()> {
+        let mut other = None;
+        self.entries.send_modify(|entries| {
+            let all = entries.iter().map(|entry| &entry.fault);
+            other = all.into_iter().find(|other| self.excludes(other, fault)).cloned();
+            if other.is_none() {
+                entries.push(Entry { fault: fault.clone(), is_stuck: false });
+            }
+        });
+        let is_free = other.is_none();
+        let reason = if broker_of(fault).is_some() { ", and a write needs two of three replicas" } else { "" };
+        ensure!(is_free, "{} is in force{reason}", other.map(|other| other.to_string()).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Removes a fault that is undone, or did not begin.
+    pub fn leave(&self, fault: &Fault) {
+        self.entries.send_modify(|entries| entries.retain(|entry| entry.fault != *fault));
+    }
+
+    /// Keeps a fault that can't be undone. Nothing waits for it any more.
+    pub fn set_stuck(&self, fault: &Fault) {
+        self.entries.send_modify(|entries| {
+            entries.iter_mut().filter(|entry| entry.fault == *fault).for_each(|entry| entry.is_stuck = true);
+        });
+    }
+
+    /// Waits until all servers, links and tables are ready again. A program that is started before may end at once.
+    pub async fn wait_for_servers(&self) {
+        let is_ready = |entries: &Vec<Entry>| entries.iter().all(|entry| entry.is_stuck || is_of_program(&entry.fault));
+        // The sender lives as long as this.
+        let _ = self.entries.subscribe().wait_for(is_ready).await;
+    }
+
+    fn excludes(&self, one: &Fault, other: &Fault) -> bool {
+        let are_brokers = matches!((broker_of(one), broker_of(other)), (Some(one), Some(other)) if one != other);
+        conflict(one, other) || (are_brokers && !self.several_brokers_down)
+    }
+}
+
+/// Whether two faults change the same thing, so that the end of one would end the other.
+fn conflict(one: &Fault, other: &Fault) -> bool {
+    let is_same = |one: Option<Target>, other: Option<Target>| one.is_some() && one == other;
+    let changes_consumers = |fault| matches!(process_of(fault), Some(Target::Consumer(_)));
+    match (one, other) {
+        (Fault::ScaleConsumers(_), Fault::ScaleConsumers(_)) | (Fault::FillDisk, Fault::FillDisk) => true,
+        (Fault::ScaleConsumers(_), fault) | (fault, Fault::ScaleConsumers(_)) => changes_consumers(fault),
+        (Fault::SkewClock { target: one, .. }, Fault::SkewClock { target: other, .. }) => one == other,
+        (Fault::LockTable { table: one }, Fault::LockTable { table: other }) => one == other,
+        _ => is_same(process_of(one), process_of(other)) || is_same(link_of(one), link_of(other)),
+    }
+}
+
+fn process_of(fault: &Fault) -> Option<Target> {
+    match fault {
+        Fault::Kill(target) | Fault::Stop(target) | Fault::Pause(target) | Fault::Restart(target) => Some(*target),
+        Fault::KillBackend => Some(Target::Postgres),
+        _ => None,
+    }
+}
+
+/// The broker that does not run because of a fault.
+pub(super) fn broker_of(fault: &Fault) -> Option<Target> {
+    process_of(fault).filter(|target| matches!(target, Target::Broker(_)))
+}
+
+/// Whether what is undone is a program, which may need the servers to start.
+pub(super) fn is_of_program(fault: &Fault) -> bool {
+    let is_clock_or_number = matches!(fault, Fault::ScaleConsumers(_) | Fault::SkewClock { .. });
+    is_clock_or_number || process_of(fault).is_some_and(|target| !target.is_server())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn lock(table: &str) -> Fault {
+        Fault::LockTable { table: table.to_owned() }
+    }
+
+    #[test]
+    fn a_second_broker_is_refused_until_the_first_one_is_back_unless_that_is_allowed() {
+        for (several, is_allowed) in [(false, false), (true, true)] {
+            let in_force = InForce::new(several);
+            in_force.enter(&Fault::Kill(Target::Broker(1))).unwrap();
+            let second = Fault::Pause(Target::Broker(2));
+            assert_eq!(in_force.enter(&second).is_ok(), is_allowed);
+            in_force.leave(&second);
+            in_force.leave(&Fault::Kill(Target::Broker(1)));
+            in_force.enter(&second).unwrap();
+        }
+    }
+
+    #[test]
+    fn faults_of_one_thing_exclude_each_other_and_others_do_not() {
+        let slow = |target| Fault::SlowLink { target, delay: Duration::from_millis(1) };
+        let skew = |target| Fault::SkewClock { target, offset_ms: 1 };
+        let (consumer, postgres, broker) = (Target::Consumer(1), Target::Postgres, Target::Broker(1));
+        for (one, other, expected) in [
+            (Fault::Kill(consumer), Fault::Pause(consumer), true),
+            (Fault::Kill(consumer), Fault::Kill(Target::Consumer(2)), false),
+            (Fault::Kill(consumer), Fault::ScaleConsumers(3), true),
+            (Fault::ScaleConsumers(3), Fault::ScaleConsumers(2), true),
+            (Fault::ScaleConsumers(3), Fault::Pause(postgres), false),
+            (Fault::KillBackend, Fault::Pause(postgres), true),
+            (slow(postgres), Fault::CutLink(postgres), true),
+            (slow(postgres), Fault::Pause(postgres), false),
+            (slow(postgres), slow(broker), false),
+            (slow(broker), Fault::Kill(broker), false),
+            (skew(consumer), skew(consumer), true),
+            (skew(consumer), Fault::Kill(consumer), false),
+            (lock("orders"), lock("users"), false),
+            (lock("orders"), lock("orders"), true),
+            (lock("orders"), Fault::Kill(postgres), false),
+            (Fault::FillDisk, Fault::FillDisk, true),
+        ] {
+            for (first, second) in [(&one, &other), (&other, &one)] {
+                let in_force = InForce::new(false);
+                in_force.enter(first).unwrap();
+                assert_eq!(in_force.enter(second).is_err(), expected, "{first} and {second}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_waits_for_servers_but_not_for_programs_and_not_for_what_can_not_be_undone() {
+        let in_force = InForce::new(false);
+        in_force.enter(&Fault::Kill(Target::Consumer(1))).unwrap();
+        in_force.wait_for_servers().await;
+        for fault in [Fault::Pause(Target::Redis), Fault::CutLink(Target::Redis), lock("orders"), Fault::FillDisk] {
+            in_force.enter(&fault).unwrap();
+            let waiting = tokio::time::timeout(Duration::from_millis(10), in_force.wait_for_servers());
+            assert!(waiting.await.is_err(), "{fault}");
+            in_force.leave(&fault);
+        }
+        let stuck = Fault::Kill(Target::Broker(1));
+        in_force.enter(&stuck).unwrap();
+        in_force.set_stuck(&stuck);
+        in_force.wait_for_servers().await;
+        assert!(in_force.enter(&Fault::Kill(Target::Broker(2))).is_err(), "the first one is still down");
+    }
+}
