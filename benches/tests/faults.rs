@@ -5,17 +5,22 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod frozen;
+mod injector;
 mod scenario;
+mod servers;
 
 use std::{
-    process::{Command, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
 use benches::{
+    fault::{Fault, Target},
     metrics,
     process::{Program, command, free_address},
+    scenario::TimedFault,
 };
+use injector::{Injection, test_stack, timed};
 use orderdb::audit::{order_fields::Digester, topic::read_orders};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -30,25 +35,17 @@ use shared::{
 };
 use testbed::Testbed;
 
+/// A command of the stack that may be broken.
 async fn stack(arguments: &[&str]) {
-    let name = std::env::var("ORDERFLOW_TEST_STACK").expect("ORDERFLOW_TEST_STACK names the stack that may be broken");
-    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/stack"));
-    command.args(["--name", &name]).args(arguments);
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    test_stack().run(arguments).await.unwrap();
 }
 
-/// A run of `duration` at 500 orders per second. During the run, `fault` is injected, and after `lasting` ended by
-/// `undo`.
-async fn run_with_fault(test: &str, duration: &str, fault: &[&str], lasting: Duration, undo: &[&str]) -> RunSummary {
+/// A run of `duration` at 500 orders per second, with a fault of `lasting` once 1,000 orders are stored.
+async fn run_with_fault(test: &str, duration: &str, fault: Fault, lasting: impl Into<Option<Duration>>) -> RunSummary {
     let mut scenario = Scenario::start(test, 500, duration, 2).await;
-    let run = scenario
-        .produce_and(1_000, async |_| {
-            stack(fault).await;
-            tokio::time::sleep(lasting).await;
-            stack(undo).await;
-        })
-        .await;
+    let faults = [TimedFault { at: Duration::ZERO, lasting: lasting.into(), fault }];
+    let injection = Injection::new(&scenario.bed, &faults).await;
+    let run = scenario.produce_and(1_000, async |_| injection.run_without_error(&faults).await).await;
     assert_ne!(run.verdict, Verdict::Lossy, "{run:?}");
     scenario.assert_complete(&run).await;
     scenario.end().await;
@@ -109,20 +106,40 @@ const LONG: Duration = Duration::from_secs(60);
 mod short {
     use super::*;
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_server_is_broken_for_the_time_of_its_fault_and_ready_afterwards() {
+        servers::a_server_is_broken_for_the_time_of_its_fault_and_ready_afterwards().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_second_broker_is_not_broken_while_another_one_is_down() {
+        servers::a_second_broker_is_not_broken_while_another_one_is_down().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_stop_brings_the_servers_back_before_the_programs() {
+        servers::a_stop_brings_the_servers_back_before_the_programs().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_broker_behind_a_broken_link_loses_nothing_and_is_reached_through_its_proxy_only() {
+        servers::a_broker_behind_a_broken_link_loses_nothing_and_is_reached_through_its_proxy_only().await;
+    }
+
     #[tokio::test]
     async fn a_killed_broker_loses_nothing() {
-        let run = run_with_fault("broker_killed", "10s", &["kill", "kafka-2"], SHORT, &["start", "kafka-2"]).await;
+        let run = run_with_fault("broker_killed", "10s", Fault::Kill(Target::Broker(2)), SHORT).await;
         assert_stall_is_measured(&run, Duration::from_secs(2));
     }
 
     #[tokio::test]
     async fn a_killed_database_loses_nothing() {
-        run_with_fault("postgres_killed", "10s", &["kill", "postgres"], SHORT, &["start", "postgres"]).await;
+        run_with_fault("postgres_killed", "10s", Fault::Kill(Target::Postgres), SHORT).await;
     }
 
     #[tokio::test]
     async fn a_paused_redis_delays_no_order() {
-        let run = run_with_fault("redis_paused", "10s", &["pause", "redis"], SHORT, &["resume", "redis"]).await;
+        let run = run_with_fault("redis_paused", "10s", Fault::Pause(Target::Redis), SHORT).await;
         assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
     }
 
@@ -140,10 +157,9 @@ mod short {
         let marks = "SELECT md5(string_agg(last_cached_at::text, '' ORDER BY user_id)) FROM users";
         let marked = async || bed.sql().await.query_one(marks, &[]).await.unwrap().get::<_, String>(0);
         let before = marked().await;
-        stack(&["kill", "redis"]).await;
         // Longer than the client retries to connect: the cache-worker must notice the new server nevertheless.
-        tokio::time::sleep(SHORT).await;
-        stack(&["start", "redis"]).await;
+        let faults = [TimedFault { at: Duration::ZERO, lasting: Some(SHORT), fault: Fault::Kill(Target::Redis) }];
+        Injection::new(&bed, &faults).await.run_without_error(&faults).await;
         let started = Instant::now();
         testbed::eventually("the cache is filled again", SHORT * 5, async || users().await == 1_000).await;
         assert!(started.elapsed() < Duration::from_secs(2), "{:?}: {}", started.elapsed(), worker.log());
@@ -223,23 +239,23 @@ mod more {
     #[tokio::test]
     async fn a_broker_down_for_20_s_loses_nothing_and_the_stall_is_measured() {
         let down = Duration::from_secs(20);
-        let run = run_with_fault("broker_20s", "30s", &["kill", "kafka-2"], down, &["start", "kafka-2"]).await;
+        let run = run_with_fault("broker_20s", "30s", Fault::Kill(Target::Broker(2)), down).await;
         assert_stall_is_measured(&run, Duration::from_secs(3));
     }
 
     #[tokio::test]
     async fn a_paused_broker_loses_nothing() {
-        run_with_fault("broker_paused", "15s", &["pause", "kafka-1"], SHORT, &["resume", "kafka-1"]).await;
+        run_with_fault("broker_paused", "15s", Fault::Pause(Target::Broker(1)), SHORT).await;
     }
 
     #[tokio::test]
     async fn a_stopped_broker_loses_nothing() {
-        run_with_fault("broker_stopped", "12s", &["stop", "kafka-3"], SHORT, &["start", "kafka-3"]).await;
+        run_with_fault("broker_stopped", "12s", Fault::Stop(Target::Broker(3)), SHORT).await;
     }
 
     #[tokio::test]
     async fn a_paused_database_loses_nothing() {
-        run_with_fault("postgres_paused", "10s", &["pause", "postgres"], SHORT, &["resume", "postgres"]).await;
+        run_with_fault("postgres_paused", "10s", Fault::Pause(Target::Postgres), SHORT).await;
     }
 
     #[tokio::test]
@@ -262,13 +278,9 @@ mod more {
     async fn a_database_paused_for_longer_than_the_maximum_poll_interval_costs_no_membership() {
         let interval = ["--kafka-config", "max.poll.interval.ms=6000"];
         let mut scenario = Scenario::start_with("postgres_poll", 500, "16s", 1, &interval).await;
-        let run = scenario
-            .produce_and(1_000, async |_| {
-                stack(&["pause", "postgres"]).await;
-                tokio::time::sleep(Duration::from_secs(9)).await;
-                stack(&["resume", "postgres"]).await;
-            })
-            .await;
+        let faults = [timed(0, 9_000, Fault::Pause(Target::Postgres))];
+        let injection = Injection::new(&scenario.bed, &faults).await;
+        let run = scenario.produce_and(1_000, async |_| injection.run_without_error(&faults).await).await;
         scenario.assert_complete(&run).await;
         let log = scenario.programs.consumer(0).0.log();
         assert!(!log.contains("partitions lost") && log.matches("partitions assigned").count() == 1, "{log}");
@@ -277,7 +289,7 @@ mod more {
 
     #[tokio::test]
     async fn a_killed_backend_loses_nothing() {
-        run_with_fault("backend_killed", "10s", &["kill", "postgres", "--backend"], SHORT, &["status"]).await;
+        run_with_fault("backend_killed", "10s", Fault::KillBackend, None).await;
     }
 
     #[tokio::test]
@@ -287,7 +299,7 @@ mod more {
 
     #[tokio::test]
     async fn a_killed_redis_delays_no_order() {
-        let run = run_with_fault("redis_killed", "10s", &["kill", "redis"], SHORT, &["start", "redis"]).await;
+        let run = run_with_fault("redis_killed", "10s", Fault::Kill(Target::Redis), SHORT).await;
         assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
     }
 }
@@ -297,7 +309,7 @@ mod long {
 
     #[tokio::test]
     async fn a_broker_down_for_a_minute_loses_nothing() {
-        run_with_fault("broker_long", "75s", &["kill", "kafka-2"], LONG, &["start", "kafka-2"]).await;
+        run_with_fault("broker_long", "75s", Fault::Kill(Target::Broker(2)), LONG).await;
     }
 
     #[tokio::test]
@@ -307,12 +319,12 @@ mod long {
 
     #[tokio::test]
     async fn a_database_down_for_a_minute_loses_nothing() {
-        run_with_fault("postgres_long", "75s", &["stop", "postgres"], LONG, &["start", "postgres"]).await;
+        run_with_fault("postgres_long", "75s", Fault::Stop(Target::Postgres), LONG).await;
     }
 
     #[tokio::test]
     async fn a_database_that_hangs_for_a_minute_loses_nothing() {
-        run_with_fault("postgres_hangs", "75s", &["pause", "postgres"], LONG, &["resume", "postgres"]).await;
+        run_with_fault("postgres_hangs", "75s", Fault::Pause(Target::Postgres), LONG).await;
     }
 
     #[tokio::test]
