@@ -8,6 +8,7 @@ use benches::{
     pipeline::run_pipeline,
     process,
     report::draw_reports,
+    run::run_command,
     scenario,
     settings::{Action, BenchAction, Command},
 };
@@ -28,6 +29,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     let stop = shutdown::on_signal()?;
     shutdown::before_exit_at_once(process::kill_all);
     match command.action {
+        Action::Run(settings) => run_command(*settings, stop).await,
         Action::Pipeline(settings) if settings.check_only => Ok(Outcome::Valid),
         Action::Pipeline(settings) => run_pipeline(*settings, stop).await,
         Action::List(settings) => scenario::print_library(settings.output),

@@ -6,6 +6,7 @@
 
 mod frozen;
 mod injector;
+mod reported_run;
 mod scenario;
 mod servers;
 
@@ -27,6 +28,7 @@ use rdkafka::{
     client::DefaultClientContext,
     producer::{FutureProducer, FutureRecord},
 };
+use reported_run::{assert_balanced, end, faults, loadtest_run, processes_of, report};
 use scenario::{Scenario, TIMEOUT};
 use shared::{
     cache,
@@ -141,6 +143,30 @@ mod short {
     async fn a_paused_redis_delays_no_order() {
         let run = run_with_fault("redis_paused", "10s", Fault::Pause(Target::Redis), SHORT).await;
         assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
+    }
+
+    /// From the scenario to the report.
+    #[tokio::test]
+    async fn the_short_scenario_with_a_killed_consumer_and_a_paused_database_loses_nothing_and_reports_both() {
+        let bed = Testbed::new("short_scenario").await;
+        let name = std::env::var("ORDERFLOW_TEST_STACK").unwrap();
+        let running = loadtest_run(&bed, "short").args(["--stack", &name]).spawn().unwrap();
+        let output = end(running).await;
+        let (folder, report, log) = report(&bed, &output);
+        assert_eq!(output.status.code(), Some(0), "{}: {log}", report["verdict"]);
+        assert_balanced(&report, 5 * 300 + 23 * 500);
+        let faults = faults(&report);
+        let names: Vec<&str> = faults.iter().map(|(name, ..)| name.as_str()).collect();
+        assert_eq!(names, ["kill consumer-2", "pause postgres"]);
+        for ((name, began, ended), lasting) in faults.iter().zip([3, 2]) {
+            let lasted = (*ended - *began).to_std().unwrap();
+            assert!(lasted >= Duration::from_secs(lasting), "{name}: {lasted:?}");
+        }
+        for fault in report["faults"].as_array().unwrap() {
+            assert!(fault["recovery"]["lag_seconds"].is_f64(), "{fault}");
+        }
+        assert!(std::fs::read_to_string(folder.join("report.html")).unwrap().contains("pause postgres"));
+        assert_eq!(processes_of(&folder), Vec::<String>::new());
     }
 
     #[tokio::test]

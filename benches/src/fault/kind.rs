@@ -82,6 +82,20 @@ impl Fault {
         }
     }
 
+    /// Whether it breaks a server or a link, for which `deploy/stack` is needed.
+    pub fn needs_stack(&self) -> bool {
+        let is_server = |target| matches!(target, Target::Broker(_) | Target::Redis | Target::Postgres);
+        match self {
+            Self::Kill(target) | Self::Stop(target) | Self::Pause(target) | Self::Restart(target) => is_server(*target),
+            Self::KillBackend
+            | Self::SlowLink { .. }
+            | Self::CutLink(_)
+            | Self::ResetLink(_)
+            | Self::BlackHoleLink(_) => true,
+            Self::ScaleConsumers(_) | Self::FillDisk | Self::SkewClock { .. } | Self::LockTable { .. } => false,
+        }
+    }
+
     /// What a scenario names as its target; `None` where the kind says it.
     pub fn target(&self) -> Option<Target> {
         match self {

@@ -10,7 +10,7 @@ pub mod lag;
 pub mod other_members;
 pub mod producer;
 pub mod programs;
-mod progress;
+pub mod progress;
 pub mod requirements;
 pub mod run;
 pub mod stored_rows;

@@ -9,22 +9,23 @@ use std::{
 use anyhow::{Context, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use shared::kafka::KafkaSettings;
+
 use super::progress::POLL_INTERVAL;
-use crate::settings::PipelineSettings;
 
 /// How long the run waits until they have left: longer than the session of a member that was killed, on the local stack.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(8);
 /// Timeout of the request for the members.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Waits until the group has no member, and this machine no consumer of it.
+/// Waits until `group` has no member, and this machine no consumer of it.
 ///
 /// # Errors
 /// When there still is one after 8 s; the error says how to end it.
-pub async fn require_no_other_members(settings: &PipelineSettings) -> anyhow::Result<()> {
+pub async fn require_no_other_members(kafka: &KafkaSettings, group: &str) -> anyhow::Result<()> {
     let started = Instant::now();
     loop {
-        let (members, processes) = (count_members(settings).await?, processes(settings));
+        let (members, processes) = (count_members(kafka, group).await?, processes(kafka, group));
         if members == 0 && processes.is_empty() {
             return Ok(());
         }
@@ -34,16 +35,15 @@ pub async fn require_no_other_members(settings: &PipelineSettings) -> anyhow::Re
         };
         ensure!(
             started.elapsed() < LEAVE_TIMEOUT,
-            "consumer group {} has {members} members that this run did not start, such as those that a run with --keep \
-             left running. They would store some of its orders: {end} and run this again, or use another --group",
-            settings.group
+            "consumer group {group} has {members} members that this run did not start, such as those that a run with \
+             --keep left running. They would store some of its orders: {end} and run this again, or use another --group"
         );
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-async fn count_members(settings: &PipelineSettings) -> anyhow::Result<usize> {
-    let (kafka, group) = (settings.services.kafka.clone(), settings.group.clone());
+async fn count_members(kafka: &KafkaSettings, group: &str) -> anyhow::Result<usize> {
+    let (kafka, group) = (kafka.clone(), group.to_owned());
     tokio::task::spawn_blocking(move || {
         let client: BaseConsumer = kafka.client(&[]).create()?;
         let groups = client.fetch_group_list(Some(&group), REQUEST_TIMEOUT);
@@ -54,15 +54,15 @@ async fn count_members(settings: &PipelineSettings) -> anyhow::Result<usize> {
 }
 
 /// The ids of the consumers of this group, and of the cache-workers beside them, among the processes of this user.
-fn processes(settings: &PipelineSettings) -> Vec<String> {
+fn processes(kafka: &KafkaSettings, group: &str) -> Vec<String> {
     let is_other = |pid: &String| {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
         let environment = read("environ");
         let environment: BTreeMap<&str, &str> =
             environment.split('\0').filter_map(|variable| variable.split_once('=')).collect();
         matches!(read("comm").trim_end(), "consumer" | "cache-worker")
-            && environment.get("KAFKA_BROKERS") == Some(&settings.services.kafka.brokers.as_str())
-            && environment.get("CONSUMER_GROUP") == Some(&settings.group.as_str())
+            && environment.get("KAFKA_BROKERS") == Some(&kafka.brokers.as_str())
+            && environment.get("CONSUMER_GROUP") == Some(&group)
     };
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().into_string().ok());

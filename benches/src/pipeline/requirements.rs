@@ -7,7 +7,7 @@ use orderdb::audit::report::AuditReport;
 use shared::{
     latency::{Latencies, due_to_commit, merge_logs},
     ledger::{RunId, RunSummary, RunsFolder},
-    requirement::{Metric, Percentile, Requirement, RequirementResult},
+    requirement::{MeasuredBy, Metric, Percentile, Requirement, RequirementResult},
 };
 
 /// What the producer does not measure.
@@ -19,10 +19,37 @@ pub struct StoredFigures<'a> {
 }
 
 impl StoredFigures<'_> {
-    /// The percentile in milliseconds; `None` unless the logs have every stored order.
-    fn stored(&self, percentile: Option<Percentile>) -> Option<f64> {
-        let is_complete = self.audit.latency_coverage.is_some_and(|share| share >= 1.0);
-        self.latencies.at_quantile(percentile?.quantile()).filter(|_| is_complete)
+    /// The figure of a requirement that [`MeasuredBy::Pipeline`] measures.
+    pub fn measure(&self, requirement: &Requirement) -> Option<f64> {
+        match requirement.metric() {
+            Metric::Stored => self.stored(requirement.percentile()?),
+            Metric::Altered => Some(self.audit.altered as f64),
+            Metric::Conflicting => Some(self.audit.conflicting as f64),
+            Metric::Missing => Some(self.audit.missing as f64),
+            Metric::Unexpected => Some(self.audit.unexpected as f64),
+            Metric::Duplicates => Some(self.duplicates as f64),
+            Metric::DeadLetters => Some(self.audit.dead_lettered as f64),
+            Metric::Sent
+            | Metric::Ack
+            | Metric::RoundTrip
+            | Metric::Stall
+            | Metric::Tail
+            | Metric::Rate
+            | Metric::RateError
+            | Metric::Skipped
+            | Metric::Failed
+            | Metric::Unknown
+            | Metric::QueueFull
+            | Metric::Lag
+            | Metric::Recovery => None,
+        }
+    }
+
+    /// The percentile in milliseconds. Each stored order that the logs lack, such as those of the last second of a
+    /// consumer that was killed, counts as slower than all others; `None` when the percentile is one of them.
+    fn stored(&self, percentile: Percentile) -> Option<f64> {
+        let quantile = percentile.quantile() / self.audit.latency_coverage?.min(1.0);
+        self.latencies.at_quantile(quantile).filter(|_| quantile <= 1.0)
     }
 }
 
@@ -38,30 +65,11 @@ pub fn stored_latencies(runs: &RunsFolder, run_id: &RunId, stats_dir: &Path) -> 
 /// The results in the order of `requirements`. The producer has checked those that it measures.
 pub fn check(requirements: &[Requirement], run: &RunSummary, figures: &StoredFigures<'_>) -> Vec<RequirementResult> {
     let mut of_producer = run.requirements.iter().cloned();
-    let result = |requirement: &Requirement| {
-        let measured = match requirement.metric() {
-            Metric::Stored => figures.stored(requirement.percentile()),
-            Metric::Altered => Some(figures.audit.altered as f64),
-            Metric::Conflicting => Some(figures.audit.conflicting as f64),
-            Metric::Missing => Some(figures.audit.missing as f64),
-            Metric::Unexpected => Some(figures.audit.unexpected as f64),
-            Metric::Duplicates => Some(figures.duplicates as f64),
-            Metric::DeadLetters => Some(figures.audit.dead_lettered as f64),
-            // Only `loadtest run` takes samples, and only it accepts these.
-            Metric::Lag | Metric::Recovery => None,
-            Metric::Sent
-            | Metric::Ack
-            | Metric::RoundTrip
-            | Metric::Stall
-            | Metric::Tail
-            | Metric::Rate
-            | Metric::RateError
-            | Metric::Skipped
-            | Metric::Failed
-            | Metric::Unknown
-            | Metric::QueueFull => return of_producer.next().unwrap_or_else(|| requirement.check(None)),
-        };
-        requirement.check(measured)
+    let result = |requirement: &Requirement| match requirement.measured_by() {
+        MeasuredBy::Producer => of_producer.next().unwrap_or_else(|| requirement.check(None)),
+        MeasuredBy::Pipeline => requirement.check(figures.measure(requirement)),
+        // Only `loadtest run` takes samples, and only it accepts these.
+        MeasuredBy::ScenarioRun => requirement.check(None),
     };
     requirements.iter().map(result).collect()
 }

@@ -54,7 +54,7 @@ async fn run_and_audit(
     let (kafka, topic) = (&settings.services.kafka, &settings.services.topic);
     let partitions = ensure_topic(kafka, &topic.orders()).await?;
     ensure_topic(kafka, &topic.dead_letters()).await?;
-    require_no_other_members(&settings).await?;
+    require_no_other_members(kafka, &settings.group).await?;
     let mut programs = PipelinePrograms::start(&settings).await?;
     programs.wait_for_assignment(partitions).await?;
     // Records of earlier runs would delay the records of this one.

@@ -24,9 +24,9 @@ pub enum ProgramChange {
     Resumed,
     /// A producer has ended by itself, with its summary written.
     Finished,
-    /// It ended before it served its metrics; it has the exit status and the last lines of the log.
+    /// It ended before it served its metrics; it has the exit status and the last line of the log.
     DidNotStart(String),
-    /// It ended, and nobody told it to; it has the exit status and the last lines of the log.
+    /// It ended, and nobody told it to; it has the exit status and the last line of the log.
     EndedUnexpectedly(String),
 }
 

@@ -103,8 +103,8 @@ impl Programs {
     }
 
     /// Starts a program and waits until it serves its metrics. A program that was started before keeps its name, its
-    /// folders and its address, and its log is appended to. When it ends at once, as a consumer does while the database
-    /// is down, the start is repeated for a minute.
+    /// folders and its address, and its log is appended to; a producer resumes its shard. When another program ends at
+    /// once, as a consumer does while the database is down, the start is repeated for a minute.
     ///
     /// # Errors
     /// When it runs already, can't be started, or is told to end meanwhile.
@@ -198,8 +198,8 @@ impl Programs {
         self.start(target).await
     }
 
-    /// Starts or stops consumers until `number` of them are there: `consumer-1` to `consumer-NUMBER`. One that was killed
-    /// is not started.
+    /// Starts or stops consumers until `number` of them are there: `consumer-1` to `consumer-NUMBER`. One that was
+    /// killed is not started.
     ///
     /// # Errors
     /// The first error of a start or a stop.
@@ -228,8 +228,17 @@ impl Programs {
     /// # Errors
     /// The first error of [`Self::stop`]; a consumer whose counts do not balance is one.
     pub async fn stop_all(&self) -> anyhow::Result<()> {
-        let running = self.list().into_iter().filter(|program| program.is_running).map(|program| program.target);
-        self.each(running, |programs, target| async move { programs.stop(target).await }).await
+        self.stop_running(|_| true).await
+    }
+
+    /// As [`Self::stop_all`], only those that are `selected`.
+    ///
+    /// # Errors
+    /// As [`Self::stop_all`].
+    pub async fn stop_running(&self, selected: impl Fn(Target) -> bool) -> anyhow::Result<()> {
+        let running = self.list().into_iter().filter(|program| program.is_running && selected(program.target));
+        let targets = running.map(|program| program.target);
+        self.each(targets, |programs, target| async move { programs.stop(target).await }).await
     }
 
     /// Where the log of a program is.
@@ -247,16 +256,13 @@ impl Programs {
         state.note_ends(&self.registry.events);
         let earlier = state.entries.get(&target);
         ensure!(earlier.is_none_or(|entry| entry.program.is_none()), "{target} runs already");
-        if matches!(target, Target::Producer(_)) && earlier.is_some() {
-            bail!("{target} can't be resumed: its run has begun");
-        }
         let (kept, starts) = earlier.map_or((None, 0), |entry| (Some(entry.address), entry.starts));
         let address = match kept.filter(|address| TcpListener::bind(address).is_ok()) {
             Some(address) => address,
             None => free_address()?,
         };
         let environment = state.environments.get(&target).map_or(&[][..], Vec::as_slice);
-        let command = setup.command(target, address, state.producers.as_ref(), environment)?;
+        let command = setup.command(target, address, state.producers.as_ref(), environment, starts)?;
         let program = Program::spawn_again(&target.to_string(), command, &setup.logs())?;
         state.entries.insert(target, Entry::started(program, address, starts + 1));
         state.note(ProgramEvent::now(target, ProgramChange::Started), &self.registry.events);

@@ -97,7 +97,8 @@ impl Entry {
     fn take_end(&mut self, target: Target) -> Option<ProgramEvent> {
         let program = self.program.as_mut()?;
         let status = program.try_wait().ok().flatten()?;
-        let why = || format!("{status}:\n{}", program.log_tail());
+        let log = program.log_tail();
+        let why = || format!("{status}: {}", log.lines().next_back().unwrap_or("its log is empty"));
         self.ended = Some(status);
         let change = match &self.told {
             Some(told) => told.clone(),
@@ -110,8 +111,8 @@ impl Entry {
         Some(ProgramEvent::now(target, change))
     }
 
-    /// Whether the last end was one without a failure. A producer that is stopped, or whose run is not valid, exits with
-    /// 3.
+    /// Whether the last end was one without a failure. A producer that is stopped, or whose run is not valid, exits
+    /// with 3.
     pub fn ended_well(&self, target: Target) -> bool {
         self.ended.is_some_and(|status| ended_well(target, status))
     }

@@ -24,6 +24,9 @@ pub struct Command {
 
 #[derive(Debug, Subcommand)]
 pub enum Action {
+    /// Run a scenario: start the programs, send orders by a schedule, break what the scenario says, check that no order
+    /// is lost, and write a report.
+    Run(Box<RunSettings>),
     /// Run the whole pipeline once: start cache-worker and consumers, run the producer, wait until every order is
     /// stored, audit the run, print a summary.
     Pipeline(Box<PipelineSettings>),

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use shared::{ledger::RunsFolder, program::OutputFormat};
+use shared::{ledger::RunsFolder, program::OutputFormat, services::ServiceSettings};
 
 use crate::{
     scenario::{self, Overrides, Scenario, ScenarioError},
@@ -16,9 +16,14 @@ pub struct RunSettings {
     /// Check the scenario, print what would run, and exit. Nothing is started.
     #[arg(long)]
     pub check: bool,
-    /// Stack of the run. It is used when all its services run; otherwise it is started, and stopped at the end.
-    #[arg(long, env = "ORDERFLOW_STACK", default_value = "main", value_name = "NAME")]
-    pub stack: String,
+    /// Stack of the run. What does not run of it is started, and stopped at the end. Its settings have priority over
+    /// the environment. Without this, the stack is main, unless the environment or a flag has settings of services.
+    #[arg(long, env = "ORDERFLOW_STACK", value_name = "NAME")]
+    pub stack: Option<String>,
+    /// Services of the stack that were started for this run, and are stopped at its end: `loadtest` replaces itself once
+    /// it knows the settings of the stack.
+    #[arg(long, hide = true, value_delimiter = ',')]
+    pub started: Option<Vec<String>>,
     /// Script that starts, stops and breaks the services of the stack.
     #[arg(long, default_value = "deploy/stack", value_name = "PATH")]
     pub stack_script: PathBuf,
@@ -28,8 +33,13 @@ pub struct RunSettings {
     /// Output format of the result.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
+    /// Consumer group.
+    #[arg(long, env = "CONSUMER_GROUP", default_value = "orderflow")]
+    pub group: String,
     #[command(flatten)]
     pub runs: RunsFolder,
+    #[command(flatten)]
+    pub services: ServiceSettings,
 }
 
 /// How the library is printed.

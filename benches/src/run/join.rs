@@ -1,0 +1,185 @@
+//! Joins the stack of a run, or starts it.
+//!
+//! The settings of the services come from that stack: [`join`] replaces this process by one with the environment that
+//! `deploy/stack env` prints, unless it has that environment already.
+
+use std::{os::unix::process::CommandExt, process::Command};
+
+use anyhow::{Context, ensure};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    fault::stack::{ServiceState, Stack},
+    settings::RunSettings,
+};
+
+/// The stack when neither `--stack` nor settings of services are given.
+const DEFAULT_STACK: &str = "main";
+
+/// Settings that lead to services. With one of them and without `--stack`, the run uses these services.
+const SERVICE_VARIABLES: [&str; 8] = [
+    "KAFKA_BROKERS",
+    "REDIS_URL",
+    "DATABASE_URL",
+    "DB_TYPE",
+    "POSTGRES_HOST",
+    "POSTGRES_PORT",
+    "SUPABASE_DIRECT_URL",
+    "RDS_HOST",
+];
+const SERVICE_FLAGS: [&str; 8] = [
+    "--brokers",
+    "--bootstrap-server",
+    "--redis-url",
+    "--database-url",
+    "--db-type",
+    "--postgres-host",
+    "--postgres-port",
+    "--rds-host",
+];
+
+/// In place of the services, when the whole stack did not exist.
+const ALL: &str = "all";
+
+/// A variable of the environment: its value, or `None` for one that must not be set.
+type Variable = (String, Option<String>);
+
+/// The stack that a run uses, and what of it was started for the run.
+pub struct JoinedStack {
+    stack: Stack,
+    started: Vec<String>,
+}
+
+/// Starts what does not run of the stack. `None` when the run uses services that are configured otherwise.
+///
+/// # Errors
+/// When the stack can't be started, or on `stop`. Then what was started is stopped again.
+pub async fn join(settings: &RunSettings, stop: &CancellationToken) -> anyhow::Result<Option<JoinedStack>> {
+    let Some(stack) = chosen_stack(settings) else { return Ok(None) };
+    ensure!(
+        stack.script.is_file(),
+        "{} does not exist: run loadtest in the checkout, or name the script with --stack-script",
+        stack.script.display()
+    );
+    let started = match &settings.started {
+        Some(started) => started.clone(),
+        None => start(&stack, stop).await?,
+    };
+    let environment: Vec<Variable> = stack.run(&["env"]).await?.lines().filter_map(variable).collect();
+    if differs(&environment) {
+        return Err(replace_process(&environment, &started));
+    }
+    Ok(Some(JoinedStack { stack, started }))
+}
+
+/// The stack of the settings; `None` when they configure services that are no stack's.
+pub fn chosen_stack(settings: &RunSettings) -> Option<Stack> {
+    let name = match &settings.stack {
+        Some(name) => name.clone(),
+        None if has_service_settings() => return None,
+        None => DEFAULT_STACK.to_owned(),
+    };
+    // A relative path without a folder would be looked for in PATH.
+    let script = std::path::absolute(&settings.stack_script).unwrap_or_else(|_| settings.stack_script.clone());
+    Some(Stack { script, name })
+}
+
+impl JoinedStack {
+    /// Stops what was started for the run.
+    pub async fn leave(self) {
+        if self.started.is_empty() {
+            return;
+        }
+        tracing::info!("stack {}: stopping what was started for the run", self.stack.name);
+        let services = self.started.iter().map(String::as_str);
+        let arguments: Vec<&str> =
+            if self.started == [ALL] { vec!["down"] } else { ["stop"].into_iter().chain(services).collect() };
+        if let Err(error) = self.stack.run(&arguments).await {
+            tracing::warn!("{error:#}");
+        }
+    }
+}
+
+async fn start(stack: &Stack, stop: &CancellationToken) -> anyhow::Result<Vec<String>> {
+    let stopped = stopped_services(stack).await?;
+    if stopped.is_empty() {
+        return Ok(stopped);
+    }
+    tracing::info!("stack {}: starting {}", stack.name, stopped.join(", "));
+    let joined = JoinedStack { stack: stack.clone(), started: stopped };
+    let up = stop.run_until_cancelled(joined.stack.run(&["up"])).await;
+    match up.context("interrupted while the stack was started").and_then(|result| result) {
+        Ok(_) => Ok(joined.started),
+        Err(error) => {
+            joined.leave().await;
+            Err(error)
+        }
+    }
+}
+
+/// The services that do not run. A paused one counts as running.
+async fn stopped_services(stack: &Stack) -> anyhow::Result<Vec<String>> {
+    let services = stack.services().await?;
+    if services.is_empty() {
+        return Ok(vec![ALL.to_owned()]);
+    }
+    let stopped = services.into_iter().filter(|it| matches!(it.state, ServiceState::Stopped | ServiceState::Dead));
+    Ok(stopped.map(|service| service.target.to_string()).collect())
+}
+
+/// A line of `deploy/stack env`: `export NAME=VALUE` or `unset NAME`.
+fn variable(line: &str) -> Option<Variable> {
+    if let Some(name) = line.strip_prefix("unset ") {
+        return Some((name.to_owned(), None));
+    }
+    let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+    Some((name.to_owned(), Some(value.to_owned())))
+}
+
+fn has_service_settings() -> bool {
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_given = |argument: String| {
+        let name = argument.split('=').next().unwrap_or_default();
+        SERVICE_FLAGS.contains(&name)
+    };
+    SERVICE_VARIABLES.iter().any(is_set) || std::env::args().any(is_given)
+}
+
+fn differs(environment: &[Variable]) -> bool {
+    environment.iter().any(|(name, value)| std::env::var(name).ok() != *value)
+}
+
+/// Returns only when it fails.
+fn replace_process(environment: &[Variable], started: &[String]) -> anyhow::Error {
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return anyhow::Error::from(error).context("the path of this program is not known"),
+    };
+    let mut command = Command::new(program);
+    command.args(std::env::args_os().skip(1));
+    if !started.is_empty() {
+        command.args(["--started", &started.join(",")]);
+    }
+    for (name, value) in environment {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    anyhow::Error::from(command.exec()).context("loadtest can't be started with the settings of the stack")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_of_a_stack_sets_some_variables_and_removes_others() {
+        let read = |line: &str| variable(line);
+        let text = |value: &str| value.to_owned();
+        assert_eq!(read("export A=b=c"), Some((text("A"), Some(text("b=c")))));
+        assert_eq!(read("export D="), Some((text("D"), Some(String::new()))));
+        assert_eq!(read("unset PGHOST"), Some((text("PGHOST"), None)));
+        assert_eq!(read("# comment"), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! What a run waits for: the assignment of the partitions, and that all records are stored.
+
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use shared::kafka::group_lag;
+use tokio::time::sleep;
+
+use super::programs::Programs;
+use crate::{
+    fault::Target,
+    metrics,
+    pipeline::progress::{POLL_INTERVAL, PROGRESS_TIMEOUT, ProgressLog},
+    settings::RunSettings,
+};
+
+/// Waits until the consumers have all `partitions`.
+///
+/// # Errors
+/// When that takes longer than a minute, or a consumer ends.
+pub async fn wait_for_assignment(programs: &Programs, partitions: usize) -> anyhow::Result<()> {
+    let (started, mut progress) = (Instant::now(), ProgressLog::start());
+    loop {
+        let mut assigned = 0;
+        for program in programs.list() {
+            if matches!(program.target, Target::Consumer(_)) {
+                ensure!(program.is_running, "{} ended: see {}", program.target, programs.log_path(program.target));
+                assigned += metrics::value(program.address, consumer::metrics::ASSIGNED).await.unwrap_or(0.0) as usize;
+            }
+        }
+        if assigned == partitions {
+            return Ok(());
+        }
+        ensure!(
+            started.elapsed() < PROGRESS_TIMEOUT,
+            "{assigned} of {partitions} partitions are assigned after {PROGRESS_TIMEOUT:?}: see the consumers' logs \
+             in {}",
+            programs.setup().logs().display()
+        );
+        progress.log(|| format!("consumers: {assigned} of {partitions} partitions assigned"));
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// How a wait for the last records ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// The group has committed the end of every partition.
+    All,
+    /// The lag, in records, did not shrink for a minute.
+    Stuck { lag: i64 },
+}
+
+/// Waits until the group has no lag.
+///
+/// # Errors
+/// When the brokers do not answer for a minute.
+pub async fn drain(settings: &RunSettings) -> anyhow::Result<Drained> {
+    let (mut smallest, mut since, mut progress) = (i64::MAX, Instant::now(), ProgressLog::start());
+    loop {
+        match lag(settings).await {
+            Ok(0) => return Ok(Drained::All),
+            Ok(lag) => {
+                if lag < smallest {
+                    (smallest, since) = (lag, Instant::now());
+                }
+                if since.elapsed() >= PROGRESS_TIMEOUT {
+                    return Ok(Drained::Stuck { lag });
+                }
+                progress.log(|| format!("consumer group {}: lag {lag} records", settings.group));
+            }
+            // A broker that was broken may need some seconds.
+            Err(error) if since.elapsed() < PROGRESS_TIMEOUT => tracing::debug!("{error:#}"),
+            Err(error) => return Err(error).context("the lag of the consumer group can't be read"),
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
+async fn lag(settings: &RunSettings) -> anyhow::Result<i64> {
+    let (kafka, topic) = (settings.services.kafka.clone(), settings.services.topic.topic.clone());
+    let group = settings.group.clone();
+    Ok(tokio::task::spawn_blocking(move || group_lag(&kafka, &topic, &group)).await??.total())
+}
