@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use roaring::RoaringTreemap;
-use shared::ledger::{JournalContents, Ledger, RunSummary};
+use shared::ledger::{JournalContents, Ledger};
 
 use super::{report::AuditReport, sources::AuditSources, topic::TopicOrders};
 
@@ -11,21 +11,14 @@ use super::{report::AuditReport, sources::AuditSources, topic::TopicOrders};
 pub fn compare(sources: AuditSources) -> AuditReport {
     let AuditSources { run_id, ledgers, in_topic, beginnings, dead_lettered, stored, latency } = sources;
     let producers = ledgers.len();
-    // None if a producer has no summary: the number is not known.
-    let unknown: Option<u64> = ledgers.iter().map(|ledger| ledger.summary.as_ref().map(RunSummary::unknown)).sum();
     let expired = expired(&ledgers, &in_topic, &beginnings);
     let ledger_contradictions = ledgers.iter().flat_map(Ledger::contradictions).collect();
     let mut journal = JournalContents::default();
-    ledgers.into_iter().for_each(|ledger| journal.add(ledger.journal));
+    ledgers.iter().for_each(|ledger| journal.add(ledger.journal.clone()));
     let expected = &journal.acknowledged | &in_topic.sequences;
     let missing = expected - (&stored.sequences | &dead_lettered.sequences);
     let unexpected = &stored.sequences - &journal.acknowledged;
-    // An order of unknown outcome may be in the table. A killed producer has no record of its last second.
-    let failed_but_stored = unexpected.intersection_len(&journal.failed);
-    let unexplained = match unknown {
-        Some(unknown) => failed_but_stored.max(unexpected.len().saturating_sub(unknown)),
-        None => failed_but_stored,
-    };
+    let unexplained = ledgers.iter().map(|ledger| unexplained(ledger, &unexpected)).sum();
     let conflicting = &in_topic.conflicting | dead_lettered.conflicting();
     // One content of a conflicting order is not stored: its dead letter stays one.
     let replayed = (&dead_lettered.sequences & &stored.sequences) - &conflicting;
@@ -33,7 +26,7 @@ pub fn compare(sources: AuditSources) -> AuditReport {
     AuditReport {
         run_id,
         producers,
-        finished: unknown.is_some(),
+        finished: ledgers.iter().all(|ledger| ledger.summary.is_some()),
         ledger_contradictions,
         acknowledged: journal.acknowledged.len(),
         failed: journal.failed.len(),
@@ -70,6 +63,17 @@ pub fn compare(sources: AuditSources) -> AuditReport {
     }
 }
 
+/// How many of the unexpected orders of a shard its producer reported as failed or never sent. An order of unknown
+/// outcome may be in the table. A killed producer has no record of its last second.
+fn unexplained(ledger: &Ledger, unexpected: &RoaringTreemap) -> u64 {
+    let of_shard: RoaringTreemap = unexpected.iter().filter(|sequence| ledger.run.shard.has(*sequence)).collect();
+    let failed_but_stored = of_shard.intersection_len(&ledger.journal.failed);
+    match &ledger.summary {
+        Some(summary) => failed_but_stored.max(of_shard.len().saturating_sub(summary.unknown())),
+        None => failed_but_stored,
+    }
+}
+
 /// The acknowledged orders that are not in the topic, but may have been in it: the records at the beginning of
 /// partitions are deleted, and a ledger has no offsets.
 fn expired(ledgers: &[Ledger], in_topic: &TopicOrders, beginnings: &BTreeMap<i32, i64>) -> RoaringTreemap {
@@ -89,7 +93,7 @@ mod tests {
     use chrono::DateTime;
     use shared::{
         latency::LatencySummary,
-        ledger::{Counts, Run, Shard, StallSummary, Verdict},
+        ledger::{Counts, Run, RunSummary, Shard, StallSummary, Verdict},
         order_id::RunTag,
     };
 
@@ -276,5 +280,23 @@ mod tests {
         assert_eq!(compare_orders(failed).unexplained, 5);
         let more_than_unknown = Orders { acknowledged: 0..90, unknown: Some(3), ..COMPLETE };
         assert_eq!(compare_orders(more_than_unknown).unexplained, 7);
+    }
+
+    #[test]
+    fn a_killed_producer_explains_the_orders_of_its_own_shard_only() {
+        let unexplained = |killed: &str| {
+            let mut shared = sources(Orders { acknowledged: 0..98, ..COMPLETE });
+            shared.ledgers.push(shared.ledgers[0].clone());
+            for (ledger, shard) in shared.ledgers.iter_mut().zip("1/2".parse::<Shard>().unwrap().all()) {
+                ledger.run.shard = shard;
+                ledger.journal.acknowledged = (0..98).filter(|sequence| shard.has(*sequence)).collect();
+                if shard.to_string() == killed {
+                    ledger.summary = None;
+                }
+            }
+            compare(shared).unexplained
+        };
+        // Orders 98 and 99 are stored and not acknowledged, one of each shard.
+        assert_eq!((unexplained("1/2"), unexplained("2/2"), unexplained("none")), (1, 1, 2));
     }
 }
