@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::Command};
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
-use shared::ledger::{RunId, RunsFolder};
+use shared::ledger::{RunId, RunsFolder, Shard};
 
 use crate::{fault::Target, process::command};
 
@@ -83,8 +83,13 @@ impl ProgramSetup {
         producer.args(&setup.arguments).args(&self.kafka_config);
         producer.args(["--run-id", &setup.run_id.to_string()]);
         producer.args(["--start-at", &setup.start_at.to_rfc3339_opts(SecondsFormat::Nanos, true)]);
-        if setup.shards > 1 {
-            producer.args(["--shard", &format!("{number}/{}", setup.shards)]);
+        let shard: Shard = format!("{number}/{}", setup.shards).parse()?;
+        if shard != Shard::SINGLE {
+            producer.args(["--shard", &shard.to_string()]);
+        }
+        // One that was killed before it created its ledger has sent nothing.
+        if setup.runs.has_ledger(&setup.run_id, shard) {
+            producer.arg("--resume");
         }
         if starts > 0 {
             producer.arg("--resume");

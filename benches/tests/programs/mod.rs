@@ -1,12 +1,16 @@
 //! The registry of a run's programs: its names, addresses and logs outlive a kill, and each end is an event.
 
-use std::{net::TcpListener, path::Path};
+use std::{net::TcpListener, path::Path, time::Duration};
 
 use benches::{
     fault::Target,
-    run::{ProgramChange, ProgramSetup, ProgramState, Programs},
+    run::{ProducerSetup, ProgramChange, ProgramSetup, ProgramState, Programs},
 };
 use rustix::process::{Pid, Signal, kill_process};
+use shared::{
+    kafka::ensure_topic,
+    ledger::{Ledger, RunId, RunsFolder, Shard, read_journal},
+};
 use testbed::{Testbed, eventually};
 
 use super::scenario::TIMEOUT;
@@ -85,4 +89,36 @@ async fn a_program_that_is_started_again_keeps_its_name_address_and_log_and_each
     assert!(left.len() == 2 && left.iter().all(is_alive), "{left:?}");
     tokio::task::spawn_blocking(move || drop(programs)).await.unwrap();
     assert!(!left.iter().any(is_alive), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_that_was_killed_continues_its_shard_when_it_is_started_again() {
+    let bed = Testbed::new("killed_shard").await;
+    ensure_topic(&bed.kafka, &bed.topic.orders()).await.unwrap();
+    let programs = programs(&bed);
+    let (runs, run_id): (_, RunId) = (RunsFolder { runs_dir: bed.runs() }, "killed".parse().unwrap());
+    programs.set_producers(ProducerSetup {
+        run_id: run_id.clone(),
+        runs: runs.clone(),
+        shards: 2,
+        start_at: chrono::Utc::now() + Duration::from_secs(5),
+        arguments: ["--rate", "200", "--source", "builtin", "--catch-up", "1m"].map(str::to_owned).to_vec(),
+    });
+    let (killed, other) = (Target::Producer(1), Target::Producer(2));
+    programs.start_all([killed, other]).await.unwrap();
+    let first: Shard = "1/2".parse().unwrap();
+    let journal = runs.shard_folder(&run_id, first).join("acknowledged.journal");
+    let acknowledged = || read_journal(&journal).map_or(0, |journal| journal.acknowledged.len());
+    eventually("orders are acknowledged", TIMEOUT, async || acknowledged() > 0).await;
+    programs.kill(killed).await.unwrap();
+    let before = acknowledged();
+    programs.start(killed).await.unwrap();
+    eventually("more orders are acknowledged", TIMEOUT, async || acknowledged() > before).await;
+    programs.stop_all().await.unwrap();
+    let ledgers = runs.read(&run_id).unwrap();
+    let resumed: Vec<bool> =
+        ledgers.iter().map(|ledger| ledger.summary.as_ref().unwrap().resumed_at.is_some()).collect();
+    assert_eq!(resumed, [true, false]);
+    let contradictions: Vec<String> = ledgers.iter().flat_map(Ledger::contradictions).collect();
+    assert_eq!(contradictions, Vec::<String>::new());
 }

@@ -70,6 +70,11 @@ impl RunsFolder {
         Ok(journal)
     }
 
+    /// Whether a producer has created the ledger of the shard.
+    pub fn has_ledger(&self, id: &RunId, shard: Shard) -> bool {
+        self.shard_folder(id, shard).join(RUN).exists()
+    }
+
     /// Opens the ledger of a shard whose producer was killed, to continue it.
     ///
     /// # Errors
@@ -77,7 +82,7 @@ impl RunsFolder {
     pub fn reopen(&self, id: &RunId, shard: Shard) -> anyhow::Result<(Journal, Ledger)> {
         let folder = self.shard_folder(id, shard);
         ensure!(
-            folder.join(RUN).exists(),
+            self.has_ledger(id, shard),
             "there is no ledger of run {id}, shard {shard}, in {}: check --run-id, --shard and --runs-dir",
             self.runs_dir.display()
         );
