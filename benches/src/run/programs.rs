@@ -262,7 +262,7 @@ impl Programs {
             None => free_address()?,
         };
         let environment = state.environments.get(&target).map_or(&[][..], Vec::as_slice);
-        let command = setup.command(target, address, state.producers.as_ref(), environment, starts)?;
+        let command = setup.command(target, address, state.producers.as_ref(), environment)?;
         let program = Program::spawn_again(&target.to_string(), command, &setup.logs())?;
         state.entries.insert(target, Entry::started(program, address, starts + 1));
         state.note(ProgramEvent::now(target, ProgramChange::Started), &self.registry.events);

@@ -42,8 +42,8 @@ impl ProgramSetup {
         self.folder.join("stats")
     }
 
-    /// The command of a program that serves its metrics at `address`, and was started `starts` times before. A producer
-    /// then resumes its shard. `environment` has further variables.
+    /// The command of a program that serves its metrics at `address`. A producer whose shard has a ledger resumes it.
+    /// `environment` has further variables.
     ///
     /// # Errors
     /// When `target` is a server, a producer without a setup, or a program that is not built.
@@ -53,14 +53,13 @@ impl ProgramSetup {
         address: SocketAddr,
         producers: Option<&ProducerSetup>,
         environment: &[(String, String)],
-        starts: u32,
     ) -> anyhow::Result<Command> {
         let mut command = match target {
             Target::CacheWorker => command("cache-worker")?,
             Target::Consumer(_) => self.consumer(target)?,
             Target::Producer(number) => {
                 let producers = producers.with_context(|| format!("{target} has no schedule yet"))?;
-                self.producer(producers, number, starts)?
+                self.producer(producers, number)?
             }
             Target::Broker(_) | Target::Redis | Target::Postgres => {
                 bail!("{target} is a server of the stack, not a program of the run")
@@ -78,7 +77,7 @@ impl ProgramSetup {
         Ok(consumer)
     }
 
-    fn producer(&self, setup: &ProducerSetup, number: u16, starts: u32) -> anyhow::Result<Command> {
+    fn producer(&self, setup: &ProducerSetup, number: u16) -> anyhow::Result<Command> {
         let mut producer = command("producer")?;
         producer.args(&setup.arguments).args(&self.kafka_config);
         producer.args(["--run-id", &setup.run_id.to_string()]);
@@ -89,9 +88,6 @@ impl ProgramSetup {
         }
         // One that was killed before it created its ledger has sent nothing.
         if setup.runs.has_ledger(&setup.run_id, shard) {
-            producer.arg("--resume");
-        }
-        if starts > 0 {
             producer.arg("--resume");
         }
         producer.arg("--runs-dir").arg(&setup.runs.runs_dir).arg("--stats-dir").arg(self.stats_dir());

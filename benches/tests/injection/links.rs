@@ -87,7 +87,7 @@ async fn a_link_is_slow_black_holed_and_cut_for_its_time_and_works_afterwards() 
         let asked = Instant::now();
         match number {
             0 => {
-                assert!(answers(&client).await && asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed())
+                assert!(answers(&client).await && asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
             }
             // What was dropped is lost, so the connection ends.
             _ => eventually("the connection is closed", TIMEOUT, async || client.is_closed()).await,
