@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use super::{parse, shown};
+use clap::Parser;
+use producer::settings::Command;
+
+use super::{parse, parse_with, shown};
 
 const SHAPES: &str = r#"
 description = "Every shape"
@@ -79,6 +82,10 @@ fn the_producer_takes_the_phases_as_steps() {
     let scenario = parse(SHAPES).unwrap();
     let steps = scenario.steps();
     assert_eq!(steps, "100:10s:warm-up,0-1000:20s,0:500ms,2000.5:2s:poisson");
+    let constant = parse_with(SHAPES, &["phases.burst.arrival=constant"]).unwrap();
+    let arguments = ["producer", "--source", "builtin", "--steps", &constant.steps()];
+    let command = Command::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(command.plan().unwrap().pacer.expected(), Some(constant.expected_orders()));
 }
 
 #[test]
