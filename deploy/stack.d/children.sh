@@ -4,7 +4,9 @@
 # Each child has a session of its own, so that Ctrl-C, and a terminal that goes away, reach the script alone. The script
 # then sends one SIGTERM to the child and waits for its end. For most programs a second signal means to exit at once.
 
-CHILD='' STOP_STATUS=''
+# CHILD_INPUT is the stdin of the children: nothing, unless one reads keys.
+
+CHILD='' STOP_STATUS='' CHILD_INPUT=/dev/null
 
 stop_with_signals() {
   trap 'stop_child HUP 129' HUP
@@ -25,7 +27,7 @@ stop_child() { # SIGNAL STATUS
 child() { # COMMAND ARGS...
   local status=0 session
   # A background process of a script ignores SIGINT and SIGQUIT, and one of nohup SIGHUP; its programs must not.
-  setsid env --default-signal=HUP,INT,QUIT "$@" < /dev/null &
+  setsid env --default-signal=HUP,INT,QUIT "$@" < "$CHILD_INPUT" &
   CHILD=$! session=$!
   while kill -0 "$CHILD" 2> /dev/null; do # a signal ends `wait` early
     status=0

@@ -129,3 +129,43 @@ async fn a_stop_is_one_sigterm_to_the_running_program_and_ends_only_the_services
         assert!(calls.ends_with("--name main stop redis postgres\n") && !calls.contains("down"), "{calls}");
     }
 }
+
+#[test]
+fn a_run_with_a_view_is_a_scenario_of_one_steady_phase_and_its_program_has_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let (checkout, programs) = (checkout(folder.path()), folder.path().join("programs"));
+    let file = |name: &str| folder.path().join(name);
+    std::fs::create_dir(&programs).unwrap();
+    let status = "[[ $* != *' status' ]] || printf '%s\n' 'stack x in /x' 'SERVICE STATE' 'redis running 1'\n";
+    script(&checkout.join("deploy/stack"), status);
+    script(&programs.join("orderdb"), "exit 0\n");
+    let text = "cd FOLDER\nif [[ $* == *--check* ]]; then cat \"$2\" > scenario\nelse\n  [[ -t 0 && -t 2 ]] && \
+                echo \"$1 ${2##*/} ${*:3}\" > arguments && echo \"$2\" > path\nfi\n";
+    script(&programs.join("loadtest"), &text.replace("FOLDER", &folder.path().display().to_string()));
+    let run = |view: &str| {
+        format!(
+            "{} {view} --rate 2k --warm-up 5s --consumers 2 --require 'stored p99 < 250ms' --name x --programs {}",
+            checkout.join("deploy/run").display(),
+            programs.display()
+        )
+    };
+    // `script` gives the command a terminal.
+    let in_terminal = Command::new("script").args(["-qec", &run("--view"), "/dev/null"]).stdin(Stdio::null()).output();
+    let output = in_terminal.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let read = |name: &str| std::fs::read_to_string(file(name)).unwrap();
+    assert_eq!(read("arguments"), "run pipeline.toml --stack x --view always\n");
+    assert!(!Path::new(read("path").trim_end()).exists(), "the scenario is removed");
+    std::fs::rename(file("scenario"), file("pipeline.toml")).unwrap();
+    let path = file("pipeline.toml").display().to_string();
+    let scenario = benches::scenario::load(&path, &benches::scenario::Overrides::default()).unwrap();
+    let phases: Vec<(&str, f64, bool)> =
+        scenario.phases.iter().map(|phase| (phase.name.as_str(), phase.to, phase.measured)).collect();
+    assert_eq!(phases, [("warm-up", 2_000.0, false), ("steady", 2_000.0, true)]);
+    assert_eq!((scenario.load.consumers, scenario.phases[1].duration), (2, Duration::from_secs(30)));
+    assert_eq!(scenario.requirements.len(), 1);
+
+    let without = Command::new("bash").args(["-c", &run("--view")]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(without.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&without.stderr).contains("--view requires a terminal"));
+}
