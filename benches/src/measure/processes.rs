@@ -169,21 +169,27 @@ fn proportional_memory(process: &Process) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Child, Command};
+    use std::{
+        os::unix::process::CommandExt,
+        process::{Child, Command},
+    };
+
+    use rustix::process::{Pid, Signal, kill_process_group};
 
     use super::*;
 
+    /// A process with a group of its own, so that its children end with it.
     struct Running(Child);
 
     impl Drop for Running {
         fn drop(&mut self) {
-            let _ = self.0.kill();
+            let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
             let _ = self.0.wait();
         }
     }
 
     fn shell(script: &str) -> Running {
-        Running(Command::new("bash").args(["-c", script]).spawn().unwrap())
+        Running(Command::new("bash").args(["-c", script]).process_group(0).spawn().unwrap())
     }
 
     fn watched(kind: ProcessKind, pid: Option<i32>) -> [WatchedProcess; 1] {

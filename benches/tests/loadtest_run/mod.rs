@@ -26,7 +26,7 @@ fn reasons(report: &Value) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_in_the_middle_leaves_a_partial_report_and_nothing_running() {
     let bed = Testbed::new("run_interrupted").await;
-    let scenario = "[load]\nproducers = 2\nconsumers = 2\n[phases.steady]\nrate = 200\nduration = \"5m\"\n";
+    let scenario = "description = \"long\"\n[load]\nproducers = 2\nconsumers = 2\n[phases.steady]\nrate = 200\nduration = \"5m\"\n";
     let running = loadtest_run(&bed, scenario_file(&bed, scenario)).spawn().unwrap();
     wait_until_stored(&bed, 200).await;
     kill_process_group(Pid::from_child(&running), Signal::INT).unwrap();
@@ -49,7 +49,7 @@ async fn ctrl_c_in_the_middle_leaves_a_partial_report_and_nothing_running() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_are_deleted_or_changed_make_a_run_not_valid_for_that_reason() {
     let bed = Testbed::new("run_mutants").await;
-    let scenario = "require = [\"missing = 0\", \"stored p99 < 1h\"]\n[load]\nconsumers = 1\n\
+    let scenario = "description = \"mutants\"\nrequire = [\"missing = 0\", \"stored p99 < 1h\"]\n[load]\nconsumers = 1\n\
                     [phases.steady]\nrate = 300\nduration = \"6s\"\n";
     let running = loadtest_run(&bed, scenario_file(&bed, scenario)).spawn().unwrap();
     wait_until_stored(&bed, 300).await;
@@ -129,7 +129,7 @@ async fn a_run_in_which_a_consumer_is_killed_and_the_cache_worker_paused_is_vali
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_scenarios_and_faults_that_need_a_stack_are_refused_before_anything_is_started() {
     let bed = Testbed::new("run_refused").await;
-    let phase = "[phases.steady]\nrate = 10\nduration = \"5s\"\n";
+    let phase = "description = \"refused\"\n[phases.steady]\nrate = 10\nduration = \"5s\"\n";
     let broken = format!("{phase}[[faults]]\nat = \"1s\"\naction = \"kill\"\ntarget = \"kafka-2\"\nfor = \"1s\"\n");
     for (scenario, words, has_stack) in [
         (phase.replace("rate", "rat"), "rat", true),

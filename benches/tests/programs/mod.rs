@@ -50,8 +50,9 @@ async fn a_program_that_is_started_again_keeps_its_name_address_and_log_and_each
     let again = programs.get(FIRST).unwrap();
     assert_eq!((again.address, again.starts, again.is_running), (first.address, 2, true));
     assert_ne!(again.pid, first.pid);
-    let log = std::fs::read_to_string(programs.log_path(FIRST)).unwrap();
-    assert!(log.matches("partitions assigned").count() >= 2, "{log}");
+    let log = || std::fs::read_to_string(programs.log_path(FIRST)).unwrap();
+    let is_appended = async || log().matches("partitions assigned").count() >= 2;
+    eventually("the log has both lives", TIMEOUT, is_appended).await;
     assert!(programs.setup().stats_dir().join("consumer-1.hlog").is_file());
 
     programs.pause(FIRST).await.unwrap();
