@@ -33,7 +33,7 @@ find_jars() {
 }
 
 # The build tools besides Rust: librdkafka is in C and C++, built by CMake with OpenSSL. The checks also need
-# shellcheck, and a browser for the report of a load test.
+# the linter of shell scripts, and a browser for the report of a load test.
 install_tools() { # [--build | --check | --faults]
   local -a packages=()
   [[ -n ${1-} ]] || return 0

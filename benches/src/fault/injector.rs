@@ -31,7 +31,7 @@ use super::{
     in_force::{InForce, is_of_program},
     model::{Fault, FaultRecord, Target},
 };
-use crate::{interruptible::run_blocking, run::ProgramState, scenario::TimedFault};
+use crate::{interruptible::run_blocking, run::registry::ProgramState, scenario::TimedFault};
 
 /// Longer than two starts of a broker.
 const UNDO_TIMEOUT: Duration = Duration::from_secs(180);

@@ -18,7 +18,7 @@ mod prepare;
 mod producers;
 pub mod program_event;
 pub mod programs;
-mod registry;
+pub mod registry;
 pub mod scenario_run;
 pub mod setup;
 mod stored_twice;

@@ -4,7 +4,7 @@ use anyhow::Context;
 use askama::Template;
 
 use super::{
-    SCRIPT, STYLE,
+    assets::{SCRIPT, STYLE},
     chart_data::{
         ChartData, Dash, Distribution, Line, LineColor, Scale, TimeChart, Unit, marks, stage_and_percentile, time_range,
     },

@@ -5,7 +5,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 
 use super::{
-    SCRIPT, STYLE,
+    assets::{SCRIPT, STYLE},
     chart_data::{ChartData, charts_of_run},
     figures, run_tables,
     table::Table,
