@@ -154,7 +154,7 @@ mod short {
         let output = end(running).await;
         let (folder, report, log) = report(&bed, &output);
         assert_eq!(output.status.code(), Some(0), "{}: {log}", report["verdict"]);
-        assert_balanced(&report, 5 * 300 + 23 * 500);
+        assert_balanced(&report, 5 * 300 + 45 * 500);
         let faults = faults(&report);
         let names: Vec<&str> = faults.iter().map(|(name, ..)| name.as_str()).collect();
         assert_eq!(names, ["kill consumer-2", "pause postgres"]);
@@ -163,8 +163,7 @@ mod short {
             assert!(lasted >= Duration::from_secs(lasting), "{name}: {lasted:?}");
         }
         for fault in report["faults"].as_array().unwrap() {
-            // Whether it recovers before the next fault depends on the machine.
-            assert!(fault["recovery"].is_object() && fault["error"].is_null(), "{fault}");
+            assert!(fault["recovery"]["lag_seconds"].is_f64(), "{fault}");
         }
         assert!(std::fs::read_to_string(folder.join("report.html")).unwrap().contains("pause postgres"));
         assert_eq!(processes_of(&folder), Vec::<String>::new());
