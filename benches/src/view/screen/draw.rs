@@ -24,7 +24,9 @@ pub fn draw(picture: Picture, buffer: &mut Buffer) {
     let rest = Rect { y: area.y + header.height, height: area.height - header.height, ..area };
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         let text = line(picture.state, picture.now).unwrap_or_default();
-        return Paragraph::new(text).wrap(Wrap { trim: true }).render(rest, buffer);
+        // `Wrap` may put a character of two columns where one column is left.
+        let text_area = Rect { width: rest.width.saturating_sub(1), ..rest };
+        return Paragraph::new(text).wrap(Wrap { trim: true }).render(text_area, buffer);
     }
     for (panel, area) in layout::divide(rest, |panel, width| height(picture, panel, area, width)) {
         draw_panel(picture, panel, area, buffer);

@@ -84,3 +84,15 @@ fn each_size_from_nothing_to_a_large_screen_is_drawn() {
         drawn(&state, at(42.0), Theme::Plain, width, height);
     }
 }
+
+#[test]
+fn a_phase_with_wide_characters_is_drawn_at_each_small_size() {
+    let name = format!("a{}", "가".repeat(60));
+    let mut state = State::default();
+    let phases = vec![phase(&name, 1.0, 2.0, 60)];
+    state.observe(Observation::Outline(Arc::new(Outline { phases, ..outline() })), at(0.0));
+    state.observe(Observation::Sample(Arc::new(sample(1))), at(1.0));
+    for (width, height) in (0..60).flat_map(|width| (0..40).map(move |height| (width, height))) {
+        drawn(&state, at(2.0), Theme::Plain, width, height);
+    }
+}
