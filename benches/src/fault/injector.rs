@@ -158,8 +158,7 @@ impl Injection {
                 self.in_force.leave(fault);
                 return Ok(End::Stays);
             }
-            // Its run can't be continued.
-            (Fault::Kill(Target::Producer(_)), _) => {
+            (Fault::Kill(Target::Producer(_)), None) => {
                 self.in_force.leave(fault);
                 return Ok(End::Stays);
             }
@@ -169,6 +168,11 @@ impl Injection {
             (_, Some(lasting)) => lasting,
         };
         let was_stopped = stop.run_until_cancelled(sleep(lasting)).await.is_none();
+        if was_stopped && matches!(fault, Fault::Kill(Target::Producer(_))) {
+            // The load has ended, so it would have nothing to send.
+            self.in_force.leave(fault);
+            return Ok(End::Stays);
+        }
         if was_stopped && is_of_program(fault) {
             self.in_force.wait_for_servers().await;
         }

@@ -47,6 +47,7 @@ async fn ctrl_c_in_the_middle_leaves_a_partial_report_and_nothing_running() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "half a minute: run by deploy/test --long"]
 async fn rows_that_are_deleted_or_changed_make_a_run_not_valid_for_that_reason() {
     let bed = Testbed::new("run_mutants").await;
     let scenario = "description = \"mutants\"\nrequire = [\"missing = 0\", \"stored p99 < 1h\"]\n[load]\nconsumers = 1\n\
@@ -73,6 +74,7 @@ async fn rows_that_are_deleted_or_changed_make_a_run_not_valid_for_that_reason()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "half a minute: run by deploy/test --long"]
 async fn a_run_in_which_a_consumer_is_killed_and_the_cache_worker_paused_is_valid_and_tells_when() {
     let bed = Testbed::new("run_faults").await;
     let scenario = r#"
@@ -124,6 +126,40 @@ async fn a_run_in_which_a_consumer_is_killed_and_the_cache_worker_paused_is_vali
     assert!(cpu.is_some_and(|process| process["cpu_cores"].as_f64().unwrap() > 0.0), "{}", report["processes"]);
     assert!(std::fs::read_to_string(folder.join("report.html")).unwrap().contains("kill consumer-1"));
     assert_eq!(processes_of(&folder), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "half a minute: run by deploy/test --long"]
+async fn a_killed_producer_resumes_at_the_end_of_the_fault_and_its_orders_are_stored_once() {
+    let bed = Testbed::new("run_resumes").await;
+    let scenario = r#"
+        description = "a killed producer"
+        require = ["missing = 0", "altered = 0"]
+        [load]
+        producers = 2
+        [phases.steady]
+        rate = 300
+        duration = "12s"
+        [[faults]]
+        at = "3s"
+        action = "kill"
+        target = "producer-2"
+        for = "2s"
+    "#;
+    let output = end(loadtest_run(&bed, scenario_file(&bed, scenario)).spawn().unwrap()).await;
+    let (_, report, log) = report(&bed, &output);
+    assert_eq!(output.status.code(), Some(0), "{}: {log}", report["verdict"]);
+    let counts = &report["counts"];
+    let count = |name: &str| counts[name].as_u64().unwrap_or_else(|| panic!("{name}: {counts}"));
+    // What was due while the second producer was down is not sent, and that is half of the orders of two seconds.
+    let sent = 12 * 300 - 2 * 150;
+    assert!((1_800 + 450..=sent).contains(&count("acknowledged")), "{counts}");
+    assert!(count("stored") >= count("acknowledged"), "{counts}");
+    assert_eq!((count("missing"), count("altered"), count("stored_twice")), (0, 0, 0), "{counts}");
+    let events = report["events"].as_array().unwrap().iter().map(|event| event["text"].as_str().unwrap());
+    let events: Vec<&str> = events.filter(|text| text.starts_with("producer-2")).collect();
+    assert_eq!(events[..3], ["producer-2 started", "producer-2 killed", "producer-2 started"]);
+    assert!(report["faults"][0]["ended_at"].is_string(), "{}", report["faults"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

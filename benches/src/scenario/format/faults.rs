@@ -163,10 +163,6 @@ fn lasting(section: &Section<'_>, fault: &Fault, action: &Span) -> Result<Option
     let node = section.get("for");
     let kind = fault.kind();
     match (fault, node) {
-        (Fault::Kill(Target::Producer(_)), Some(node)) => {
-            let message = "a killed producer is not started again, so `kill` of a producer has no `for`";
-            Err(Problem::new(&node.span, message, "remove it").help("its orders after the kill are not sent"))
-        }
         (_, Some(node)) => values::duration(node, "for").map(Some),
         (
             Fault::Restart(_)

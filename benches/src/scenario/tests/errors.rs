@@ -122,7 +122,6 @@ fn a_fault_that_can_not_be_is_refused() {
         ("5s", "action = 'kill'\ntarget = 'kafka2'\nfor = '6s'", "did you mean \"kafka-2\"?"),
         ("5s", "action = 'kill'\nfor = '6s'", "[[faults]] has no `target`"),
         ("5s", "action = 'kill'\ntarget = 'redis'", "`kill` needs a duration"),
-        ("5s", "action = 'kill'\ntarget = 'producer-1'\nfor = '6s'", "a killed producer is not started again"),
         ("5s", "action = 'restart'\ntarget = 'producer-1'", "use kill or pause"),
         ("5s", "action = 'restart'\ntarget = 'redis'\nfor = '6s'", "`restart` has no `for`"),
         ("5s", "action = 'kill-backend'\ntarget = 'postgres'", "it is always postgres"),
