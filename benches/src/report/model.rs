@@ -63,7 +63,7 @@ pub struct RunVerdict {
     pub reasons: Vec<String>,
 }
 
-/// Orders of all producers, without the warm-up where the producers count it apart.
+/// Orders of all producers, with those of phases that are not measured.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct RunCounts {
     pub scheduled: u64,
