@@ -117,7 +117,8 @@ async fn ledger_entries_that_cannot_be_written_are_printed_and_the_run_continues
     let bed = Testbed::new("failing_ledger").await;
     testbed::fill_cache(&bed).await;
     let limited = "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\"";
-    let arguments = ["--rate", "4000", "--count", "20000", "--run-id", "r", "--output", "json"];
+    // A busy machine sends all orders, late ones too.
+    let arguments = ["--rate", "4000", "--count", "20000", "--catch-up", "1m", "--run-id", "r", "--output", "json"];
     let mut command = Command::new("bash");
     command.args(["-c", limited, env!("CARGO_BIN_EXE_producer")]).args(arguments).envs(bed.environment());
     let output = command.output().unwrap();
