@@ -105,8 +105,8 @@ async fn wait_for_kill_point(point: KillPoint, bed: &Testbed) -> HashSet<String>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn instances_killed_in_sixty_rounds_mark_no_row_that_was_not_cached_and_standbys_continue() {
-    kill_in_rounds(60).await;
+async fn instances_killed_in_twenty_rounds_mark_no_row_that_was_not_cached_and_standbys_continue() {
+    kill_in_rounds(20).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]

@@ -4,6 +4,7 @@ use benches::process::command;
 use testbed::Testbed;
 
 #[tokio::test]
+#[ignore = "half a minute: run by deploy/test --long"]
 async fn the_bench_of_the_cache_counts_the_statements_that_the_database_receives() {
     let bed = Testbed::new("bench_cache").await;
     let mut loadtest = command("loadtest").unwrap();

@@ -203,6 +203,7 @@ fn producer(bed: &Testbed, runs_dir: PathBuf, arguments: &[&str]) -> ProducerSet
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "half a minute: run by deploy/test --long"]
 async fn a_full_disk_delays_the_ledger_of_a_producer_and_no_order() {
     let bed = bed("injection_disk").await;
     let faults = [timed(0, 8_000, Fault::FillDisk)];
@@ -238,6 +239,7 @@ async fn a_full_disk_delays_the_ledger_of_a_producer_and_no_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "half a minute: run by deploy/test --long"]
 async fn a_clock_set_back_is_seen_as_clock_skew_until_it_is_right_again_and_all_orders_are_stored() {
     let bed = bed("injection_clock").await;
     let faults = [timed(0, 3_000, Fault::SkewClock { target: FIRST, offset_ms: -60_000 })];

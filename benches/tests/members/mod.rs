@@ -27,6 +27,7 @@ async fn consumers_killed_again_and_again_lose_nothing_and_store_nothing_twice()
 }
 
 #[tokio::test]
+#[ignore = "half a minute: run by deploy/test --long"]
 async fn a_group_that_goes_from_one_to_nine_and_back_to_two_stores_everything_and_reads_nothing_twice() {
     let mut scenario = Scenario::start("one_nine_two", 500, "25s", 1).await;
     let run = scenario
@@ -75,6 +76,7 @@ async fn a_consumer_that_hangs_during_an_insert_and_resumes_after_the_reassignme
 
 /// The consumer polls while it waits for the database, so that it stays a member of the group.
 #[tokio::test]
+#[ignore = "half a minute: run by deploy/test --long"]
 async fn an_insert_longer_than_the_maximum_poll_interval_costs_no_membership() {
     let interval = ["--kafka-config", "max.poll.interval.ms=6000"];
     let mut scenario = Scenario::start_with("long_insert", 500, "6s", 1, &interval).await;
