@@ -54,10 +54,11 @@ async fn run_with_fault(test: &str, duration: &str, fault: Fault, lasting: impl 
     run
 }
 
-/// The orders were sent in time, and the stall is in the latency from due to acknowledged.
+/// The stall is in the latency from due to acknowledged, and no order was sent later for it.
 fn assert_stall_is_measured(run: &RunSummary, stall: Duration) {
-    assert!(run.acknowledgement_ms.max >= stall.as_secs_f64() * 1_000.0, "{run:?}");
-    assert!(run.lateness_ms.p99 < 250.0 && run.counts.skipped == 0, "{run:?}");
+    let stall_ms = stall.as_secs_f64() * 1_000.0;
+    assert!(run.acknowledgement_ms.max >= stall_ms, "{run:?}");
+    assert!(run.lateness_ms.p99 < stall_ms / 2.0 && run.counts.skipped == 0, "{run:?}");
 }
 
 /// The dead-letter topic needs all three brokers, and one of them is killed for `lasting`: the consumer is not ready

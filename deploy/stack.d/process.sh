@@ -150,15 +150,12 @@ is_gone() { # SERVICE
   is_state "$1" dead stopped && [[ -z $(pids_of "$1") ]]
 }
 
+# The kernel walks all pages of the process for each `read` of a line, so the file is read at once.
 memory_of() { # SERVICE → MB; a page that its processes share is counted once
-  local pid line total=0
+  local pid text total=0
   for pid in $(pids_of "$1"); do
-    while read -r line; do
-      if [[ $line == Pss:* ]]; then
-        line=${line#Pss:}
-        total=$(( total + ${line%kB} ))
-      fi
-    done 2> /dev/null < "/proc/$pid/smaps_rollup" || true
+    { text=$(< "/proc/$pid/smaps_rollup"); } 2> /dev/null || continue
+    if [[ $text =~ Pss:\ +([0-9]+) ]]; then total=$(( total + BASH_REMATCH[1] )); fi
   done
   if (( total > 0 )); then echo "$(( total / 1024 )) MB"; else echo -; fi
 }
