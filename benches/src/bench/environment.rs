@@ -49,7 +49,10 @@ impl BenchEnvironment {
         let server = services.database.settings()?;
         let client = connect(&server).await?;
         let create = format!("CREATE DATABASE \"{name}\"");
-        client.batch_execute(&create).await.context("the bench's database can't be created")?;
+        client
+            .batch_execute(&create)
+            .await
+            .with_context(|| format!("the database {name} can't be created: the user needs CREATEDB"))?;
         let mut services = services.clone();
         services.database = services.database.with_database(&name)?;
         services.topic.topic.clone_from(&name);
@@ -112,28 +115,42 @@ impl BenchEnvironment {
         Path::new(self.folder.path()).join("logs")
     }
 
-    /// Deletes everything that the bench created.
+    /// Deletes everything that the bench created, also when some of it can't be deleted.
     ///
     /// # Errors
-    /// When something can't be deleted.
+    /// The first of those that occurred.
     pub async fn delete(self) -> anyhow::Result<()> {
+        let deleted = [self.drop_database().await, self.delete_topics().await, self.delete_keys().await];
+        deleted.into_iter().collect()
+    }
+
+    async fn drop_database(&self) -> anyhow::Result<()> {
         let client = connect(&self.server).await?;
         let drop = format!("DROP DATABASE \"{}\" WITH (FORCE)", self.name);
-        client.batch_execute(&drop).await.context("the bench's database can't be dropped")?;
+        client.batch_execute(&drop).await.with_context(|| format!("the database {} can't be dropped", self.name))
+    }
+
+    async fn delete_topics(&self) -> anyhow::Result<()> {
         let admin: AdminClient<DefaultClientContext> = self.services.kafka.client(&[]).create()?;
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
-        admin.delete_topics(&topics, &AdminOptions::new()).await.context("the bench's topics can't be deleted")?;
+        let deleted = admin.delete_topics(&topics, &AdminOptions::new()).await;
+        deleted.with_context(|| format!("the topics {} can't be deleted", topics.join(", ")))?;
         let groups = self.groups().await?;
         let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
         if !groups.is_empty() {
-            admin.delete_groups(&groups, &AdminOptions::new()).await.context("the bench's groups can't be deleted")?;
+            let deleted = admin.delete_groups(&groups, &AdminOptions::new()).await;
+            deleted.with_context(|| format!("the groups {} can't be deleted", groups.join(", ")))?;
         }
+        Ok(())
+    }
+
+    async fn delete_keys(&self) -> anyhow::Result<()> {
         let cache = &self.services.cache;
         let (mut redis, keys) = (cache.connect(REQUEST_TIMEOUT).await?, cache.keys());
-        let keys = [keys.users, keys.products, keys.refreshed_at, keys.epoch];
+        let keys =
+            [keys.users, keys.products, keys.refreshed_at, keys.epoch, keys.staging_users, keys.staging_products];
         let deleted = redis::AsyncCommands::del(&mut redis, &keys[..]).await;
-        let () = deleted.context("the bench's keys in Redis can't be deleted")?;
-        Ok(())
+        deleted.with_context(|| format!("the keys {}* in Redis can't be deleted", cache.redis_prefix))
     }
 
     /// The consumer groups of the bench. The group of a Connect sink is the connector's name with the prefix

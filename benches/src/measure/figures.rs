@@ -86,7 +86,7 @@ pub fn max_lag(schedule: &Schedule, samples: &[Arc<Sample>]) -> Option<u64> {
 }
 
 /// The lag of all partitions that are known.
-pub(super) fn total_lag(sample: &Sample) -> u64 {
+pub fn total_lag(sample: &Sample) -> u64 {
     sample.lag.iter().map(|partition| partition.records).sum()
 }
 

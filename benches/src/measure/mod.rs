@@ -26,7 +26,7 @@ mod stop_signal;
 mod timeline;
 mod versions;
 
-pub use figures::{longest_recovery, max_lag, phases, processes};
+pub use figures::{longest_recovery, max_lag, phases, processes, total_lag};
 pub use growth::{Growth, Resource, growth};
 pub use machine::machine;
 pub use model::{LatencyPoint, PartitionLag, ProcessKind, ProcessSample, Sample};

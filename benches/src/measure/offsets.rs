@@ -12,7 +12,10 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::KafkaResult,
 };
-use shared::kafka::{KafkaSettings, partition_count};
+use shared::{
+    kafka::{KafkaSettings, partition_count},
+    services::ServiceSettings,
+};
 
 use super::stop_signal::StopSignal;
 
@@ -29,6 +32,14 @@ pub struct LagSource {
     pub kafka: KafkaSettings,
     pub topic: String,
     pub group: String,
+}
+
+impl LagSource {
+    /// The orders topic of `services`, and a group.
+    pub fn new(services: &ServiceSettings, group: &str) -> Self {
+        let (kafka, topic) = (services.kafka.clone(), services.topic.topic.clone());
+        Self { kafka, topic, group: group.to_owned() }
+    }
 }
 
 /// Where a partition ends, and where the group continues in it.

@@ -73,6 +73,12 @@ impl RunLatencies {
         stages().filter(move |stage| self.phases.iter().any(|phase| phase.contains_key(stage)))
     }
 
+    /// How many latencies of `stage` there are in all phases, those left out because of clock skew included.
+    pub fn count(&self, stage: &str) -> u64 {
+        let of_stage = self.phases.iter().filter_map(|phase| phase.get(stage));
+        of_stage.map(|latencies| latencies.count() + latencies.summary().clock_skew).sum()
+    }
+
     /// Those of one phase.
     pub(super) fn phase(&self, phase: usize) -> Option<&ByStage> {
         self.phases.get(phase)

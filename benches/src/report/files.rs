@@ -30,7 +30,10 @@ pub fn write(report: &RunReport, folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Writes a file as a whole: another file of that name is replaced once the new one is complete.
-pub(super) fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When the file can't be written.
+pub fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let replace = || -> anyhow::Result<()> {
         let mut builder = tempfile::Builder::new();

@@ -6,7 +6,7 @@
 mod draw;
 mod files;
 pub mod model;
-mod page;
+pub mod page;
 
 pub use draw::draw_reports;
-pub use files::{JSON, PAGE, write};
+pub use files::{JSON, PAGE, write, write_file};

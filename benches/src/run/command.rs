@@ -25,7 +25,7 @@ pub async fn run_command(settings: RunSettings, stop: CancellationToken) -> anyh
     if settings.check {
         return print_scenario(&scenario, settings.output);
     }
-    let stack = join(&settings, &stop).await?;
+    let stack = join(&settings.stack, &stop).await?;
     let report = watched_run(&scenario, &settings, &stop).await;
     if let Some(stack) = stack {
         stack.leave().await;
@@ -44,7 +44,9 @@ pub fn load(settings: &RunSettings) -> Scenario {
         eprintln!("{error}");
         std::process::exit(2)
     });
-    if let (None, Some(fault)) = (chosen_stack(settings), scenario.faults.iter().find(|it| it.fault.needs_stack())) {
+    if let (None, Some(fault)) =
+        (chosen_stack(&settings.stack), scenario.faults.iter().find(|it| it.fault.needs_stack()))
+    {
         eprintln!(
             "error: the fault {} needs a stack of deploy/stack, and the environment or a flag names other services: \
              use --stack NAME",

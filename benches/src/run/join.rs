@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     fault::stack::{ServiceState, Stack},
-    settings::RunSettings,
+    settings::StackSettings,
 };
 
 /// The stack when neither `--stack` nor settings of services are given.
@@ -54,7 +54,7 @@ pub struct JoinedStack {
 ///
 /// # Errors
 /// When the stack can't be started, or on `stop`. Then what was started is stopped again.
-pub async fn join(settings: &RunSettings, stop: &CancellationToken) -> anyhow::Result<Option<JoinedStack>> {
+pub async fn join(settings: &StackSettings, stop: &CancellationToken) -> anyhow::Result<Option<JoinedStack>> {
     let Some(stack) = chosen_stack(settings) else { return Ok(None) };
     ensure!(
         stack.script.is_file(),
@@ -73,7 +73,7 @@ pub async fn join(settings: &RunSettings, stop: &CancellationToken) -> anyhow::R
 }
 
 /// The stack of the settings; `None` when they configure services that are no stack's.
-pub fn chosen_stack(settings: &RunSettings) -> Option<Stack> {
+pub fn chosen_stack(settings: &StackSettings) -> Option<Stack> {
     let name = match &settings.stack {
         Some(name) => name.clone(),
         None if has_service_settings() => return None,

@@ -10,12 +10,13 @@ use super::{
     chronicle::Chronicle,
     producers::{self, Ended},
     programs::Programs,
+    registry::ProgramState,
     setup::ProducerSetup,
     waits::{Drained, drain},
 };
 use crate::{
     fault::{FaultRecord, Target, injector::Injector},
-    measure::{LagSource, Sample, SampledProgram, Sampler, SamplerSettings},
+    measure::{LagSource, Sample, Sampler, SamplerSettings},
     scenario::Scenario,
     settings::RunSettings,
     view::{Observation, Observations},
@@ -101,33 +102,22 @@ impl Load<'_> {
 
     fn sampler_settings(&self) -> SamplerSettings {
         let (scenario, programs) = (self.scenario.clone(), self.programs.clone());
-        let services = &self.settings.services;
         SamplerSettings {
             run_id: self.producers.run_id.clone(),
             runs: self.producers.runs.clone(),
             stats: self.programs.setup().stats_dir(),
             first_due: self.producers.start_at,
             asked_rate: Box::new(move |seconds| scenario.asked_rate(seconds)),
-            programs: Box::new(move || sampled(&programs)),
-            lag: LagSource {
-                kafka: services.kafka.clone(),
-                topic: services.topic.topic.clone(),
-                group: self.settings.group.clone(),
-            },
+            programs: Box::new(move || programs.list().iter().map(ProgramState::sampled).collect()),
+            lag: lag_source(self.settings),
             stack: self.stack_folder.clone(),
         }
     }
 }
 
-fn sampled(programs: &Programs) -> Vec<SampledProgram> {
-    let sampled = |program: super::registry::ProgramState| SampledProgram {
-        target: program.target,
-        pid: program.pid,
-        address: program.address,
-        is_paused: program.is_paused,
-        starts: program.starts,
-    };
-    programs.list().into_iter().map(sampled).collect()
+/// The topic and the group of a run.
+pub fn lag_source(settings: &RunSettings) -> LagSource {
+    LagSource::new(&settings.services, &settings.group)
 }
 
 fn forward_samples(sampler: &Sampler, observations: Observations) -> AbortHandle {
@@ -148,7 +138,7 @@ fn forward_samples(sampler: &Sampler, observations: Observations) -> AbortHandle
 /// Waits until the consumers have stored everything. Returns false on `stop`.
 async fn drain_all(settings: &RunSettings, chronicle: &Chronicle, stop: &CancellationToken) -> bool {
     chronicle.step("waiting for the consumers");
-    match stop.run_until_cancelled(drain(settings)).await {
+    match stop.run_until_cancelled(drain(&lag_source(settings))).await {
         Some(Ok(Drained::All)) => {}
         Some(Ok(Drained::Stuck { lag })) => chronicle.failure(format!(
             "the consumers stopped reading: the lag of group {} stays at {lag} records for a minute",

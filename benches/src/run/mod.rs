@@ -12,7 +12,7 @@ mod conclude;
 mod fault_log;
 mod figures;
 mod folder;
-pub mod join;
+mod join;
 mod load;
 mod prepare;
 mod producers;
@@ -28,9 +28,12 @@ mod waits;
 
 pub use self::{
     command::run_command,
+    join::{chosen_stack, join},
+    prepare::prepare,
     program_event::{ProgramChange, ProgramEvent},
     programs::Programs,
     registry::ProgramState,
     scenario_run::run_scenario,
     setup::{ProducerSetup, ProgramSetup},
+    waits::{Drained, drain, wait_for_assignment},
 };

@@ -3,24 +3,25 @@
 use std::process::Stdio;
 
 use anyhow::ensure;
-use shared::kafka::ensure_topic;
+use shared::{kafka::ensure_topic, services::ServiceSettings};
 
-use crate::{
-    interruptible::run_to_end, pipeline::other_members::require_no_other_members, process::command,
-    settings::RunSettings,
-};
+use crate::{interruptible::run_to_end, pipeline::other_members::require_no_other_members, process::command};
 
-/// Returns the number of partitions of the topic.
+/// Returns the number of partitions of the topic. `environment` leads orderdb to the same `services`.
 ///
 /// # Errors
 /// When a service can't be reached, or the group has members that are no program of this run.
-pub async fn prepare(settings: &RunSettings, environment: &[(String, String)]) -> anyhow::Result<usize> {
+pub async fn prepare(
+    services: &ServiceSettings,
+    group: &str,
+    environment: &[(String, String)],
+) -> anyhow::Result<usize> {
     orderdb(&["migrate", "up"], environment).await?;
     orderdb(&["seed", "--if-empty"], environment).await?;
-    let (kafka, topic) = (&settings.services.kafka, &settings.services.topic);
+    let (kafka, topic) = (&services.kafka, &services.topic);
     let partitions = ensure_topic(kafka, &topic.orders()).await?;
     ensure_topic(kafka, &topic.dead_letters()).await?;
-    require_no_other_members(kafka, &settings.group).await?;
+    require_no_other_members(kafka, group).await?;
     Ok(partitions)
 }
 

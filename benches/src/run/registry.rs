@@ -9,7 +9,7 @@ use super::{
     program_event::{ProgramChange, ProgramEvent},
     setup::ProducerSetup,
 };
-use crate::{fault::Target, process::Program};
+use crate::{fault::Target, measure::SampledProgram, process::Program};
 
 /// A program that was started at least once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,14 @@ pub struct ProgramState {
     pub starts: u32,
     /// Exit code of the last end; `None` while it runs, and after a signal.
     pub exit_code: Option<i32>,
+}
+
+impl ProgramState {
+    /// The program as a sampler has to know it.
+    pub fn sampled(&self) -> SampledProgram {
+        let Self { target, pid, address, is_paused, starts, .. } = *self;
+        SampledProgram { target, pid, address, is_paused, starts }
+    }
 }
 
 #[derive(Default)]

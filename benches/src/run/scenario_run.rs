@@ -13,7 +13,7 @@ use super::{
     fault_log::observer,
     folder::RunFolder,
     join::chosen_stack,
-    load::{Load, LoadResult},
+    load::{Load, LoadResult, lag_source},
     prepare::prepare,
     producers,
     programs::Programs,
@@ -42,7 +42,7 @@ pub async fn run_scenario(
     observations: &Observations,
     stop: &CancellationToken,
 ) -> anyhow::Result<RunReport> {
-    let stack = chosen_stack(settings);
+    let stack = chosen_stack(&settings.stack);
     let folder = RunFolder::create(scenario, settings, stack.as_ref().map(|stack| stack.name.as_str()))?;
     let chronicle = Chronicle::new(observations.clone());
     let programs = Programs::new(program_setup(settings, &folder));
@@ -147,7 +147,8 @@ impl ScenarioRun<'_> {
 
     async fn start(&self) -> anyhow::Result<()> {
         self.chronicle.step("preparing the database and the topics");
-        let partitions = prepare(self.settings, &self.programs.setup().environment).await?;
+        let partitions =
+            prepare(&self.settings.services, &self.settings.group, &self.programs.setup().environment).await?;
         self.chronicle.step("starting the programs");
         self.programs.start(Target::CacheWorker).await?;
         let filled = self.programs.wait_until_ready(Target::CacheWorker).await;
@@ -155,7 +156,7 @@ impl ScenarioRun<'_> {
         self.programs.scale_consumers(self.scenario.load.consumers).await?;
         wait_for_assignment(self.programs, partitions).await?;
         // Records of earlier runs would delay the records of this one.
-        match drain(self.settings).await? {
+        match drain(&lag_source(self.settings)).await? {
             Drained::All => Ok(()),
             Drained::Stuck { lag } => bail!(
                 "{lag} records of earlier runs are not consumed: see the consumers' logs in {}",

@@ -9,9 +9,9 @@ use tokio::time::sleep;
 use super::programs::Programs;
 use crate::{
     fault::Target,
+    measure::LagSource,
     metrics,
     pipeline::progress::{POLL_INTERVAL, PROGRESS_TIMEOUT, ProgressLog},
-    settings::RunSettings,
 };
 
 /// Waits until the consumers have all `partitions`.
@@ -55,10 +55,10 @@ pub enum Drained {
 ///
 /// # Errors
 /// When the brokers do not answer for a minute.
-pub async fn drain(settings: &RunSettings) -> anyhow::Result<Drained> {
+pub async fn drain(source: &LagSource) -> anyhow::Result<Drained> {
     let (mut smallest, mut since, mut progress) = (i64::MAX, Instant::now(), ProgressLog::start());
     loop {
-        match lag(settings).await {
+        match lag(source).await {
             Ok(0) => return Ok(Drained::All),
             Ok(lag) => {
                 if lag < smallest {
@@ -67,7 +67,7 @@ pub async fn drain(settings: &RunSettings) -> anyhow::Result<Drained> {
                 if since.elapsed() >= PROGRESS_TIMEOUT {
                     return Ok(Drained::Stuck { lag });
                 }
-                progress.log(|| format!("consumer group {}: lag {lag} records", settings.group));
+                progress.log(|| format!("consumer group {}: lag {lag} records", source.group));
             }
             // A broker that was broken may need some seconds.
             Err(error) if since.elapsed() < PROGRESS_TIMEOUT => tracing::debug!("{error:#}"),
@@ -77,8 +77,7 @@ pub async fn drain(settings: &RunSettings) -> anyhow::Result<Drained> {
     }
 }
 
-async fn lag(settings: &RunSettings) -> anyhow::Result<i64> {
-    let (kafka, topic) = (settings.services.kafka.clone(), settings.services.topic.topic.clone());
-    let group = settings.group.clone();
+async fn lag(source: &LagSource) -> anyhow::Result<i64> {
+    let LagSource { kafka, topic, group } = source.clone();
     Ok(tokio::task::spawn_blocking(move || group_lag(&kafka, &topic, &group)).await??.total())
 }

@@ -5,6 +5,7 @@ mod compare;
 mod pipeline;
 mod report;
 mod run;
+mod stack;
 
 use clap::{Parser, Subcommand};
 
@@ -13,6 +14,7 @@ pub use compare::{CompareSettings, GateSettings, Percent};
 pub use pipeline::PipelineSettings;
 pub use report::ReportSettings;
 pub use run::{ListSettings, RunSettings, ScenarioSettings};
+pub use stack::StackSettings;
 
 /// Runs the pipeline under load, and compares the programs of orderflow with other software.
 #[derive(Debug, Parser)]

@@ -1,8 +1,7 @@
-use std::path::PathBuf;
-
 use clap::Args;
 use shared::{ledger::RunsFolder, program::OutputFormat, services::ServiceSettings};
 
+use super::stack::StackSettings;
 use crate::{
     scenario::{self, Overrides, Scenario, ScenarioError},
     view::ViewMode,
@@ -16,17 +15,8 @@ pub struct RunSettings {
     /// Check the scenario, print what would run, and exit. Nothing is started.
     #[arg(long)]
     pub check: bool,
-    /// Stack of the run. What does not run of it is started, and stopped at the end. Its settings have priority over
-    /// the environment. Without this, the stack is main, unless the environment or a flag has settings of services.
-    #[arg(long, env = "ORDERFLOW_STACK", value_name = "NAME")]
-    pub stack: Option<String>,
-    /// Services of the stack that were started for this run, and are stopped at its end: `loadtest` replaces itself once
-    /// it knows the settings of the stack.
-    #[arg(long, hide = true, value_delimiter = ',')]
-    pub started: Option<Vec<String>>,
-    /// Script that starts, stops and breaks the services of the stack.
-    #[arg(long, default_value = "deploy/stack", value_name = "PATH")]
-    pub stack_script: PathBuf,
+    #[command(flatten)]
+    pub stack: StackSettings,
     /// Whether the run is shown on the whole screen of the terminal.
     #[arg(long, value_enum, default_value_t)]
     pub view: ViewMode,
