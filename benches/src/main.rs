@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use benches::{
     bench::{cache::bench_cache, producer::bench_producer, sink::bench_sink},
     compare::{run_compare, run_gate},
+    find_max::run_find_max,
     pipeline::run_pipeline,
     process,
     report::draw_reports,
@@ -37,6 +38,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::Bench(BenchAction::Producer(settings)) => bench_producer(*settings, &stop).await,
         Action::Bench(BenchAction::Cache(settings)) => bench_cache(*settings, &stop).await,
         Action::Bench(BenchAction::Sink(settings)) => bench_sink(*settings, &stop).await,
+        Action::FindMax(settings) => run_find_max(*settings, stop).await,
         Action::Compare(settings) => run_compare(&settings, &stop).await,
         Action::Gate(settings) => run_gate(&settings),
     }

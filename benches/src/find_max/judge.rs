@@ -43,6 +43,8 @@ pub struct Broken {
 pub enum Cause {
     /// A requirement with a limit.
     Requirement,
+    /// Ever more orders were due and not stored.
+    Backlog,
     Lag,
     /// Orders were lost, failed or not stored.
     Lost,
@@ -56,6 +58,7 @@ pub fn judge(figures: &ProbeFigures, requirements: &[Requirement]) -> Judgement 
     let lag = LagGrowth::of(&figures.lag, figures.probe.rate);
     let results = check(figures, requirements);
     let mut broken: Vec<Broken> = results.iter().filter(|result| !result.met).map(broken_requirement).collect();
+    broken.extend(broken_backlog(figures));
     broken.extend(broken_lag(figures, lag));
     broken.extend(broken_counts(figures));
     broken.extend(broken_rate(figures));
@@ -73,7 +76,7 @@ pub fn judge(figures: &ProbeFigures, requirements: &[Requirement]) -> Judgement 
 
 /// Whether a probe measures the metric of a requirement.
 pub fn is_measured(requirement: &Requirement) -> bool {
-    let measured = [Metric::Stored, Metric::Missing];
+    let measured = [Metric::Stored, Metric::Missing, Metric::Lag];
     requirement.measured_by() == MeasuredBy::Producer || measured.contains(&requirement.metric())
 }
 
@@ -86,6 +89,7 @@ fn check(figures: &ProbeFigures, requirements: &[Requirement]) -> Vec<Requiremen
             requirement.check(percentile.and_then(|percentile| figures.stored.at_quantile(percentile.quantile())))
         }
         Metric::Missing => requirement.check(Some(figures.missing as f64)),
+        Metric::Lag => requirement.check(figures.lag.iter().map(|(_, records)| *records).reduce(f64::max)),
         _ => of_producer.next().unwrap_or_else(|| requirement.check(None)),
     };
     requirements.iter().map(result).collect()
@@ -96,16 +100,22 @@ fn broken_requirement(result: &RequirementResult) -> Broken {
     Broken { cause: Cause::Requirement, measured, is_conclusive: false }
 }
 
+/// What stopped the probe early.
+fn broken_backlog(figures: &ProbeFigures) -> Option<Broken> {
+    let backlog = figures.backlog?;
+    let measured = format!(
+        "stopped early, {:.1} s behind and ever more: {:.0} orders due and not acknowledged, lag {:.0} records",
+        backlog.total() / figures.probe.rate,
+        backlog.unacknowledged,
+        backlog.lag
+    );
+    Some(Broken { cause: Cause::Backlog, measured, is_conclusive: true })
+}
+
 fn broken_lag(figures: &ProbeFigures, lag: Option<LagGrowth>) -> Option<Broken> {
     let broken = |measured, is_conclusive| Some(Broken { cause: Cause::Lag, measured, is_conclusive });
-    match figures.end {
-        ProbeEnd::Overloaded => {
-            let last = figures.lag.last().map_or(0.0, |(_, lag)| *lag);
-            let seconds = last / figures.probe.rate;
-            return broken(format!("the lag grew to {last:.0} records, the orders of {seconds:.1} s"), true);
-        }
-        ProbeEnd::NotDrained => return broken("the lag was not worked off in time".to_owned(), true),
-        ProbeEnd::Complete => {}
+    if figures.end == ProbeEnd::NotDrained {
+        return broken("the lag was not worked off in time".to_owned(), true);
     }
     let lag = lag?;
     let is_conclusive = match lag.verdict {
@@ -157,7 +167,10 @@ fn is_close(requirement: &Requirement, result: &RequirementResult) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::tests::{figures, with_lag},
+        super::{
+            figures::Backlog,
+            tests::{figures, with_lag},
+        },
         *,
     };
 
@@ -192,8 +205,11 @@ mod tests {
         assert_eq!(outcome(&lag(0.0)), (Outcome::Held, vec![]));
         assert_eq!(outcome(&lag(0.03)), (Outcome::BrokeNarrowly, vec![Cause::Lag]));
         assert_eq!(outcome(&lag(0.5)), (Outcome::Broke, vec![Cause::Lag]));
-        let stopped = ProbeFigures { end: ProbeEnd::Overloaded, ..lag(0.5) };
-        assert_eq!(outcome(&stopped).0, Outcome::Broke);
+        let backlog = Some(Backlog { unacknowledged: 100.0, lag: 2_400.0 });
+        let stopped = ProbeFigures { end: ProbeEnd::Overloaded, backlog, ..lag(0.0) };
+        assert_eq!(outcome(&stopped), (Outcome::Broke, vec![Cause::Backlog]));
+        let measured = &judge(&stopped, &[]).broken[0].measured;
+        assert!(measured.contains("2.5 s behind") && measured.contains("lag 2400 records"), "{measured}");
         let waiting = ProbeFigures { end: ProbeEnd::NotDrained, missing: 500, ..lag(0.0) };
         assert_eq!(outcome(&waiting), (Outcome::Broke, vec![Cause::Lag]));
     }
@@ -214,11 +230,12 @@ mod tests {
     #[test]
     fn the_results_of_the_producer_are_taken_over_in_their_order() {
         let mut figures = figures(1_000.0, 20);
-        let all = requirements(&["ack p99 < 50ms", "missing = 0", "stall < 1s"]);
+        let all = requirements(&["ack p99 < 50ms", "missing = 0", "stall < 1s", "lag < 10"]);
         figures.summary.requirements = vec![all[0].check(Some(70.0)), all[2].check(Some(100.0))];
+        figures.lag = vec![(1.0, 3.0), (2.0, 9.0), (3.0, 4.0)];
         let judgement = judge(&figures, &all);
         let met: Vec<bool> = judgement.requirements.iter().map(|result| result.met).collect();
-        assert_eq!(met, [false, true, true]);
+        assert_eq!((met, judgement.requirements[3].measured), (vec![false, true, true, true], Some(9.0)));
         figures.summary.requirements.clear();
         let not_measured = judge(&figures, &all).requirements;
         assert!(!not_measured[0].met && not_measured[0].measured.is_none());

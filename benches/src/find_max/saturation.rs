@@ -40,12 +40,14 @@ pub enum Component {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
-    /// All processes here share the cores of the machine, and use nearly all of them.
+    /// All processes share the cores of the machine, and use nearly all of them.
     MachineCpu,
     /// The producer's thread uses a whole core.
     ProducerThread,
     /// There is CPU left: the disk, the network, locks, or the number of partitions or connections.
     NotCpu,
+    /// The CPU of the servers is not measured.
+    Unknown,
 }
 
 impl Component {
@@ -65,6 +67,7 @@ impl Limit {
             Self::MachineCpu => "the CPU of this machine is used up",
             Self::ProducerThread => "the thread of the producer uses a whole core",
             Self::NotCpu => "there is CPU left, so it waits for something else",
+            Self::Unknown => "whether CPU is the reason is not known, as that of the servers is not measured",
         }
     }
 }
@@ -104,21 +107,20 @@ fn component(figures: &ProbeFigures) -> (Component, String) {
 
 fn limit(figures: &ProbeFigures, component: Component, cores: f64) -> (Limit, String) {
     let cpu = &figures.cpu;
+    let share = |(name, share): (&str, Option<f64>)| Some(format!("{name} {:.2}", share?));
+    let shares: Vec<String> = cpu.by_name().into_iter().filter_map(share).collect();
+    let machine = figures.machine_cores.unwrap_or_else(|| cpu.total()).max(cpu.total()).min(cores);
+    let elsewhere = machine - cpu.total();
     let text = format!(
-        "CPU {:.2} of {cores} cores: producer {:.2}, brokers {:.2}, consumers {:.2}, PostgreSQL {:.2}, Redis {:.2}, \
-         others {:.2}",
-        cpu.total(),
-        cpu.producer,
-        cpu.brokers,
-        cpu.consumers,
-        cpu.postgres,
-        cpu.redis,
-        cpu.others
+        "CPU {machine:.2} of {cores} cores: {}, everything else on this machine {:.2}",
+        shares.join(", "),
+        elsewhere.max(0.0)
     );
     let limit = match component {
         Component::Generator if cpu.producer >= THREAD_FULL => Limit::ProducerThread,
-        _ if cpu.total() >= MACHINE_FULL * cores => Limit::MachineCpu,
-        _ => Limit::NotCpu,
+        _ if machine >= MACHINE_FULL * cores => Limit::MachineCpu,
+        _ if cpu.has_servers() => Limit::NotCpu,
+        _ => Limit::Unknown,
     };
     (limit, text)
 }
@@ -126,7 +128,7 @@ fn limit(figures: &ProbeFigures, component: Component, cores: f64) -> (Limit, St
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{figures::CpuShares, tests::figures},
+        super::{figures::CpuByKind, tests::figures},
         *,
     };
 
@@ -134,7 +136,8 @@ mod tests {
         let mut figures = figures(10_000.0, 400);
         figures.summary.acknowledgement_ms.p99 = 12.0;
         figures.stages = [("queue", 90.0), ("decode", 1.0), ("enrich", 2.0), ("insert", 30.0)].into();
-        figures.cpu = CpuShares { producer: 0.2, brokers: 0.3, consumers: 0.2, postgres: 0.5, redis: 0.0, others: 0.1 };
+        let [brokers, postgres, redis] = [0.3, 0.5, 0.0].map(Some);
+        figures.cpu = CpuByKind { producer: 0.2, brokers, consumers: 0.2, postgres, redis, others: 0.1 };
         change(&mut figures);
         let found = saturation(&figures, 2);
         assert_eq!(found.evidence.len(), 2, "{found:?}");
@@ -144,7 +147,15 @@ mod tests {
     #[test]
     fn it_is_where_orders_wait_and_why_they_do() {
         assert_eq!(found(|_| {}), (Component::Database, Limit::NotCpu));
-        assert_eq!(found(|it| it.cpu.postgres = 1.1), (Component::Database, Limit::MachineCpu));
+        assert_eq!(found(|it| it.cpu.postgres = Some(1.1)), (Component::Database, Limit::MachineCpu));
+        assert_eq!(found(|it| it.machine_cores = Some(1.7)), (Component::Database, Limit::NotCpu));
+        assert_eq!(
+            found(|it| it.machine_cores = Some(1.9)),
+            (Component::Database, Limit::MachineCpu),
+            "other programs"
+        );
+        let elsewhere = |it: &mut ProbeFigures| (it.cpu.brokers, it.cpu.postgres) = (None, None);
+        assert_eq!(found(elsewhere), (Component::Database, Limit::Unknown));
         let enriching = |it: &mut ProbeFigures| it.stages.extend([("enrich", 50.0)]);
         assert_eq!(found(enriching), (Component::Consumers, Limit::NotCpu));
         assert_eq!(found(|it| it.summary.acknowledgement_ms.p99 = 300.0).0, Component::Brokers);

@@ -8,7 +8,7 @@ use shared::{
 };
 
 use super::{
-    figures::{CpuShares, ProbeEnd, ProbeFigures},
+    figures::{CpuByKind, ProbeEnd, ProbeFigures},
     search::{Probe, ProbeLength},
 };
 
@@ -45,7 +45,10 @@ pub fn figures(rate: f64, stored_ms: u64) -> ProbeFigures {
         max_in_flight: 0,
         missing: 0,
         end: ProbeEnd::Complete,
-        cpu: CpuShares::default(),
+        backlog: None,
+        cpu: CpuByKind::default(),
+        machine_cores: None,
+        processes: Vec::new(),
     };
     with_lag(figures, 0.0)
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod compare;
+mod find_max;
 mod pipeline;
 mod report;
 mod run;
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 pub use bench::{BenchAction, CacheBenchSettings, ProducerBenchSettings, SinkBenchSettings};
 pub use compare::{CompareSettings, GateSettings, Percent};
+pub use find_max::{FindMaxSettings, HIGHEST_RATE, LOWEST_RATE};
 pub use pipeline::PipelineSettings;
 pub use report::ReportSettings;
 pub use run::{ListSettings, RunSettings, ScenarioSettings};
@@ -29,6 +31,12 @@ pub enum Action {
     /// Run a scenario: start the programs, send orders by a schedule, break what the scenario says, check that no order
     /// is lost, and write a report.
     Run(Box<RunSettings>),
+    /// Find the highest rate at which all requirements hold, and what limits it: the rate doubles until a requirement
+    /// breaks, then the interval is halved to 5 %.
+    ///
+    /// The search creates its own topic, cache keys and database, and deletes them at the end; the database user needs
+    /// CREATEDB. Exit code 3: no rate held, or the audit of the highest one found an order missing or altered.
+    FindMax(Box<FindMaxSettings>),
     /// Run the whole pipeline once: start cache-worker and consumers, run the producer, wait until every order is
     /// stored, audit the run, print a summary.
     Pipeline(Box<PipelineSettings>),
