@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use shared::{latency::Latencies, ledger::RunSummary};
+use shared::{
+    latency::{Latencies, LatencySummary},
+    ledger::RunSummary,
+};
 
 use super::search::Probe;
 use crate::{
@@ -19,7 +22,10 @@ pub struct ProbeFigures {
     pub seconds: f64,
     /// Of the producer.
     pub summary: RunSummary,
-    /// From due to stored.
+    /// From due to acknowledged, of what was acknowledged in the steady part. Those in `summary` are of what was due in
+    /// it: with a backlog, they are no part of `stored`.
+    pub ack: LatencySummary,
+    /// From due to stored, of what was stored in the steady part.
     pub stored: Latencies,
     /// Medians of the parts of `stored`, in milliseconds, by the name of the stage.
     pub stages: BTreeMap<&'static str, f64>,

@@ -24,8 +24,8 @@ use super::{
 use crate::{
     fault::Target,
     measure::{
-        LagSource, PhaseTime, RunLatencies, RunTags, STORED, Sample, Sampler, SamplerSettings, Schedule, processes,
-        total_lag,
+        ACK, LagSource, PhaseTime, RunLatencies, RunTags, STORED, Sample, Sampler, SamplerSettings, Schedule,
+        processes, total_lag,
     },
     run::{Drained, ProducerSetup, ProgramState, Programs, drain},
 };
@@ -115,6 +115,7 @@ impl Prober {
             probe: running.probe,
             seconds: (schedule.load_end() - schedule.measured_start()).max(0.0),
             summary,
+            ack: latencies.measured(&schedule, ACK).summary(),
             stored: latencies.measured(&schedule, STORED),
             stages: Stage::ALL.into_iter().filter_map(median).collect(),
             lag: steady.iter().map(|sample| (sample.seconds, total_lag(sample) as f64)).collect(),

@@ -126,7 +126,7 @@ impl ProbeReport {
             broken: judgement.broken,
             requirements: judgement.requirements,
             stored_ms: figures.stored.summary(),
-            ack_ms: figures.summary.acknowledgement_ms,
+            ack_ms: figures.ack,
             lag: judgement.lag,
             backlog: figures.backlog,
             cpu_cores: figures.cpu,

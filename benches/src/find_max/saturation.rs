@@ -81,7 +81,7 @@ pub fn saturation(figures: &ProbeFigures, cores: usize) -> Saturation {
 
 fn component(figures: &ProbeFigures) -> (Component, String) {
     let summary = &figures.summary;
-    let (ack, stored) = (summary.acknowledgement_ms.p99, figures.stored.at_quantile(0.99).unwrap_or(0.0));
+    let (ack, stored) = (figures.ack.p99, figures.stored.at_quantile(0.99).unwrap_or(0.0));
     if summary.verdict == Verdict::GeneratorLimited && summary.queue_full == 0 {
         let lateness = summary.lateness_ms.p99;
         let rule = format!("the producer sent late (lateness p99 {lateness:.0} ms) while its queue had room");
@@ -134,7 +134,7 @@ mod tests {
 
     fn found(change: impl FnOnce(&mut ProbeFigures)) -> (Component, Limit) {
         let mut figures = figures(10_000.0, 400);
-        figures.summary.acknowledgement_ms.p99 = 12.0;
+        figures.ack.p99 = 12.0;
         figures.stages = [("queue", 90.0), ("decode", 1.0), ("enrich", 2.0), ("insert", 30.0)].into();
         let [brokers, postgres, redis] = [0.3, 0.5, 0.0].map(Some);
         figures.cpu = CpuByKind { producer: 0.2, brokers, consumers: 0.2, postgres, redis, others: 0.1 };
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(found(elsewhere), (Component::Database, Limit::Unknown));
         let enriching = |it: &mut ProbeFigures| it.stages.extend([("enrich", 50.0)]);
         assert_eq!(found(enriching), (Component::Consumers, Limit::NotCpu));
-        assert_eq!(found(|it| it.summary.acknowledgement_ms.p99 = 300.0).0, Component::Brokers);
+        assert_eq!(found(|it| it.ack.p99 = 300.0).0, Component::Brokers);
         assert_eq!(found(|it| it.summary.queue_full = 3).0, Component::Brokers);
         assert_eq!(found(|it| it.summary.verdict = Verdict::BrokerLimited).0, Component::Brokers);
         let late = |it: &mut ProbeFigures| it.summary.verdict = Verdict::GeneratorLimited;

@@ -39,6 +39,7 @@ pub fn figures(rate: f64, stored_ms: u64) -> ProbeFigures {
         probe: Probe { rate, length: ProbeLength::Full },
         seconds: 17.0,
         summary,
+        ack: LatencySummary::default(),
         stored,
         stages: BTreeMap::new(),
         lag: Vec::new(),

@@ -11,14 +11,14 @@ use super::{
 use crate::report::page::figures::{latency, optional};
 
 const LEGEND: &str = "\
-rate: orders due a second. ack p99, stored p99: from due to acknowledged and to
-stored, ms. lag/s: growth of the lag each second, % of the rate. CPU: cores; all:
-of the whole machine.";
+rate: orders due a second. ack, stored p99: from due to acknowledged, to stored,
+in ms. lag/s: growth of the lag each second in % of the rate. CPU: cores; all:
+those of the whole machine.";
 
 impl fmt::Display for FindMaxReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header =
-            ["\nrate", "", "ack\np99", "stored\np99", "\nlag/s", "CPU\nprod.", "\nbrokers", "\ncons.", "\nPG", "\nall"];
+            ["\nrate", "", "ack\np99", "stored\np99", "\nlag/s", "CPU\nprod.", "\nbrok.", "\ncons.", "\nPG", "\nall"];
         let (mut rows, probes) = (table(header), self.by_rate());
         align_right(&mut rows, 0..1);
         align_right(&mut rows, 2..10);

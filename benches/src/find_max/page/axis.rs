@@ -26,7 +26,7 @@ impl Axis {
     pub fn over(scale: Scale, values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = values.fold((f64::MAX, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
         match scale {
-            Scale::Linear => Self { scale, low: 0.0, high: if high > 0.0 { high * 1.05 } else { 1.0 } },
+            Scale::Linear => Self { scale, low: 0.0, high: if high > 0.0 { high * 1.1 } else { 1.0 } },
             Scale::Logarithmic => {
                 let (low, high) = (low.clamp(LEAST, 1e12), high.max(LEAST * 10.0));
                 Self { scale, low: low / 1.15, high: high * 1.15 }
@@ -92,7 +92,7 @@ mod tests {
                 assert!(ticks.windows(2).all(is_apart), "{scale:?} {ticks:?}");
             }
         }
-        assert_eq!(Axis::over(Scale::Linear, [1.9].into_iter()).ticks(0.0), [0.0, 0.5, 1.0, 1.5]);
+        assert_eq!(Axis::over(Scale::Linear, [1.9].into_iter()).ticks(0.0), [0.0, 0.5, 1.0, 1.5, 2.0]);
         assert_eq!(Axis::over(Scale::Logarithmic, [10.0, 100.0].into_iter()).ticks(0.0), [10.0, 20.0, 50.0, 100.0]);
         let narrow = Axis::over(Scale::Logarithmic, [9_100.0, 9_400.0].into_iter()).ticks(0.0);
         assert_eq!(narrow, [8_000.0, 9_000.0, 10_000.0], "none of 1, 2 and 5 but one is inside");

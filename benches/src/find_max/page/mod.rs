@@ -64,7 +64,11 @@ fn tiles(report: &FindMaxReport) -> Vec<(&'static str, String, String)> {
     let p99 = held.map_or_else(|| NONE.to_owned(), |probe| latency(&probe.stored_ms, |summary| summary.p99) + " ms");
     let cpu =
         held.map_or_else(|| NONE.to_owned(), |probe| optional(probe.machine_cpu_cores, |cores| format!("{cores:.2}")));
-    let confirmed = if result.is_confirmed { "confirmed" } else { "by one probe that was not repeated" };
+    let confirmed = match result.highest_held {
+        None => "none held",
+        Some(_) if result.is_confirmed => "confirmed",
+        Some(_) => "by one probe that was not repeated",
+    };
     vec![
         ("highest rate that held", rate(result.highest_held), confirmed.to_owned()),
         ("lowest rate that broke", rate(result.lowest_broken), "above it".to_owned()),
