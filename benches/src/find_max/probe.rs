@@ -31,6 +31,7 @@ use crate::{
 };
 
 const PRODUCER: Target = Target::Producer(1);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// Time for the producer to connect, before the first due time.
 const START_DELAY: Duration = Duration::from_secs(2);
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -110,7 +111,8 @@ impl Prober {
             (schedule.measured_start()..=schedule.load_end()).contains(&sample.seconds) && !sample.lag.is_empty()
         };
         let steady: Vec<&Arc<Sample>> = samples.iter().filter(is_steady).collect();
-        let processes = processes(&schedule, &samples);
+        // A sample that is taken after the end has seconds in which the producer did not run.
+        let processes = processes(&running.schedule(load.ended - SAMPLE_INTERVAL), &samples);
         Ok(ProbeFigures {
             probe: running.probe,
             seconds: (schedule.load_end() - schedule.measured_start()).max(0.0),
