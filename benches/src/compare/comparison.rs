@@ -20,7 +20,7 @@ pub struct Comparison {
     pub alpha: f64,
     pub families: Vec<FamilySize>,
     pub figures: Vec<ComparedFigure>,
-    /// Counts above 0 that must be 0, by side and run: `B 20261126-… missing`.
+    /// Counts above 0 that must be 0, by side and run: `B 20261126-… missing`. A key figure that a run of B lacks is 1.
     pub violations: BTreeMap<String, u64>,
     /// What differs between the sides besides the figures.
     pub warnings: Vec<String>,
@@ -95,7 +95,7 @@ impl Comparison {
             alpha,
             families: families.into_iter().flatten().collect(),
             figures,
-            violations: violations("A", a).chain(violations("B", b)).collect(),
+            violations: violations("A", a).chain(violations("B", b)).chain(unmeasured(a, b)).collect(),
             warnings,
         }
     }
@@ -184,6 +184,19 @@ fn violations(side: &str, runs: &[RunFigures]) -> impl Iterator<Item = (String, 
         run.must_be_zero.iter().map(move |(name, count)| (format!("{side} {} {name}", run.run_id), *count))
     });
     counts.filter(|(_, count)| *count > 0)
+}
+
+/// The key figures of A that runs of B lack. Without them nothing is known of the main promise.
+fn unmeasured(a: &[RunFigures], b: &[RunFigures]) -> impl Iterator<Item = (String, u64)> {
+    let key = |name: &String| of_side(name, a).iter().any(|figure| figure.family == Family::Key);
+    let names: Vec<String> = names(a, b).into_iter().filter(key).collect();
+    b.iter().flat_map(move |run| {
+        let lacks = names
+            .iter()
+            .filter(|name| run.figure(name).is_none())
+            .map(|name| format!("B {} {name} not measured", run.run_id));
+        lacks.map(|name| (name, 1)).collect::<Vec<_>>()
+    })
 }
 
 /// Figures that some runs don't have, such as those of a fault that only one side has.

@@ -202,9 +202,18 @@ fn must_be_zero(report: &RunReport) -> BTreeMap<String, u64> {
         ("altered".to_owned(), counts.altered),
         ("stored twice".to_owned(), counts.stored_twice),
     ]);
-    if let Some(audit) = &report.audit {
-        all.insert("conflicting".to_owned(), audit.conflicting);
-        all.insert("unexplained".to_owned(), audit.unexplained);
+    match &report.audit {
+        Some(audit) => all.extend(
+            [
+                ("conflicting", audit.conflicting),
+                ("unexplained", audit.unexplained),
+                ("missing from the topic", audit.missing_from_topic),
+                ("invalid, but stored", audit.invalid_stored),
+                ("unexpected dead letters", audit.unexpected_dead_letters),
+            ]
+            .map(|(name, count)| (name.to_owned(), count)),
+        ),
+        None => drop(all.insert("not audited".to_owned(), 1)),
     }
     all
 }

@@ -169,6 +169,29 @@ fn one_missing_order_fails_a_gate_of_any_size() {
 }
 
 #[test]
+fn a_run_that_proves_nothing_fails_a_gate() {
+    let runs = Runs::new();
+    runs.side("a", 5, 1.0);
+    let mut not_audited = run("b", 0, 1.0);
+    not_audited.audit = None;
+    let mut dead_lettered = run("c", 0, 1.0);
+    dead_lettered.audit.as_mut().unwrap().unexpected_dead_letters = 7;
+    let mut not_measured = run("d", 0, 1.0);
+    not_measured.latencies.retain(|stage| stage.stage != "stored");
+    for (side, report, expected) in [
+        ("b", not_audited, "B b-0 not audited"),
+        ("c", dead_lettered, "B c-0 unexpected dead letters: 7"),
+        ("d", not_measured, "B d-0 stored p99 not measured"),
+    ] {
+        runs.write(side, &report);
+        let output = runs.loadtest(&["gate", "--baseline", "a", side]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{text}");
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
 fn a_run_that_did_not_recover_from_a_fault_is_worse_than_all_that_did() {
     let runs = Runs::new();
     runs.side("a", 10, 1.0);
