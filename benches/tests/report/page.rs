@@ -20,6 +20,8 @@ fn an_interrupted_run_is_marked() {
     report.audit = None;
     let page = page(&report);
     assert!(page.contains("Interrupted") && page.contains("The run was not audited."));
+    // What was not looked for is not 0.
+    assert_eq!(page.matches("not audited").count(), 4, "the figures stored, missing and altered, and the audit");
 }
 
 #[test]

@@ -12,15 +12,19 @@ use super::{
 };
 use crate::report::model::{RunCounts, RunReport};
 
-const COUNTS: [Figure<RunCounts, u64>; 8] = [
+const COUNTS: [Figure<RunCounts, u64>; 4] = [
     ("scheduled", |counts| counts.scheduled),
     ("acknowledged", |counts| counts.acknowledged),
-    ("stored", |counts| counts.stored),
+    ("unknown", |counts| counts.unknown),
     ("duplicates", |counts| counts.duplicates),
+];
+
+/// Those that only an audit finds.
+const AUDITED_COUNTS: [Figure<RunCounts, u64>; 4] = [
+    ("stored", |counts| counts.stored),
     ("dead-lettered", |counts| counts.dead_lettered),
     ("missing", |counts| counts.missing),
     ("altered", |counts| counts.altered),
-    ("unknown", |counts| counts.unknown),
 ];
 
 const PERCENTILES: [Figure<LatencySummary, f64>; 4] = [
@@ -39,6 +43,11 @@ pub fn figures_table(reports: &[RunReport]) -> Table {
     row(&mut table, reports, "length", length);
     for (name, figure) in COUNTS {
         row(&mut table, reports, name, |report| count(figure(&report.counts)).into());
+    }
+    for (name, figure) in AUDITED_COUNTS {
+        row(&mut table, reports, name, |report| {
+            optional(report.audit.as_ref(), |_| count(figure(&report.counts))).into()
+        });
     }
     for stage in FROM_DUE {
         add_latencies(&mut table, reports, stage);

@@ -121,12 +121,18 @@ impl<'a> RunPage<'a> {
 fn tiles(report: &RunReport) -> Vec<Tile> {
     let counts = &report.counts;
     let count = |name, value, note: String| Tile { name, value: figures::count(value), note };
-    let mut tiles = vec![
-        count("acknowledged", counts.acknowledged, format!("of {} scheduled", figures::count(counts.scheduled))),
-        count("stored", counts.stored, format!("{} dead-lettered", figures::count(counts.dead_lettered))),
-        count("missing", counts.missing, "acknowledged, not stored".to_owned()),
-        count("altered", counts.altered, "other than sent".to_owned()),
+    let mut tiles =
+        vec![count("acknowledged", counts.acknowledged, format!("of {} scheduled", figures::count(counts.scheduled)))];
+    let dead_lettered = format!("{} dead-lettered", figures::count(counts.dead_lettered));
+    let audited = [
+        ("stored", counts.stored, dead_lettered.as_str()),
+        ("missing", counts.missing, "acknowledged, not stored"),
+        ("altered", counts.altered, "other than sent"),
     ];
+    tiles.extend(audited.map(|(name, value, note)| match report.audit {
+        Some(_) => count(name, value, note.to_owned()),
+        None => Tile { name, value: figures::NONE.to_owned(), note: "not audited".to_owned() },
+    }));
     let stored = report.latencies.iter().find(|latencies| latencies.stage == "stored").map(|stage| &stage.summary);
     if let Some(stored) = stored.filter(|stored| stored.count > 0) {
         let note = format!("due to stored; p50 {} ms", figures::significant(stored.p50));
