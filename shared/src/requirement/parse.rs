@@ -111,6 +111,23 @@ mod tests {
         text.parse::<Requirement>().unwrap_or_else(|error| panic!("{text}: {error}")).check(Some(measured)).met
     }
 
+    #[test]
+    fn a_percentile_is_that_of_the_summary() {
+        let mut latencies = crate::latency::Latencies::default();
+        (1..=1_000).for_each(|milliseconds| latencies.record_nanos(milliseconds * 1_000_000));
+        let summary = latencies.summary();
+        for (text, expected) in [
+            ("ack p50 < 1s", summary.p50),
+            ("ack p90 < 1s", summary.p90),
+            ("ack p99 < 1s", summary.p99),
+            ("ack p99.9 < 1s", summary.p999),
+            ("ack max < 1s", summary.max),
+        ] {
+            let percentile = text.parse::<Requirement>().unwrap().percentile().unwrap();
+            assert_eq!(latencies.at_quantile(percentile.quantile()), Some(expected), "{text}");
+        }
+    }
+
     fn error(text: &str) -> String {
         text.parse::<Requirement>().expect_err(text).to_string()
     }

@@ -7,7 +7,8 @@ pub struct Percentile(f64);
 impl Percentile {
     /// As a quantile, above 0 and at most 1.
     pub fn quantile(self) -> f64 {
-        self.0 / 100.0
+        // 99.9 / 100.0 is above 0.999, and the percentile of 1,000 orders would be the next one.
+        (self.0 * 1e9).round() / 1e11
     }
 }
 
