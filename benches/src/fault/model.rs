@@ -92,10 +92,10 @@ pub struct FaultRecord {
 /// the run or before the next fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recovery {
-    /// Until the stored rate is at least 90 % of the rate asked, three seconds in a row. It is above the rate asked
-    /// while the consumers store what is left.
+    /// Until the stored rate, dead letters included, is at least 90 % of the rate asked, three seconds in a row. It is
+    /// above the rate asked while the consumers store what is left.
     pub stored_rate_seconds: Option<f64>,
     /// Until the lag is at most twice its average of the 5 s before the fault, or the orders of a quarter of a second,
-    /// three seconds in a row.
+    /// or 50 records, three seconds in a row.
     pub lag_seconds: Option<f64>,
 }

@@ -39,37 +39,38 @@ pub fn phases(schedule: &Schedule, samples: &[Arc<Sample>], latencies: &RunLaten
     schedule.phases.iter().enumerate().map(figures).collect()
 }
 
-/// Each process: its CPU while the measured phases last and it runs, and its maxima in the whole run.
+/// Each process: its CPU in the measured phases, 0 while it does not run, and its maxima in the whole run.
 pub fn processes(schedule: &Schedule, samples: &[Arc<Sample>]) -> Vec<ProcessFigures> {
     #[derive(Default)]
     struct Sums {
         cpu: f64,
-        seconds: f64,
         max_memory: u64,
         max_files: Option<u64>,
     }
     let (mut order, mut sums) = (Vec::new(), BTreeMap::<&str, Sums>::new());
+    let mut measured = 0.0;
     let begins = std::iter::once(None).chain(samples.iter().map(|sample| Some(sample.seconds)));
     for (before, sample) in begins.zip(samples) {
         let is_measured = sample.seconds > schedule.measured_start() && sample.seconds <= schedule.load_end() + 1.0;
+        let seconds = before.filter(|_| is_measured).map_or(0.0, |before| sample.seconds - before);
+        measured += seconds;
         for process in &sample.processes {
             let sums = sums.entry(&process.name).or_insert_with(|| {
                 order.push(process.name.as_str());
                 Sums::default()
             });
-            if let Some(before) = before.filter(|_| is_measured && process.is_running) {
-                sums.cpu += process.cpu_cores * (sample.seconds - before);
-                sums.seconds += sample.seconds - before;
+            if process.is_running {
+                sums.cpu += process.cpu_cores * seconds;
             }
             sums.max_memory = sums.max_memory.max(process.memory_bytes);
             sums.max_files = sums.max_files.max(process.open_files);
         }
     }
     let figures = |name: &str| {
-        let Sums { cpu, seconds, max_memory, max_files } = sums.get(name)?;
+        let Sums { cpu, max_memory, max_files } = sums.get(name)?;
         Some(ProcessFigures {
             name: name.to_owned(),
-            cpu_cores: if *seconds > 0.0 { cpu / seconds } else { 0.0 },
+            cpu_cores: if measured > 0.0 { cpu / measured } else { 0.0 },
             max_memory_bytes: *max_memory,
             max_open_files: *max_files,
         })
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_has_the_average_cpu_of_the_measured_phases_in_which_it_ran() {
+    fn a_process_has_the_average_cpu_of_the_measured_phases() {
         let process = |name: &str, cpu_cores, memory_bytes, is_running| ProcessSample {
             name: name.to_owned(),
             kind: ProcessKind::Consumer,
@@ -147,14 +148,14 @@ mod tests {
             (9.0, 100, true),
             (0.25, 200, true),
             (0.0, 0, false),
-            (0.75, 300, true),
+            (0.5, 300, true),
             (9.0, 100, true),
         ]) {
             Arc::make_mut(sample).processes = vec![process("consumer-1", cpu, memory, is_running)];
         }
         let figures = processes(&schedule(), &samples);
         let [figures] = &figures[..] else { panic!("{figures:?}") };
-        assert_eq!((figures.name.as_str(), figures.cpu_cores), ("consumer-1", 0.5));
+        assert_eq!((figures.name.as_str(), figures.cpu_cores), ("consumer-1", 0.25));
         assert_eq!((figures.max_memory_bytes, figures.max_open_files), (900, Some(90)));
     }
 

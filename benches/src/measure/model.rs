@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 /// One second of a run. Counts are of the whole run until then; rates follow from their differences.
@@ -30,6 +32,8 @@ pub struct Sample {
     pub cache_age_seconds: Option<f64>,
     /// By partition; one whose leader does not answer is left out.
     pub lag: Vec<PartitionLag>,
+    /// Number of partitions by consumer, those included whose leader does not answer.
+    pub assigned: BTreeMap<String, u32>,
     /// Latencies by stage that were recorded in the last whole second of the system clock.
     pub latencies: Vec<LatencyPoint>,
     /// Latencies of the last 10 s by stage, from merged histograms.

@@ -14,6 +14,8 @@ pub struct SecondRates {
     pub sent: f64,
     pub acknowledged: f64,
     pub stored: f64,
+    /// Stored or dead-lettered.
+    pub settled: f64,
 }
 
 /// The rates between each two samples.
@@ -31,6 +33,7 @@ pub fn rates(samples: &[Arc<Sample>]) -> impl Iterator<Item = SecondRates> {
             sent: rate(|sample| sample.sent, of_producers),
             acknowledged: rate(|sample| sample.acknowledged, of_producers),
             stored: rate(|sample| sample.stored, since),
+            settled: rate(|sample| sample.stored + sample.dead_lettered, since),
         }
     })
 }

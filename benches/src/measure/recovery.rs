@@ -10,8 +10,8 @@ use super::{
 };
 use crate::fault::{FaultRecord, Recovery};
 
-/// The stored rate has recovered when it is at least this part of the rate asked. It is higher than that while the
-/// consumers store what is left.
+/// The stored rate, dead letters included, has recovered when it is at least this part of the rate asked. It is higher
+/// than that while the consumers store what is left.
 const RECOVERED_RATE: f64 = 0.9;
 /// Seconds in a row for which a figure must have recovered.
 const RECOVERED_SECONDS: usize = 3;
@@ -23,7 +23,7 @@ const NORMAL_LAG_SECONDS: f64 = 0.25;
 const NORMAL_LAG_RECORDS: f64 = 50.0;
 
 /// The recovery of each fault that began. It is measured from the fault's end, or from its begin when it has none. A
-/// figure that does not recover before the next fault begins, or before the end of the samples (for the rate: of the
+/// figure that does not recover before a later fault begins, or before the end of the samples (for the rate: of the
 /// load), has none.
 pub fn recoveries(faults: &[FaultRecord], samples: &[Arc<Sample>], schedule: &Schedule) -> Vec<Option<Recovery>> {
     let rates: Vec<SecondRates> = rates(samples).collect();
@@ -31,7 +31,7 @@ pub fn recoveries(faults: &[FaultRecord], samples: &[Arc<Sample>], schedule: &Sc
         let began = schedule.seconds(fault.began_at);
         let ended = fault.ended_at.map_or(began, |ended| schedule.seconds(ended));
         let others = faults.iter().filter(|other| other.error.is_none()).map(|other| schedule.seconds(other.began_at));
-        let next = others.filter(|other| *other > began).fold(f64::INFINITY, f64::min);
+        let next = others.filter(|other| *other > ended).fold(f64::INFINITY, f64::min);
         Recovery {
             stored_rate_seconds: rate_recovery(&rates, ended, next.min(schedule.load_end())),
             lag_seconds: lag_recovery(samples, began, ended, next),
@@ -44,7 +44,7 @@ pub fn recoveries(faults: &[FaultRecord], samples: &[Arc<Sample>], schedule: &Sc
 /// when the rate was not lower then.
 fn rate_recovery(rates: &[SecondRates], ended: f64, until: f64) -> Option<f64> {
     let after: Vec<&SecondRates> = rates.iter().filter(|rate| rate.end > ended && rate.end <= until + 1.0).collect();
-    let has_recovered = |rate: &&SecondRates| rate.asked > 0.0 && rate.stored >= RECOVERED_RATE * rate.asked;
+    let has_recovered = |rate: &&SecondRates| rate.asked > 0.0 && rate.settled >= RECOVERED_RATE * rate.asked;
     let found = after.windows(RECOVERED_SECONDS).find(|seconds| seconds.iter().all(has_recovered))?;
     Some((found[0].start - ended).max(0.0))
 }
@@ -140,6 +140,24 @@ mod tests {
         assert_eq!(expected, [(None, Some(7.25))], "nothing is asked after the load");
         let failed = FaultRecord { error: Some("no such server".to_owned()), ..fault(3.0, 4.0) };
         assert_eq!(recoveries(&[failed], &samples, &schedule(17.0)), [None]);
+    }
+
+    #[test]
+    fn a_fault_within_another_one_does_not_hide_the_recovery_from_the_longer_one() {
+        let samples = run(&[100, 100, 100, 0, 0, 0, 0, 0, 100, 100, 100, 600, 100, 100, 100, 100, 100]);
+        let both = recovery(&[fault(3.25, 8.25), fault(5.25, 6.25)], &samples, 17.0);
+        assert_eq!(both, [(Some(0.0), Some(4.0)), (Some(2.0), Some(6.0))]);
+    }
+
+    #[test]
+    fn dead_letters_count_for_the_recovery_of_the_rate() {
+        let mut samples = run(&[80; 12]);
+        for sample in &mut samples {
+            let sample = Arc::make_mut(sample);
+            sample.dead_lettered = sample.stored / 4;
+            sample.lag.clear();
+        }
+        assert_eq!(recovery(&[fault(3.0, 5.5)], &samples, 12.0), [(Some(0.0), None)]);
     }
 
     #[test]

@@ -34,6 +34,7 @@ impl SecondFigures {
             lookup_hit_rate: share(Counter::LookupsInProcess, Counter::Lookups),
             cache_age_seconds: figures.cache_age_seconds,
             lag: lag(figures, offsets),
+            assigned: assigned(figures),
             ..Sample::default()
         }
     }
@@ -52,6 +53,14 @@ fn lag(figures: &ProgramFigures, offsets: &BTreeMap<i32, PartitionOffsets>) -> V
         }
     };
     offsets.iter().map(lag).collect()
+}
+
+fn assigned(figures: &ProgramFigures) -> BTreeMap<String, u32> {
+    let mut partitions = BTreeMap::new();
+    for (_, consumer) in figures.stored_offsets.values() {
+        *partitions.entry(consumer.to_string()).or_default() += 1;
+    }
+    partitions
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ pub fn timeline(samples: &[Arc<Sample>], latencies: &RunLatencies) -> Timeline {
             }
         }
         charts.add_lag(index, &sample.lag);
+        charts.add_assignment(index, sample);
         for (chart, name, value) in [
             (Chart::BatchRows, "rows per batch", sample.rows_per_batch),
             (Chart::HitRate, "lookups answered in the process", sample.lookup_hit_rate),
@@ -74,17 +75,24 @@ impl Charts {
     }
 
     fn add_lag(&mut self, index: usize, lag: &[PartitionLag]) {
-        let mut consumers: BTreeMap<&str, (u64, u32)> = BTreeMap::new();
+        let mut consumers: BTreeMap<&str, u64> = BTreeMap::new();
         for PartitionLag { partition, records, consumer } in lag {
             self.set(Chart::PartitionLag, &format!("partition {partition}"), index, *records as f64);
             let name = if consumer.is_empty() { NO_CONSUMER } else { consumer };
-            let (lag, partitions) = consumers.entry(name).or_default();
-            *lag += records;
-            *partitions += 1;
+            *consumers.entry(name).or_default() += records;
         }
-        for (name, (lag, partitions)) in consumers {
-            self.set(Chart::ConsumerLag, name, index, lag as f64);
-            self.set(Chart::Assignment, name, index, f64::from(partitions));
+        for (name, records) in consumers {
+            self.set(Chart::ConsumerLag, name, index, records as f64);
+        }
+    }
+
+    fn add_assignment(&mut self, index: usize, sample: &Sample) {
+        for (consumer, partitions) in &sample.assigned {
+            self.set(Chart::Assignment, consumer, index, f64::from(*partitions));
+        }
+        let unowned = sample.lag.iter().filter(|partition| partition.consumer.is_empty()).count();
+        if unowned > 0 {
+            self.set(Chart::Assignment, NO_CONSUMER, index, unowned as f64);
         }
     }
 
@@ -124,6 +132,8 @@ mod tests {
         };
         let second = Arc::make_mut(&mut samples[1]);
         second.lag = vec![lag(0, 5, "consumer-1"), lag(1, 7, "consumer-1"), lag(2, 9, "")];
+        // The leader of one of its partitions does not answer.
+        second.assigned = [("consumer-1".to_owned(), 3)].into();
         second.processes = vec![process(true, 0.5, Some(20))];
         second.rows_per_batch = Some(12.0);
         Arc::make_mut(&mut samples[2]).processes = vec![process(false, 0.0, None)];
@@ -136,7 +146,8 @@ mod tests {
             (Chart::PartitionLag, "partition 1", [None, Some(7.0), None]),
             (Chart::ConsumerLag, "consumer-1", [None, Some(12.0), None]),
             (Chart::ConsumerLag, "no consumer", [None, Some(9.0), None]),
-            (Chart::Assignment, "consumer-1", [None, Some(2.0), None]),
+            (Chart::Assignment, "consumer-1", [None, Some(3.0), None]),
+            (Chart::Assignment, "no consumer", [None, Some(1.0), None]),
             (Chart::BatchRows, "rows per batch", [None, Some(12.0), None]),
             (Chart::Cpu, "consumer-1", [None, Some(0.5), None]),
             (Chart::Memory, "consumer-1", [None, Some(1_000.0), None]),
