@@ -71,7 +71,7 @@ pub fn line(state: &State, now: DateTime<Utc>) -> Option<String> {
         figures::rate(average(state, |moment| moment.acknowledged)),
         figures::rate(average(state, |moment| moment.stored)),
     ));
-    parts.push(format!("lag {}", figures::count(state.lag()?)));
+    parts.push(format!("lag {}", state.lag().map_or_else(|| "–".to_owned(), figures::count)));
     let p99 = |stage: &str| {
         let point = sample.recent_latencies.iter().find(|point| point.stage == stage && point.count > 0);
         point.map_or_else(|| "–".to_owned(), |point| format!("{} ms", figures::milliseconds(point.p99)))

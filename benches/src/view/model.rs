@@ -26,7 +26,7 @@ pub enum Observation {
     Step(String),
     /// One a second. The phase of the schedule follows from its time.
     Sample(Arc<Sample>),
-    /// A rebalance, a program that ended, a server that is ready again.
+    /// A program that started or ended, a failure.
     Event(Event),
     /// A fault has taken effect. `lasting` as in [`TimedFault`](crate::scenario::TimedFault).
     FaultBegan { fault: String, lasting: Option<Duration> },

@@ -31,6 +31,18 @@ enum Kind {
 }
 
 impl View {
+    /// Whether `mode` is possible, before anything is started.
+    ///
+    /// # Errors
+    /// When `mode` is `always` and there is no terminal.
+    pub fn check(mode: ViewMode) -> anyhow::Result<()> {
+        ensure!(
+            mode != ViewMode::Always || stderr().is_terminal(),
+            "--view always: stderr is no terminal; use --view never for a line every few seconds"
+        );
+        Ok(())
+    }
+
     /// Starts to show what is observed. The stop key cancels `stop`. Needs a tokio runtime.
     ///
     /// # Errors
@@ -38,10 +50,7 @@ impl View {
     pub fn start(mode: ViewMode, observations: Receiver<Observation>, stop: CancellationToken) -> anyhow::Result<Self> {
         let is_full_screen = match mode {
             ViewMode::Always => {
-                ensure!(
-                    stderr().is_terminal(),
-                    "--view always: stderr is no terminal; use --view never for a line every few seconds"
-                );
+                Self::check(mode)?;
                 true
             }
             ViewMode::Auto => is_usable(),

@@ -117,9 +117,10 @@ impl State {
         (age > STALE).then(|| age.to_std().unwrap_or_default())
     }
 
-    /// Records of all partitions that are not stored yet.
+    /// Records of all partitions that are not stored yet. `None` while no leader answers.
     pub fn lag(&self) -> Option<u64> {
-        Some(self.sample.as_ref()?.lag.iter().map(|partition| partition.records).sum())
+        let lag = &self.sample.as_ref()?.lag;
+        (!lag.is_empty()).then(|| lag.iter().map(|partition| partition.records).sum())
     }
 
     /// Whether a fault in force names this process.

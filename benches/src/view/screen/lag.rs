@@ -51,7 +51,8 @@ pub fn draw(picture: Picture, area: Rect, buffer: &mut Buffer) {
 
 /// The total, and how long its orders took to become due at the present rate.
 fn total(state: &State) -> String {
-    let (Some(lag), Some(sample)) = (state.lag(), &state.sample) else { return String::new() };
+    let Some(sample) = &state.sample else { return String::new() };
+    let Some(lag) = state.lag() else { return ": unknown, no broker answers".to_owned() };
     let records = figures::count(lag);
     match sample.asked_rate {
         rate if rate >= 1.0 && lag > 0 => format!(": {records} records, {:.1} s of orders", lag as f64 / rate),

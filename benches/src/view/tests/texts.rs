@@ -151,6 +151,9 @@ fn the_line_has_the_rates_of_its_interval_and_what_is_wrong() {
         "0:42 of 1:30 steady · orders/s asked 1,000, acknowledged 1,000, stored 840 · lag 936 · 10 s p99 ack 24.7 ms, \
          stored 76.5 ms · down: consumer-2 · faults in force: kill consumer-2 (12 s left)"
     );
+    let unknown = Sample { lag: Vec::new(), ..sample(42) };
+    state.observe(Observation::Sample(Arc::new(unknown)), at(42.5));
+    assert!(line(&state, at(42.5)).unwrap().contains(" · lag – · "), "no leader answers");
     state.observe(Observation::Step("waiting for the consumers".to_owned()), at(91.0));
     state.observe(Observation::Sample(Arc::new(Sample { asked_rate: 0.0, ..sample(91) })), at(91.0));
     let line = line(&state, at(91.0)).unwrap();
