@@ -16,7 +16,7 @@ use super::{
     stack::{ServiceState, Stack},
     table_lock::TableLock,
 };
-use crate::run::programs::Programs;
+use crate::run::{programs::Programs, registry::ProgramState};
 
 /// What a run consists of, and what its faults need.
 pub struct Breaker {
@@ -57,13 +57,16 @@ impl Breaker {
         let requested = Utc::now();
         match fault {
             Fault::Kill(target) => self.kill(*target).await?,
-            // A server or program begins to leave when it is told to.
+            // A server or program begins to leave when it is told to. Each consumer that leaves begins a rebalance.
             Fault::Stop(target) | Fault::Restart(target) => {
                 return Ok(Begun { problem: self.stop(*target).await?, ..Begun::at(requested) });
             }
             Fault::Pause(target) => self.pause(*target).await?,
             Fault::KillBackend => drop(self.stack()?.run(&["kill", "postgres", "--backend"]).await?),
-            Fault::ScaleConsumers(number) => self.programs.scale_consumers(*number).await?,
+            Fault::ScaleConsumers(number) => {
+                let problem = self.programs.scale_consumers(*number).await.err().map(|error| format!("{error:#}"));
+                return Ok(Begun { problem, ..Begun::at(requested) });
+            }
             Fault::SlowLink { target, delay } => self.links()?.slow(*target, *delay).await?,
             Fault::CutLink(target) | Fault::ResetLink(target) => self.links()?.cut(*target).await?,
             Fault::BlackHoleLink(target) => self.links()?.black_hole(*target).await?,
@@ -158,8 +161,19 @@ impl Breaker {
         if target.is_server() {
             return self.stack()?.run(&["start", &target.to_string()]).await.map(drop);
         }
-        self.programs.start(target).await?;
-        self.programs.wait_until_ready(target).await
+        let is_running = |program: ProgramState| program.is_running;
+        let start = async {
+            if !self.programs.get(target).is_some_and(is_running) {
+                self.programs.start(target).await?;
+            }
+            self.programs.wait_until_ready(target).await
+        };
+        let started = start.await;
+        match (target, self.programs.get(target)) {
+            // It had nothing left to send.
+            (Target::Producer(_), Some(ProgramState { is_running: false, exit_code: Some(0 | 3), .. })) => Ok(()),
+            _ => started,
+        }
     }
 
     fn stack(&self) -> anyhow::Result<&Stack> {

@@ -16,8 +16,16 @@ pub(super) struct InForce {
 
 struct Entry {
     fault: Fault,
+    state: EntryState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EntryState {
+    Lasting,
+    /// It is being undone.
+    Ending,
     /// It can't be undone.
-    is_stuck: bool,
+    Stuck,
 }
 
 impl InForce {
@@ -25,17 +33,20 @@ impl InForce {
         Self { entries: watch::Sender::new(Vec::new()), several_brokers_down }
     }
 
-    /// Adds a fault that is about to begin.
+    /// Adds a fault that is about to begin, once those are undone that exclude it and whose duration is over.
     ///
     /// # Errors
     /// When it can't be in force together with another one.
-    pub fn enter(&self, fault: &Fault) -> anyhow::Result<()> {
+    pub async fn enter(&self, fault: &Fault) -> anyhow::Result<()> {
+        let excluding = |entry: &Entry| entry.state == EntryState::Ending && self.excludes(&entry.fault, fault);
+        // The sender lives as long as this.
+        let _ = self.entries.subscribe().wait_for(|entries| !entries.iter().any(excluding)).await;
         let mut other = None;
         self.entries.send_modify(|entries| {
             let all = entries.iter().map(|entry| &entry.fault);
             other = all.into_iter().find(|other| self.excludes(other, fault)).cloned();
             if other.is_none() {
-                entries.push(Entry { fault: fault.clone(), is_stuck: false });
+                entries.push(Entry { fault: fault.clone(), state: EntryState::Lasting });
             }
         });
         let is_free = other.is_none();
@@ -49,16 +60,27 @@ impl InForce {
         self.entries.send_modify(|entries| entries.retain(|entry| entry.fault != *fault));
     }
 
+    /// The duration of a fault is over, and it is being undone.
+    pub fn set_ending(&self, fault: &Fault) {
+        self.set(fault, EntryState::Ending);
+    }
+
     /// Keeps a fault that can't be undone. Nothing waits for it any more.
     pub fn set_stuck(&self, fault: &Fault) {
+        self.set(fault, EntryState::Stuck);
+    }
+
+    fn set(&self, fault: &Fault, state: EntryState) {
         self.entries.send_modify(|entries| {
-            entries.iter_mut().filter(|entry| entry.fault == *fault).for_each(|entry| entry.is_stuck = true);
+            entries.iter_mut().filter(|entry| entry.fault == *fault).for_each(|entry| entry.state = state);
         });
     }
 
     /// Waits until all servers, links and tables are ready again. A program that is started before may end at once.
     pub async fn wait_for_servers(&self) {
-        let is_ready = |entries: &Vec<Entry>| entries.iter().all(|entry| entry.is_stuck || is_of_program(&entry.fault));
+        let is_ready = |entries: &Vec<Entry>| {
+            entries.iter().all(|entry| entry.state == EntryState::Stuck || is_of_program(&entry.fault))
+        };
         // The sender lives as long as this.
         let _ = self.entries.subscribe().wait_for(is_ready).await;
     }
@@ -70,7 +92,7 @@ impl InForce {
 }
 
 /// Whether two faults change the same thing, so that the end of one would end the other.
-fn conflict(one: &Fault, other: &Fault) -> bool {
+pub fn conflict(one: &Fault, other: &Fault) -> bool {
     let is_same = |one: Option<Target>, other: Option<Target>| one.is_some() && one == other;
     let changes_consumers = |fault| matches!(process_of(fault), Some(Target::Consumer(_)));
     match (one, other) {
@@ -90,9 +112,13 @@ fn process_of(fault: &Fault) -> Option<Target> {
     }
 }
 
-/// The broker that does not run because of a fault.
+/// The broker that does not run, or can't be reached, because of a fault.
 pub(super) fn broker_of(fault: &Fault) -> Option<Target> {
-    process_of(fault).filter(|target| matches!(target, Target::Broker(_)))
+    let unreachable = match fault {
+        Fault::CutLink(target) | Fault::BlackHoleLink(target) => Some(*target),
+        _ => None,
+    };
+    process_of(fault).or(unreachable).filter(|target| matches!(target, Target::Broker(_)))
 }
 
 /// Whether what is undone is a program, which may need the servers to start.
@@ -111,21 +137,21 @@ mod tests {
         Fault::LockTable { table: table.to_owned() }
     }
 
-    #[test]
-    fn a_second_broker_is_refused_until_the_first_one_is_back_unless_that_is_allowed() {
+    #[tokio::test]
+    async fn a_second_broker_is_refused_until_the_first_one_is_back_unless_that_is_allowed() {
         for (several, is_allowed) in [(false, false), (true, true)] {
             let in_force = InForce::new(several);
-            in_force.enter(&Fault::Kill(Target::Broker(1))).unwrap();
+            in_force.enter(&Fault::Kill(Target::Broker(1))).await.unwrap();
             let second = Fault::Pause(Target::Broker(2));
-            assert_eq!(in_force.enter(&second).is_ok(), is_allowed);
+            assert_eq!(in_force.enter(&second).await.is_ok(), is_allowed);
             in_force.leave(&second);
             in_force.leave(&Fault::Kill(Target::Broker(1)));
-            in_force.enter(&second).unwrap();
+            in_force.enter(&second).await.unwrap();
         }
     }
 
-    #[test]
-    fn faults_of_one_thing_exclude_each_other_and_others_do_not() {
+    #[tokio::test]
+    async fn faults_of_one_thing_exclude_each_other_and_others_do_not() {
         let slow = |target| Fault::SlowLink { target, delay: Duration::from_millis(1) };
         let skew = |target| Fault::SkewClock { target, offset_ms: 1 };
         let (consumer, postgres, broker) = (Target::Consumer(1), Target::Postgres, Target::Broker(1));
@@ -149,8 +175,8 @@ mod tests {
         ] {
             for (first, second) in [(&one, &other), (&other, &one)] {
                 let in_force = InForce::new(false);
-                in_force.enter(first).unwrap();
-                assert_eq!(in_force.enter(second).is_err(), expected, "{first} and {second}");
+                in_force.enter(first).await.unwrap();
+                assert_eq!(in_force.enter(second).await.is_err(), expected, "{first} and {second}");
             }
         }
     }
@@ -158,18 +184,38 @@ mod tests {
     #[tokio::test]
     async fn a_program_waits_for_servers_but_not_for_programs_and_not_for_what_can_not_be_undone() {
         let in_force = InForce::new(false);
-        in_force.enter(&Fault::Kill(Target::Consumer(1))).unwrap();
+        in_force.enter(&Fault::Kill(Target::Consumer(1))).await.unwrap();
         in_force.wait_for_servers().await;
         for fault in [Fault::Pause(Target::Redis), Fault::CutLink(Target::Redis), lock("orders"), Fault::FillDisk] {
-            in_force.enter(&fault).unwrap();
+            in_force.enter(&fault).await.unwrap();
             let waiting = tokio::time::timeout(Duration::from_millis(10), in_force.wait_for_servers());
             assert!(waiting.await.is_err(), "{fault}");
             in_force.leave(&fault);
         }
         let stuck = Fault::Kill(Target::Broker(1));
-        in_force.enter(&stuck).unwrap();
+        in_force.enter(&stuck).await.unwrap();
         in_force.set_stuck(&stuck);
         in_force.wait_for_servers().await;
-        assert!(in_force.enter(&Fault::Kill(Target::Broker(2))).is_err(), "the first one is still down");
+        assert!(in_force.enter(&Fault::Kill(Target::Broker(2))).await.is_err(), "the first one is still down");
+    }
+
+    #[tokio::test]
+    async fn a_fault_waits_for_one_of_the_same_thing_that_is_being_undone() {
+        let in_force = InForce::new(false);
+        let (first, second) = (Fault::Kill(Target::Broker(1)), Fault::Restart(Target::Broker(2)));
+        in_force.enter(&first).await.unwrap();
+        in_force.set_ending(&first);
+        let mut waiting = std::pin::pin!(in_force.enter(&second));
+        assert!(tokio::time::timeout(Duration::from_millis(10), &mut waiting).await.is_err());
+        in_force.leave(&first);
+        waiting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_broker_behind_a_cut_link_counts_as_down() {
+        let in_force = InForce::new(false);
+        in_force.enter(&Fault::CutLink(Target::Broker(1))).await.unwrap();
+        assert!(in_force.enter(&Fault::Kill(Target::Broker(2))).await.is_err());
+        assert!(in_force.enter(&Fault::SlowLink { target: Target::Broker(3), delay: Duration::ZERO }).await.is_ok());
     }
 }

@@ -20,7 +20,7 @@ use std::{
 };
 
 use anyhow::Context;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -121,7 +121,7 @@ impl Injection {
             Ok(begun) => {
                 record.began_at = begun.at;
                 record.error = begun.problem.clone();
-                self.observe(timed, FaultChange::Began { lasting: timed.lasting });
+                self.observe(begun.at, timed, FaultChange::Began { lasting: timed.lasting });
                 self.end(timed, &begun, stop).await.map_err(|error| FaultChange::Stuck { error: format!("{error:#}") })
             }
             Err(error) => Err(FaultChange::Refused { error: format!("{error:#}") }),
@@ -129,19 +129,20 @@ impl Injection {
         match result {
             Ok(End::Stays) => {}
             Ok(End::Undone) => {
-                record.ended_at = Some(Utc::now());
-                self.observe(timed, FaultChange::Ended);
+                let ended_at = Utc::now();
+                record.ended_at = Some(ended_at);
+                self.observe(ended_at, timed, FaultChange::Ended);
             }
             Err(change) => {
                 record.error = change.error().map(str::to_owned);
-                self.observe(timed, change);
+                self.observe(Utc::now(), timed, change);
             }
         }
         Some(record)
     }
 
     async fn begin(&self, timed: &TimedFault) -> anyhow::Result<Begun> {
-        self.in_force.enter(&timed.fault)?;
+        self.in_force.enter(&timed.fault).await?;
         let begun = self.breaker.begin(&timed.fault, timed.lasting).await;
         if begun.is_err() {
             self.in_force.leave(&timed.fault);
@@ -173,6 +174,7 @@ impl Injection {
             self.in_force.leave(fault);
             return Ok(End::Stays);
         }
+        self.in_force.set_ending(fault);
         if was_stopped && is_of_program(fault) {
             self.in_force.wait_for_servers().await;
         }
@@ -192,8 +194,8 @@ impl Injection {
         self.breaker.undo(fault, begun, self.consumers.load(Ordering::Relaxed)).await
     }
 
-    fn observe(&self, timed: &TimedFault, change: FaultChange) {
-        (self.observer)(FaultEvent { at: Utc::now(), fault: timed.fault.to_string(), change });
+    fn observe(&self, at: DateTime<Utc>, timed: &TimedFault, change: FaultChange) {
+        (self.observer)(FaultEvent { at, fault: timed.fault.to_string(), change });
     }
 }
 

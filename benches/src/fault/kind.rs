@@ -84,9 +84,8 @@ impl Fault {
 
     /// Whether it breaks a server or a link, for which `deploy/stack` is needed.
     pub fn needs_stack(&self) -> bool {
-        let is_server = |target| matches!(target, Target::Broker(_) | Target::Redis | Target::Postgres);
         match self {
-            Self::Kill(target) | Self::Stop(target) | Self::Pause(target) | Self::Restart(target) => is_server(*target),
+            Self::Kill(target) | Self::Stop(target) | Self::Pause(target) | Self::Restart(target) => target.is_server(),
             Self::KillBackend
             | Self::SlowLink { .. }
             | Self::CutLink(_)

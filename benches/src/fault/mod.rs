@@ -9,7 +9,7 @@ pub mod breaker;
 pub mod clock;
 pub mod disk;
 pub mod event;
-mod in_force;
+pub mod in_force;
 pub mod injector;
 mod kind;
 pub mod links;

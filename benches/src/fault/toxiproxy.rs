@@ -89,16 +89,17 @@ impl Toxiproxy {
         Ok(())
     }
 
-    /// Removes a toxic in both directions.
+    /// Removes a toxic in both directions. Both are tried, so that it may be repeated after an error.
     ///
     /// # Errors
-    /// When toxiproxy does not answer.
+    /// When toxiproxy does not answer, or one was not there.
     pub async fn remove_toxic(&self, name: &str, toxic: Toxic) -> anyhow::Result<()> {
+        let mut removed = Ok(());
         for stream in STREAMS {
             let toxic = toxic.name(stream);
-            self.request("DELETE", &format!("/proxies/{name}/toxics/{toxic}"), None).await?;
+            removed = removed.and(self.request("DELETE", &format!("/proxies/{name}/toxics/{toxic}"), None).await);
         }
-        Ok(())
+        removed
     }
 
     async fn request(&self, method: &'static str, path: &str, body: Option<Value>) -> anyhow::Result<()> {

@@ -47,8 +47,13 @@ impl Chronicle {
 
     /// Something that happened at `at`.
     pub fn event(&self, at: DateTime<Utc>, text: String) {
-        locked(&self.shared.events).push((at, text.clone()));
+        self.record(at, text.clone());
         self.tell(at, text);
+    }
+
+    /// Something that happened at `at`, of which those who watch are told otherwise.
+    pub fn record(&self, at: DateTime<Utc>, text: String) {
+        locked(&self.shared.events).push((at, text));
     }
 
     /// Tells those who watch of an event that is recorded elsewhere.

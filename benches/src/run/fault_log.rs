@@ -32,7 +32,7 @@ pub fn observer(folder: &Path, chronicle: Chronicle) -> anyhow::Result<Observer>
         if let Err(error) = append(&file, &event) {
             chronicle.failure(format!("{} can't be written: {error:#}", path.display()));
         }
-        chronicle.event(event.at, event.to_string());
+        chronicle.record(event.at, event.to_string());
         chronicle.observe(observation(event));
     }))
 }

@@ -199,10 +199,10 @@ impl Programs {
     }
 
     /// Starts or stops consumers until `number` of them are there: `consumer-1` to `consumer-NUMBER`. One that was
-    /// killed is not started.
+    /// killed is not started. It may be repeated after an error.
     ///
     /// # Errors
-    /// The first error of a start or a stop.
+    /// The first error of a stop, or else of a start. All are tried.
     pub async fn scale_consumers(&self, number: u16) -> anyhow::Result<()> {
         let (mut starting, mut stopping) = (Vec::new(), Vec::new());
         {
@@ -219,8 +219,15 @@ impl Programs {
                 }
             }
         }
-        self.each(stopping, |programs, target| async move { programs.stop(target).await }).await?;
-        self.start_all(starting).await
+        let stopped = self.each(stopping, |programs, target| async move { programs.stop(target).await }).await;
+        let started = self.start_all(starting.iter().copied()).await;
+        // So that a repetition starts those that could not be started.
+        for target in starting {
+            if let Some(entry) = self.state().entries.get_mut(&target) {
+                entry.is_scaled_down = entry.program.is_none();
+            }
+        }
+        stopped.and(started)
     }
 
     /// Stops all programs that run, at the same time, each with one SIGTERM.

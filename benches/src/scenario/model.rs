@@ -76,6 +76,6 @@ pub struct TimedFault {
 pub struct Chaos {
     /// Time between the ends and the beginnings of two faults, on average.
     pub every: Duration,
-    /// Kinds that are drawn from; all when empty.
+    /// Kinds that are drawn from; when empty, all but `fill-disk` and `skew-clock`.
     pub kinds: Vec<FaultKind>,
 }

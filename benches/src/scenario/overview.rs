@@ -39,7 +39,10 @@ pub fn text(scenario: &Scenario) -> String {
         text += &format!("{}\n", faults(scenario));
     }
     match scenario.requirements.is_empty() {
-        true => text + "No requirement: the run is valid when the rate is met and no order is lost.",
+        true if scenario.faults.is_empty() => {
+            text + "No requirement: the run is valid when the rate is met and no order is lost."
+        }
+        true => text + "No requirement: the run is valid when no order is lost.",
         false => {
             let lines = scenario.requirements.iter().map(|requirement| format!("  {requirement}"));
             format!("{text}Required:\n{}", lines.collect::<Vec<_>>().join("\n"))

@@ -6,7 +6,7 @@ use humantime::format_duration;
 
 use super::faults::WrittenFault;
 use crate::{
-    fault::{Fault, Target},
+    fault::{Fault, Target, in_force::conflict},
     scenario::{
         consumers::ConsumerCounts,
         error::Problem,
@@ -73,9 +73,9 @@ fn absent(fault: &WrittenFault, load: &Load, consumers: &ConsumerCounts) -> Opti
 
 fn same_subject(fault: &WrittenFault, earlier: &[&WrittenFault]) -> Option<Problem> {
     let timed = &fault.timed;
-    let is_in_force = |other: &&&WrittenFault| {
-        other.timed.subject() == timed.subject() && (other.timed.end() > timed.at || other.timed.at == timed.at)
-    };
+    let excludes = |other: &TimedFault| other.subject() == timed.subject() || conflict(&other.fault, &timed.fault);
+    let is_in_force =
+        |other: &&&WrittenFault| excludes(&other.timed) && (other.timed.end() > timed.at || other.timed.at == timed.at);
     let other = earlier.iter().find(is_in_force)?;
     let message = format!("`{}` begins while `{}` is in force", timed.fault, other.timed.fault);
     let label = format!("in force until {}", format_duration(other.timed.end()));

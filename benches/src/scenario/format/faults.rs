@@ -143,14 +143,15 @@ fn target(node: &Node) -> Result<Target, Problem> {
 /// Refuses an action that its target can't have.
 fn check_target(fault: &Fault, span: &Span) -> Result<(), Problem> {
     let Some(target) = fault.target() else { return Ok(()) };
-    let is_server = matches!(target, Target::Broker(_) | Target::Redis | Target::Postgres);
     let problem =
         |label: &str| Err(Problem::new(span, format!("`{}` can't have the target {target}", fault.kind()), label));
     match fault {
-        Fault::SlowLink { .. } | Fault::CutLink(_) | Fault::ResetLink(_) | Fault::BlackHoleLink(_) if !is_server => {
+        Fault::SlowLink { .. } | Fault::CutLink(_) | Fault::ResetLink(_) | Fault::BlackHoleLink(_)
+            if !target.is_server() =>
+        {
             problem("a link leads to a server: kafka-1 to kafka-3, redis or postgres")
         }
-        Fault::SkewClock { .. } if is_server => problem("only a program can have another clock"),
+        Fault::SkewClock { .. } if target.is_server() => problem("only a program can have another clock"),
         Fault::Stop(Target::Producer(_)) | Fault::Restart(Target::Producer(_)) => {
             problem("a producer can't go on with a schedule that it left: use kill or pause")
         }
