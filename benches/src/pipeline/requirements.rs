@@ -7,7 +7,7 @@ use orderdb::audit::report::AuditReport;
 use shared::{
     latency::{Latencies, due_to_commit, merge_logs},
     ledger::{RunId, RunSummary, RunsFolder},
-    requirement::{MeasuredBy, Metric, Percentile, Requirement, RequirementResult},
+    requirement::{MeasuredBy, Metric, Requirement, RequirementResult},
 };
 
 /// What the producer does not measure.
@@ -22,7 +22,7 @@ impl StoredFigures<'_> {
     /// The figure of a requirement that [`MeasuredBy::Pipeline`] measures.
     pub fn measure(&self, requirement: &Requirement) -> Option<f64> {
         match requirement.metric() {
-            Metric::Stored => self.stored(requirement.percentile()?),
+            Metric::Stored => self.stored(requirement.percentile()?.quantile()),
             Metric::Altered => Some(self.audit.altered as f64),
             Metric::Conflicting => Some(self.audit.conflicting as f64),
             Metric::Missing => Some(self.audit.missing as f64),
@@ -46,11 +46,18 @@ impl StoredFigures<'_> {
     }
 
     /// The percentile in milliseconds. Each stored order that the logs lack, such as those of the last second of a
-    /// consumer that was killed, counts as slower than all others; `None` when the percentile is one of them.
-    fn stored(&self, percentile: Percentile) -> Option<f64> {
-        let quantile = percentile.quantile() / self.audit.latency_coverage?.min(1.0);
-        self.latencies.at_quantile(quantile).filter(|_| quantile <= 1.0)
+    /// consumer that was killed, counts as slower than all others; `None` when the percentile is one of them. All that
+    /// the whole run lacks count, since it is not known of which phase they are.
+    pub fn stored(&self, quantile: f64) -> Option<f64> {
+        let lacking = self.audit.stored.saturating_sub(self.audit.latency_ms?.count);
+        self.latencies.at_quantile(quantile_of_known(quantile, self.latencies.count(), lacking)?)
     }
+}
+
+/// The quantile among the `known` latencies that is `quantile` among all, when the `lacking` ones are the largest.
+fn quantile_of_known(quantile: f64, known: u64, lacking: u64) -> Option<f64> {
+    let of_known = quantile * (known + lacking) as f64 / known as f64;
+    (of_known <= 1.0).then_some(of_known)
 }
 
 /// The latencies from due to stored of the run's orders alone, from the consumers' logs in `stats_dir`.
@@ -72,4 +79,18 @@ pub fn check(requirements: &[Requirement], run: &RunSummary, figures: &StoredFig
         MeasuredBy::ScenarioRun => requirement.check(None),
     };
     requirements.iter().map(result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_that_are_lacking_are_the_largest() {
+        assert_eq!(quantile_of_known(0.99, 1_000, 0), Some(0.99));
+        assert_eq!(quantile_of_known(0.5, 990, 10), Some(0.5 / 0.99));
+        assert_eq!(quantile_of_known(0.99, 990, 10), Some(1.0));
+        assert_eq!(quantile_of_known(0.99, 989, 11), None);
+        assert_eq!(quantile_of_known(0.5, 0, 0), None, "none was measured");
+    }
 }

@@ -145,7 +145,7 @@ pub enum Chart {
     OpenFiles,
 }
 
-/// A rebalance, a program that ended, a phase that began.
+/// A program that started or ended, a fault, a failure.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     pub seconds: f64,

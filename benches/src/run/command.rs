@@ -25,6 +25,7 @@ pub async fn run_command(settings: RunSettings, stop: CancellationToken) -> anyh
     if settings.check {
         return print_scenario(&scenario, settings.output);
     }
+    View::check(settings.view)?;
     let stack = join(&settings.stack, &stop).await?;
     let report = watched_run(&scenario, &settings, &stop).await;
     if let Some(stack) = stack {

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use chrono::Utc;
 use orderdb::audit::{AuditInputs, gather, report::AuditReport};
-use shared::ledger::{Ledger, RunSummary};
+use shared::{
+    latency::Latencies,
+    ledger::{Ledger, RunSummary},
+};
 
 use super::{
     chronicle::Chronicle,
@@ -58,13 +61,13 @@ impl EndedRun<'_> {
         let duplicates = self.load.samples.last().map_or(0, |sample| sample.duplicates);
         let counts = counts(&ledgers, audit, duplicates, proof.as_ref().map_or(0, |proof| proof.stored_twice));
         let stored_latencies = latencies.measured(&schedule, STORED);
-        let stored_p99 = stored_latencies.at_quantile(0.99);
         let stored = audit.map(|audit| StoredFigures { audit, duplicates, latencies: stored_latencies });
         let figures = RunFigures {
+            counts: &counts,
             summaries: &producers,
             sent: latencies.measured(&schedule, SENT),
             acknowledged: latencies.measured(&schedule, ACK),
-            round_trips: round_trips(&self.programs.setup().stats_dir())?,
+            round_trips: self.round_trips(),
             stored: stored.as_ref(),
             max_lag: max_lag(&schedule, &self.load.samples),
             longest_recovery: longest_recovery(&faults),
@@ -78,7 +81,7 @@ impl EndedRun<'_> {
             faults: &faults,
             failures: &self.failures(&schedule),
             interrupted: self.load.interrupted,
-            stored_p99,
+            stored_p99: stored.as_ref().and_then(|stored| stored.stored(0.99)),
         });
         let services = &self.settings.services;
         let versions = versions(self.stack_folder.as_deref(), &services.database.settings()?, &services.cache).await;
@@ -88,7 +91,7 @@ impl EndedRun<'_> {
             run_id: self.folder.run_id.to_string(),
             scenario: self.scenario_summary(),
             started_at: self.load.start,
-            ended_at: Utc::now(),
+            ended_at: samples.last().map_or_else(Utc::now, |sample| sample.at),
             interrupted: self.load.interrupted,
             verdict,
             requirements,
@@ -114,6 +117,13 @@ impl EndedRun<'_> {
             self.chronicle.failure(damage.clone());
         }
         (schedule, latencies)
+    }
+
+    fn round_trips(&self) -> Latencies {
+        round_trips(&self.programs.setup().stats_dir()).unwrap_or_else(|error| {
+            self.chronicle.failure(format!("{error:#}"));
+            Latencies::default()
+        })
     }
 
     /// The faults, each with the recovery from it.

@@ -23,6 +23,7 @@ pub fn round_trips(stats_dir: &Path) -> anyhow::Result<Latencies> {
 
 /// What the requirements of a run are compared with.
 pub struct RunFigures<'a> {
+    pub counts: &'a RunCounts,
     pub summaries: &'a [RunSummary],
     /// From due to enqueued, of the measured phases.
     pub sent: Latencies,
@@ -66,10 +67,13 @@ impl RunFigures<'_> {
             (!self.summaries.is_empty()).then(|| self.summaries.iter().map(figure).sum::<f64>())
         };
         let achieved = sum(|summary| summary.rate_achieved);
+        let is_resumed = self.summaries.iter().any(|summary| summary.resumed_at.is_some());
         match requirement.metric() {
             Metric::Sent => self.sent.at_quantile(quantile?),
             Metric::Ack => self.acknowledged.at_quantile(quantile?),
             Metric::RoundTrip => self.round_trips.at_quantile(quantile?),
+            // The summary of a resumed producer has only those after it was resumed.
+            Metric::Stall | Metric::QueueFull if is_resumed => None,
             Metric::Stall => longest(|summary| Some(summary.stall.seconds)),
             Metric::Tail => longest(|summary| summary.tail_seconds),
             Metric::Rate => achieved,
@@ -77,9 +81,9 @@ impl RunFigures<'_> {
                 let asked = sum(|summary| summary.rate_asked.unwrap_or_default()).filter(|rate| *rate > 0.0)?;
                 Some((achieved? / asked - 1.0).abs() * 100.0)
             }
-            Metric::Skipped => sum(|summary| summary.counts.skipped as f64),
-            Metric::Failed => sum(|summary| summary.counts.failed as f64),
-            Metric::Unknown => sum(|summary| summary.counts.unknown as f64),
+            Metric::Skipped => Some(self.counts.skipped as f64),
+            Metric::Failed => Some(self.counts.failed as f64),
+            Metric::Unknown => Some(self.counts.unknown as f64),
             Metric::QueueFull => sum(|summary| summary.queue_full as f64),
             Metric::Stored
             | Metric::Missing

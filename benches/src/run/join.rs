@@ -5,7 +5,7 @@
 
 use std::{os::unix::process::CommandExt, process::Command};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -65,11 +65,21 @@ pub async fn join(settings: &StackSettings, stop: &CancellationToken) -> anyhow:
         Some(started) => started.clone(),
         None => start(&stack, stop).await?,
     };
-    let environment: Vec<Variable> = stack.run(&["env"]).await?.lines().filter_map(variable).collect();
-    if differs(&environment) {
-        return Err(replace_process(&environment, &started));
-    }
-    Ok(Some(JoinedStack { stack, started }))
+    let joined = JoinedStack { stack, started };
+    let error = match joined.stack.run(&["env"]).await {
+        // The process that replaces this one does not know of the stop.
+        _ if stop.is_cancelled() => anyhow!("interrupted before the run"),
+        Err(error) => error,
+        Ok(text) => {
+            let environment: Vec<Variable> = text.lines().filter_map(variable).collect();
+            if !differs(&environment) {
+                return Ok(Some(joined));
+            }
+            replace_process(&environment, &joined.started)
+        }
+    };
+    joined.leave().await;
+    Err(error)
 }
 
 /// The stack of the settings; `None` when they configure services that are no stack's.

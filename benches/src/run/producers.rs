@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use shared::ledger::{RunId, RunsFolder};
 use tokio::time::sleep;
 
@@ -19,7 +19,9 @@ const END_TIMEOUT: Duration = Duration::from_secs(60);
 /// The producers of `scenario`, whose first order is due soon.
 pub fn setup(scenario: &Scenario, run_id: &RunId, runs: &RunsFolder) -> ProducerSetup {
     let load = &scenario.load;
-    let start_at = Utc::now() + START_DELAY + START_DELAY / 10 * u32::from(load.producers);
+    let connected = Utc::now() + START_DELAY + START_DELAY / 10 * u32::from(load.producers);
+    // The programs count and log by whole seconds of the system clock, and so the phases begin with one.
+    let start_at = connected.trunc_subsecs(0) + Duration::from_secs(1);
     let (seed, invalid) = (load.seed.to_string(), load.invalid.to_string());
     let arguments =
         [("--steps", scenario.steps()), ("--seed", seed), ("--source", load.source.clone()), ("--invalid", invalid)];
@@ -37,15 +39,16 @@ pub async fn start(programs: &Programs, setup: ProducerSetup) -> anyhow::Result<
     programs.start_all(targets).await
 }
 
-/// Waits until no producer runs, or until they are overdue: `length` and a minute after `start`.
+/// Waits until the schedule is over and no producer runs, or until they are overdue: `length` and a minute after
+/// `start`. Without a producer that could go on, it does not wait for the end of the schedule.
 pub async fn wait_for_end(programs: &Programs, start: DateTime<Utc>, length: Duration) -> Ended {
     let deadline = start + length + END_TIMEOUT;
     loop {
         let producers = programs.list().into_iter().filter(|program| matches!(program.target, Target::Producer(_)));
         let (running, ended): (Vec<_>, Vec<_>) = producers.partition(|program| program.is_running);
-        // One that was killed may be started again, until the end of the schedule.
-        let was_killed = ended.iter().any(|program| program.exit_code.is_none());
-        if running.is_empty() && (!was_killed || Utc::now() > start + length) {
+        // They end with their last order. Phases without one and faults may follow it.
+        let has_failed = ended.iter().any(|program| program.exit_code.is_some_and(|code| code != 0 && code != 3));
+        if running.is_empty() && (has_failed || Utc::now() > start + length) {
             return Ended::ByThemselves;
         }
         if Utc::now() > deadline {

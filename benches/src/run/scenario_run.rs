@@ -84,7 +84,8 @@ impl ScenarioRun<'_> {
         stack_folder: Option<PathBuf>,
         stop: &CancellationToken,
     ) -> anyhow::Result<LoadResult> {
-        let injector = self.injector(stack).await?;
+        let injector = stop.run_until_cancelled(self.injector(stack)).await;
+        let injector = injector.context("interrupted while the faults were prepared")??;
         let load = self.run(&injector, stack_folder, stop).await;
         let stopped = self.programs.stop_all().await;
         // What the faults needed, such as a small disk with the ledgers, is needed until the programs have ended.
