@@ -6,11 +6,13 @@ use std::{
     cell::RefCell,
     io::{BufRead, BufReader},
     net::TcpStream,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -138,6 +140,7 @@ impl Browser {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
+            .process_group(0)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
@@ -151,8 +154,9 @@ impl Browser {
 }
 
 impl Drop for Browser {
+    /// Ends its whole group: what was started may be a script that starts the browser.
     fn drop(&mut self) {
-        let _has_ended = self.process.kill();
+        let _has_ended = kill_process_group(Pid::from_child(&self.process), Signal::KILL);
         let _has_ended = self.process.wait();
     }
 }
