@@ -97,6 +97,8 @@ impl Running {
         setsid.arg("--ctty").arg(env::current_exe().unwrap());
         setsid.args(["view::tests::terminal::program", "--exact", "--ignored", "--nocapture"]);
         setsid.env(ENDING, ending).env(FOLDER, folder.path()).env("TERM", "xterm").env_remove("NO_COLOR");
+        // A backtrace has more lines than the screen.
+        setsid.env("RUST_BACKTRACE", "0");
         setsid.envs(more.iter().copied());
         setsid.stdin(other_end.try_clone().unwrap()).stdout(other_end.try_clone().unwrap()).stderr(other_end);
         let child = setsid.spawn().unwrap();
