@@ -124,11 +124,6 @@ mod short {
         servers::a_stop_brings_the_servers_back_before_the_programs().await;
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_broker_behind_a_broken_link_loses_nothing_and_is_reached_through_its_proxy_only() {
-        servers::a_broker_behind_a_broken_link_loses_nothing_and_is_reached_through_its_proxy_only().await;
-    }
-
     #[tokio::test]
     async fn a_killed_broker_loses_nothing() {
         let run = run_with_fault("broker_killed", "20s", Fault::Kill(Target::Broker(2)), SHORT).await;
@@ -194,25 +189,6 @@ mod short {
         worker.stop().unwrap();
     }
 
-    /// Brokers before Kafka 4.0 do not have the protocol.
-    #[tokio::test]
-    async fn brokers_without_the_consumer_group_protocol_work_by_default_and_end_a_consumer_that_requires_it() {
-        let features = ["kafka-tool", "kafka-features"];
-        stack(&[&features[..], &["downgrade", "--feature", "group.version=0"]].concat()).await;
-        let mut scenario = Scenario::start("classic", 500, "4s", 2).await;
-        let run = scenario.produce_and(500, async |programs| drop(programs.take_consumer())).await;
-        scenario.assert_complete(&run).await;
-        let arguments = ["--group-protocol", "consumer", "--group", "another"];
-        let mut asking =
-            Program::start("asking", "consumer", arguments, &scenario.bed.environment(), scenario.bed.folder())
-                .unwrap();
-        let (status, log) = tokio::task::spawn_blocking(move || (asking.wait(TIMEOUT), asking.log())).await.unwrap();
-        assert_eq!(status.unwrap().code(), Some(1), "{log}");
-        assert!(log.contains("use --group-protocol classic or auto"), "{log}");
-        scenario.end().await;
-        stack(&[&features[..], &["upgrade", "--feature", "group.version=1"]].concat()).await;
-    }
-
     /// All brokers are paused while orders are in flight, for longer than the flush timeout.
     #[tokio::test]
     async fn orders_in_flight_at_the_flush_timeout_are_failed_or_unknown_and_the_topic_agrees() {
@@ -262,6 +238,30 @@ mod short {
 
 mod more {
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_broker_behind_a_broken_link_loses_nothing_and_is_reached_through_its_proxy_only() {
+        servers::a_broker_behind_a_broken_link_loses_nothing_and_is_reached_through_its_proxy_only().await;
+    }
+
+    /// Brokers before Kafka 4.0 do not have the protocol.
+    #[tokio::test]
+    async fn brokers_without_the_consumer_group_protocol_work_by_default_and_end_a_consumer_that_requires_it() {
+        let features = ["kafka-tool", "kafka-features"];
+        stack(&[&features[..], &["downgrade", "--feature", "group.version=0"]].concat()).await;
+        let mut scenario = Scenario::start("classic", 500, "4s", 2).await;
+        let run = scenario.produce_and(500, async |programs| drop(programs.take_consumer())).await;
+        scenario.assert_complete(&run).await;
+        let arguments = ["--group-protocol", "consumer", "--group", "another"];
+        let mut asking =
+            Program::start("asking", "consumer", arguments, &scenario.bed.environment(), scenario.bed.folder())
+                .unwrap();
+        let (status, log) = tokio::task::spawn_blocking(move || (asking.wait(TIMEOUT), asking.log())).await.unwrap();
+        assert_eq!(status.unwrap().code(), Some(1), "{log}");
+        assert!(log.contains("use --group-protocol classic or auto"), "{log}");
+        scenario.end().await;
+        stack(&[&features[..], &["upgrade", "--feature", "group.version=1"]].concat()).await;
+    }
 
     #[tokio::test]
     async fn a_broker_down_for_20_s_loses_nothing_and_the_stall_is_measured() {
