@@ -96,6 +96,6 @@ pub struct Recovery {
     /// above the rate asked while the consumers store what is left.
     pub stored_rate_seconds: Option<f64>,
     /// Until the lag is at most twice its average of the 5 s before the fault, or the orders of a quarter of a second,
-    /// or 50 records, three seconds in a row.
+    /// or 50 records, three seconds in a row, or until the end of a run that ends with a lag of 0.
     pub lag_seconds: Option<f64>,
 }

@@ -50,7 +50,7 @@ fn rate_recovery(rates: &[SecondRates], ended: f64, until: f64) -> Option<f64> {
 }
 
 /// Until the first of the samples in a row in which the lag is normal; 0 when it was so in the one before the end of
-/// the fault, too.
+/// the fault, too. A run ends when nothing is left to store, so that fewer samples may follow the first one.
 fn lag_recovery(samples: &[Arc<Sample>], began: f64, ended: f64, until: f64) -> Option<f64> {
     let known: Vec<&Arc<Sample>> = samples.iter().filter(|sample| !sample.lag.is_empty()).collect();
     let before: Vec<f64> = known
@@ -65,7 +65,11 @@ fn lag_recovery(samples: &[Arc<Sample>], began: f64, ended: f64, until: f64) -> 
     };
     let first = known.partition_point(|sample| sample.seconds < ended);
     let after: Vec<&Arc<Sample>> = known[first..].iter().copied().filter(|sample| sample.seconds <= until).collect();
-    let found = after.windows(RECOVERED_SECONDS).position(|samples| samples.iter().all(|sample| is_normal(sample)))?;
+    let ends_without_lag = until.is_infinite() && after.last().is_some_and(|sample| total_lag(sample) == 0);
+    let found = (0..after.len()).find(|first| {
+        let row = after[*first..].iter().take(RECOVERED_SECONDS);
+        (row.len() == RECOVERED_SECONDS || ends_without_lag) && row.clone().all(|sample| is_normal(sample))
+    })?;
     let was_normal = first.checked_sub(1).is_none_or(|before| is_normal(known[before]));
     Some(if found == 0 && was_normal { 0.0 } else { after[found].seconds - ended })
 }
@@ -147,6 +151,15 @@ mod tests {
         let samples = run(&[100, 100, 100, 0, 0, 0, 0, 0, 100, 100, 100, 600, 100, 100, 100, 100, 100]);
         let both = recovery(&[fault(3.25, 8.25), fault(5.25, 6.25)], &samples, 17.0);
         assert_eq!(both, [(Some(0.0), Some(4.0)), (Some(2.0), Some(6.0))]);
+    }
+
+    #[test]
+    fn a_lag_that_is_0_at_the_end_of_the_run_has_recovered() {
+        let mut samples = run(&[100, 100, 100, 0, 0, 0, 100, 100, 100, 400]);
+        assert_eq!(recovery(&[fault(3.25, 6.25)], &samples, 17.0), [(Some(0.0), Some(4.0))]);
+        // The run was stopped, or the consumers were stuck.
+        Arc::make_mut(samples.last_mut().unwrap()).lag[0].records = 1;
+        assert_eq!(recovery(&[fault(3.25, 6.25)], &samples, 17.0), [(Some(0.0), None)]);
     }
 
     #[test]
