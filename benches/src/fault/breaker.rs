@@ -57,12 +57,13 @@ impl Breaker {
         let requested = Utc::now();
         match fault {
             Fault::Kill(target) => self.kill(*target).await?,
-            // A server or program begins to leave when it is told to. Each consumer that leaves begins a rebalance.
+            // A server or program begins to leave when it is told to.
             Fault::Stop(target) | Fault::Restart(target) => {
                 return Ok(Begun { problem: self.stop(*target).await?, ..Begun::at(requested) });
             }
             Fault::Pause(target) => self.pause(*target).await?,
             Fault::KillBackend => drop(self.stack()?.run(&["kill", "postgres", "--backend"]).await?),
+            // So does a consumer, which begins a rebalance.
             Fault::ScaleConsumers(number) => {
                 let problem = self.programs.scale_consumers(*number).await.err().map(|error| format!("{error:#}"));
                 return Ok(Begun { problem, ..Begun::at(requested) });

@@ -27,11 +27,16 @@ const NORMAL_LAG_RECORDS: f64 = 50.0;
 /// load), has none.
 pub fn recoveries(faults: &[FaultRecord], samples: &[Arc<Sample>], schedule: &Schedule) -> Vec<Option<Recovery>> {
     let rates: Vec<SecondRates> = rates(samples).collect();
-    let recovery = |fault: &FaultRecord| {
+    let times = |fault: &FaultRecord| {
         let began = schedule.seconds(fault.began_at);
-        let ended = fault.ended_at.map_or(began, |ended| schedule.seconds(ended));
-        let others = faults.iter().filter(|other| other.error.is_none()).map(|other| schedule.seconds(other.began_at));
-        let next = others.filter(|other| *other > ended).fold(f64::INFINITY, f64::min);
+        (began, fault.ended_at.map_or(began, |ended| schedule.seconds(ended)))
+    };
+    let recovery = |fault: &FaultRecord| {
+        let (began, ended) = times(fault);
+        // Where a later fault lasts longer, what follows is the recovery from that one.
+        let others = faults.iter().filter(|other| other.error.is_none()).map(&times);
+        let later = others.filter(|other| other.0 > began && other.1 > ended);
+        let next = later.map(|other| other.0.max(ended)).fold(f64::INFINITY, f64::min);
         Recovery {
             stored_rate_seconds: rate_recovery(&rates, ended, next.min(schedule.load_end())),
             lag_seconds: lag_recovery(samples, began, ended, next),
@@ -151,6 +156,13 @@ mod tests {
         let samples = run(&[100, 100, 100, 0, 0, 0, 0, 0, 100, 100, 100, 600, 100, 100, 100, 100, 100]);
         let both = recovery(&[fault(3.25, 8.25), fault(5.25, 6.25)], &samples, 17.0);
         assert_eq!(both, [(Some(0.0), Some(4.0)), (Some(2.0), Some(6.0))]);
+    }
+
+    #[test]
+    fn a_fault_that_ends_within_a_later_one_has_no_recovery_of_its_own() {
+        let samples = run(&[100, 100, 100, 0, 0, 0, 0, 0, 100, 100, 100, 600, 100, 100, 100, 100, 100]);
+        let both = recovery(&[fault(3.25, 5.25), fault(4.25, 8.25)], &samples, 17.0);
+        assert_eq!(both, [(None, None), (Some(0.0), Some(4.0))]);
     }
 
     #[test]
