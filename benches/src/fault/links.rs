@@ -53,7 +53,8 @@ impl Links {
         if wanted.is_empty() {
             return Ok(None);
         }
-        let settings: BTreeMap<String, String> = stack.environment(Some("--proxied")).await?.into_iter().collect();
+        let variables = stack.environment(Some("--proxied")).await?.into_iter();
+        let settings: BTreeMap<String, String> = variables.filter_map(|(name, value)| Some((name, value?))).collect();
         let mut links = Self { proxies: Toxiproxy::start(stack, logs).await?, environment: Vec::new() };
         for target in &wanted {
             let route = Route::new(*target, &settings)?;

@@ -10,6 +10,9 @@ use anyhow::{Context, ensure};
 use super::model::Target;
 use crate::interruptible::run_to_end;
 
+/// A variable of the environment: its value, or `None` for one that must not be set.
+pub type Variable = (String, Option<String>);
+
 /// A stack that may be broken.
 #[derive(Clone, Debug)]
 pub struct Stack {
@@ -53,13 +56,14 @@ impl Stack {
         Ok(output)
     }
 
-    /// The settings of the programs, as `env` prints them; `option` may be `--proxied`.
+    /// The settings of the programs, as `env` prints them: a value, or `None` for one that must not be set. `option` may
+    /// be `--proxied`.
     ///
     /// # Errors
     /// When the stack does not exist.
-    pub async fn environment(&self, option: Option<&str>) -> anyhow::Result<Vec<(String, String)>> {
+    pub async fn environment(&self, option: Option<&str>) -> anyhow::Result<Vec<Variable>> {
         let arguments: Vec<&str> = ["env"].into_iter().chain(option).collect();
-        Ok(parse_environment(&self.run(&arguments).await?))
+        Ok(self.run(&arguments).await?.lines().filter_map(variable).collect())
     }
 
     /// All services. It is empty when the stack does not exist.
@@ -88,9 +92,13 @@ impl Stack {
     }
 }
 
-fn parse_environment(text: &str) -> Vec<(String, String)> {
-    let settings = text.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
-    settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+/// A line of `deploy/stack env`: `export NAME=VALUE` or `unset NAME`.
+fn variable(line: &str) -> Option<Variable> {
+    if let Some(name) = line.strip_prefix("unset ") {
+        return Some((name.to_owned(), None));
+    }
+    let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+    Some((name.to_owned(), Some(value.to_owned())))
 }
 
 /// A row of the table of `status`.
@@ -136,10 +144,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_variables_that_are_set_are_settings() {
-        let printed = "unset PGHOST\nexport KAFKA_BROKERS=127.0.0.1:1,127.0.0.1:2\nexport DATABASE_URL=\n";
-        let expected = [("KAFKA_BROKERS", "127.0.0.1:1,127.0.0.1:2"), ("DATABASE_URL", "")];
-        assert_eq!(parse_environment(printed), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    fn the_environment_of_a_stack_sets_some_variables_and_removes_others() {
+        let text = |value: &str| value.to_owned();
+        assert_eq!(variable("export A=b=c"), Some((text("A"), Some(text("b=c")))));
+        assert_eq!(variable("export D="), Some((text("D"), Some(String::new()))));
+        assert_eq!(variable("unset PGHOST"), Some((text("PGHOST"), None)));
+        assert_eq!(variable("# comment"), None);
+    }
+
+    #[test]
+    fn each_line_of_the_environment_is_a_variable() {
+        let printed = "unset PGHOST\nexport KAFKA_BROKERS=127.0.0.1:1,127.0.0.1:2\nexport DATABASE_URL=\nother\n";
+        let variables: Vec<Variable> = printed.lines().filter_map(variable).collect();
+        let expected =
+            [("PGHOST", None), ("KAFKA_BROKERS", Some("127.0.0.1:1,127.0.0.1:2")), ("DATABASE_URL", Some(""))];
+        assert_eq!(variables, expected.map(|(name, value)| (name.to_owned(), value.map(str::to_owned))));
     }
 
     #[tokio::test(flavor = "multi_thread")]

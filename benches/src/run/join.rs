@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow, ensure};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    fault::stack::{ServiceState, Stack},
+    fault::stack::{ServiceState, Stack, Variable},
     settings::StackSettings,
 };
 
@@ -41,9 +41,6 @@ const SERVICE_FLAGS: [&str; 8] = [
 /// In place of the services, when the whole stack did not exist.
 const ALL: &str = "all";
 
-/// A variable of the environment: its value, or `None` for one that must not be set.
-type Variable = (String, Option<String>);
-
 /// The stack that a run uses, and what of it was started for the run.
 pub struct JoinedStack {
     stack: Stack,
@@ -66,17 +63,12 @@ pub async fn join(settings: &StackSettings, stop: &CancellationToken) -> anyhow:
         None => start(&stack, stop).await?,
     };
     let joined = JoinedStack { stack, started };
-    let error = match joined.stack.run(&["env"]).await {
+    let error = match joined.stack.environment(None).await {
         // The process that replaces this one does not know of the stop.
         _ if stop.is_cancelled() => anyhow!("interrupted before the run"),
         Err(error) => error,
-        Ok(text) => {
-            let environment: Vec<Variable> = text.lines().filter_map(variable).collect();
-            if !differs(&environment) {
-                return Ok(Some(joined));
-            }
-            replace_process(&environment, &joined.started)
-        }
+        Ok(environment) if !differs(&environment) => return Ok(Some(joined)),
+        Ok(environment) => replace_process(&environment, &joined.started),
     };
     joined.leave().await;
     Err(error)
@@ -137,15 +129,6 @@ async fn stopped_services(stack: &Stack) -> anyhow::Result<Vec<String>> {
     Ok(stopped.map(|service| service.target.to_string()).collect())
 }
 
-/// A line of `deploy/stack env`: `export NAME=VALUE` or `unset NAME`.
-fn variable(line: &str) -> Option<Variable> {
-    if let Some(name) = line.strip_prefix("unset ") {
-        return Some((name.to_owned(), None));
-    }
-    let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
-    Some((name.to_owned(), Some(value.to_owned())))
-}
-
 fn has_service_settings() -> bool {
     let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_given = |argument: String| {
@@ -177,19 +160,4 @@ fn replace_process(environment: &[Variable], started: &[String]) -> anyhow::Erro
         };
     }
     anyhow::Error::from(command.exec()).context("loadtest can't be started with the settings of the stack")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_environment_of_a_stack_sets_some_variables_and_removes_others() {
-        let read = |line: &str| variable(line);
-        let text = |value: &str| value.to_owned();
-        assert_eq!(read("export A=b=c"), Some((text("A"), Some(text("b=c")))));
-        assert_eq!(read("export D="), Some((text("D"), Some(String::new()))));
-        assert_eq!(read("unset PGHOST"), Some((text("PGHOST"), None)));
-        assert_eq!(read("# comment"), None);
-    }
 }
