@@ -17,6 +17,7 @@ mod load;
 mod prepare;
 mod producers;
 pub mod program_event;
+mod program_start;
 pub mod programs;
 pub mod registry;
 pub mod scenario_run;
