@@ -82,7 +82,7 @@ impl Prober {
     /// # Errors
     /// When a program fails, or a service does not answer.
     pub async fn run(&self, probe: Probe, length: Duration, run_id: RunId) -> anyhow::Result<ProbeFigures> {
-        let (start, warm_up) = (Utc::now() + START_DELAY, length / WARM_UP_SHARE);
+        let (start, warm_up) = (ProducerSetup::start_after(START_DELAY), length / WARM_UP_SHARE);
         let running = Running { probe, run_id, start, warm_up, length };
         tokio::select! {
             figures = self.measure(&running) => figures,

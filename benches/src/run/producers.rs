@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use shared::ledger::{RunId, RunsFolder};
 use tokio::time::sleep;
 
@@ -19,9 +19,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(60);
 /// The producers of `scenario`, whose first order is due soon.
 pub fn setup(scenario: &Scenario, run_id: &RunId, runs: &RunsFolder) -> ProducerSetup {
     let load = &scenario.load;
-    let connected = Utc::now() + START_DELAY + START_DELAY / 10 * u32::from(load.producers);
-    // The programs count and log by whole seconds of the system clock, and so the phases begin with one.
-    let start_at = connected.trunc_subsecs(0) + Duration::from_secs(1);
+    let start_at = ProducerSetup::start_after(START_DELAY + START_DELAY / 10 * u32::from(load.producers));
     let (seed, invalid) = (load.seed.to_string(), load.invalid.to_string());
     let arguments =
         [("--steps", scenario.steps()), ("--seed", seed), ("--source", load.source.clone()), ("--invalid", invalid)];

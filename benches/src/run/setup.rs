@@ -1,9 +1,9 @@
 //! What the programs of a run are started with.
 
-use std::{net::SocketAddr, path::PathBuf, process::Command};
+use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, bail};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 use shared::ledger::{RunId, RunsFolder, Shard};
 
 use crate::{fault::Target, process::command};
@@ -29,6 +29,14 @@ pub struct ProducerSetup {
     pub start_at: DateTime<Utc>,
     /// The schedule and the orders: the same arguments for all shards.
     pub arguments: Vec<String>,
+}
+
+impl ProducerSetup {
+    /// A first due time at least `delay` from now. Programs count and log by whole seconds of the system clock, and so
+    /// the phases begin with one.
+    pub fn start_after(delay: Duration) -> DateTime<Utc> {
+        (Utc::now() + delay).trunc_subsecs(0) + Duration::from_secs(1)
+    }
 }
 
 impl ProgramSetup {
