@@ -18,6 +18,11 @@ fn scenario_file(bed: &Testbed, scenario: &str) -> PathBuf {
     file
 }
 
+fn events_of<'a>(report: &'a Value, program: &str) -> Vec<&'a str> {
+    let events = report["events"].as_array().unwrap().iter().map(|event| event["text"].as_str().unwrap());
+    events.filter(|text| text.starts_with(program)).collect()
+}
+
 fn reasons(report: &Value) -> Vec<String> {
     let reasons = report["verdict"]["reasons"].as_array().unwrap();
     reasons.iter().map(|reason| reason.as_str().unwrap().to_owned()).collect()
@@ -118,9 +123,10 @@ async fn a_run_in_which_a_consumer_is_killed_and_the_cache_worker_paused_is_vali
     assert!(report["faults"][1]["recovery"].is_object(), "{report}");
     let lines = std::fs::read_to_string(folder.join("faults.jsonl")).unwrap();
     assert_eq!(lines.lines().filter(|line| line.contains("consumer-1")).count(), 2, "{lines}");
-    let events = report["events"].as_array().unwrap().iter().map(|event| event["text"].as_str().unwrap());
-    let events: Vec<&str> = events.filter(|text| text.starts_with("consumer-1")).collect();
-    assert_eq!(events[..3], ["consumer-1 started", "consumer-1 killed", "consumer-1 started"]);
+    assert_eq!(
+        events_of(&report, "consumer-1")[..3],
+        ["consumer-1 started", "consumer-1 killed", "consumer-1 started"]
+    );
     assert!(report["timeline"]["seconds"].as_array().unwrap().len() >= 12, "{log}");
     let cpu = report["processes"].as_array().unwrap().iter().find(|process| process["name"] == "loadtest");
     assert!(cpu.is_some_and(|process| process["cpu_cores"].as_f64().unwrap() > 0.0), "{}", report["processes"]);
@@ -156,9 +162,10 @@ async fn a_killed_producer_resumes_at_the_end_of_the_fault_and_its_orders_are_st
     assert!((1_800 + 450..=sent).contains(&count("acknowledged")), "{counts}");
     assert!(count("stored") >= count("acknowledged"), "{counts}");
     assert_eq!((count("missing"), count("altered"), count("stored_twice")), (0, 0, 0), "{counts}");
-    let events = report["events"].as_array().unwrap().iter().map(|event| event["text"].as_str().unwrap());
-    let events: Vec<&str> = events.filter(|text| text.starts_with("producer-2")).collect();
-    assert_eq!(events[..3], ["producer-2 started", "producer-2 killed", "producer-2 started"]);
+    assert_eq!(
+        events_of(&report, "producer-2")[..3],
+        ["producer-2 started", "producer-2 killed", "producer-2 started"]
+    );
     assert!(report["faults"][0]["ended_at"].is_string(), "{}", report["faults"]);
 }
 
