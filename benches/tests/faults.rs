@@ -110,11 +110,6 @@ mod short {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_server_is_broken_for_the_time_of_its_fault_and_ready_afterwards() {
-        servers::a_server_is_broken_for_the_time_of_its_fault_and_ready_afterwards().await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
     async fn a_second_broker_is_not_broken_while_another_one_is_down() {
         servers::a_second_broker_is_not_broken_while_another_one_is_down().await;
     }
@@ -133,12 +128,6 @@ mod short {
     #[tokio::test]
     async fn a_killed_database_loses_nothing() {
         run_with_fault("postgres_killed", "10s", Fault::Kill(Target::Postgres), SHORT).await;
-    }
-
-    #[tokio::test]
-    async fn a_paused_redis_delays_no_order() {
-        let run = run_with_fault("redis_paused", "10s", Fault::Pause(Target::Redis), SHORT).await;
-        assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
     }
 
     /// From the scenario to the report.
@@ -239,6 +228,17 @@ mod short {
 
 mod more {
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_server_is_broken_for_the_time_of_its_fault_and_ready_afterwards() {
+        servers::a_server_is_broken_for_the_time_of_its_fault_and_ready_afterwards().await;
+    }
+
+    #[tokio::test]
+    async fn a_paused_redis_delays_no_order() {
+        let run = run_with_fault("redis_paused", "10s", Fault::Pause(Target::Redis), SHORT).await;
+        assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_broker_behind_a_broken_link_loses_nothing_and_is_reached_through_its_proxy_only() {

@@ -82,6 +82,7 @@ fn assert_figures_are_there(report: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "no rate holds on a busy machine: run by deploy/test --long"]
 async fn a_search_ends_within_its_budget_with_an_audited_rate_and_leaves_nothing() {
     let bed = Testbed::new("find_max").await;
     let mut search = find_max(&bed, &["--budget", "42s"]);

@@ -206,7 +206,7 @@ fn producer(bed: &Testbed, runs_dir: PathBuf, arguments: &[&str]) -> ProducerSet
 #[ignore = "half a minute: run by deploy/test --long"]
 async fn a_full_disk_delays_the_ledger_of_a_producer_and_no_order() {
     let bed = bed("injection_disk").await;
-    let faults = [timed(0, 8_000, Fault::FillDisk)];
+    let faults = [timed(0, 20_000, Fault::FillDisk)];
     if !rustix::process::geteuid().is_root() {
         let prepared = Preparation::start(&[Fault::FillDisk], Some(&test_stack()), bed.folder(), &bed.runs()).await;
         let error = format!("{:#}", prepared.err().expect("only root mounts"));
@@ -217,7 +217,7 @@ async fn a_full_disk_delays_the_ledger_of_a_producer_and_no_order() {
     let ledgers = injection.injector.ledgers().expect("the producer has a disk of its own");
     assert_ne!(ledgers, bed.runs());
     // Orders that are invalid at random make the journal grow by more than a block of the disk each second.
-    let arguments = ["--rate", "4000", "--duration", "15s", "--invalid", "0.5"];
+    let arguments = ["--rate", "4000", "--duration", "30s", "--invalid", "0.5"];
     injection.programs.set_producers(producer(&bed, ledgers.clone(), &arguments));
     injection.programs.start(producer_1).await.unwrap();
     let log = || std::fs::read_to_string(injection.programs.log_path(producer_1)).unwrap();
