@@ -110,11 +110,6 @@ mod short {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_second_broker_is_not_broken_while_another_one_is_down() {
-        servers::a_second_broker_is_not_broken_while_another_one_is_down().await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
     async fn a_stop_brings_the_servers_back_before_the_programs() {
         servers::a_stop_brings_the_servers_back_before_the_programs().await;
     }
@@ -228,6 +223,11 @@ mod short {
 
 mod more {
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_second_broker_is_not_broken_while_another_one_is_down() {
+        servers::a_second_broker_is_not_broken_while_another_one_is_down().await;
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_server_is_broken_for_the_time_of_its_fault_and_ready_afterwards() {

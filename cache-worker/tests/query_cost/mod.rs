@@ -37,6 +37,7 @@ async fn table_reads(bed: &Testbed) -> (i64, i64) {
 }
 
 #[tokio::test]
+#[ignore = "inserts a million rows: run by deploy/test --long"]
 async fn a_round_on_a_million_users_reads_no_more_than_it_caches() {
     let bed = Testbed::new("million").await;
     let sql = bed.sql().await;
