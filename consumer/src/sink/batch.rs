@@ -1,12 +1,12 @@
 //! Inserts a batch, in which an id may occur more than once: the first record of an id is inserted, and each record
 //! whose id the table has already is compared with the stored order. Equal content is a duplicate, other content is a
-//! conflict.
+//! conflict. Where a trigger changes rows, each repeated order differs: the fields that it changes are not compared.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::bisect::{BatchRow, InsertedRows, OrderSink, insert_with_bisection};
 use crate::{
-    model::{OrderRow, RejectReason},
+    model::{FieldDifference, OrderRow, RejectReason},
     retry_scope::{Cancelled, RetryScope},
 };
 
@@ -79,22 +79,67 @@ async fn find_conflicts(
     compared.sort_unstable();
     let picked: Vec<&OrderRow> = compared.iter().map(|row| rows[*row].row).collect();
     let stored = table.stored(&picked, scope).await?;
-    let conflicts: Vec<(usize, RejectReason)> = compared
-        .into_iter()
-        .filter_map(|row| match stored.get(id(rows[row])).map(|order| order.differences(&rows[row].row.order.event)) {
-            None => Some((row, RejectReason::NotKept)),
-            Some(differences) if differences.is_empty() => None,
-            Some(differences) => Some((row, RejectReason::Conflicting(differences))),
-        })
-        .collect();
+    let (mut unsure, mut different) = (Vec::new(), Vec::new());
+    for row in compared {
+        match stored.get(id(rows[row])).map(|order| order.differences(&rows[row].row.order.event)) {
+            None => unsure.push((row, RejectReason::NotKept)),
+            Some(differences) if differences.is_empty() => {}
+            Some(differences) => different.push((row, differences)),
+        }
+    }
+    let Compared { mut conflicts, not_known } = leave_out_changes(table, rows, different, scope).await?;
+    unsure.extend(not_known);
     // Rows that were inserted just now can't differ, unless the table itself changes or hides them.
-    if conflicts.len() > max_conflicts {
+    if conflicts.len() + unsure.len() > max_conflicts {
         tracing::warn!(
-            rows = conflicts.len(),
+            rows = unsure.len(),
             "PostgreSQL: table orders changes or hides rows that it accepts (a trigger or a policy); repeated orders \
              can't be compared and count as duplicates"
         );
-        return Ok(Vec::new());
+    } else {
+        conflicts.extend(unsure);
     }
     Ok(conflicts)
+}
+
+/// Rows that differ from the stored orders with their ids.
+#[derive(Default)]
+struct Compared {
+    conflicts: Vec<(usize, RejectReason)>,
+    /// The table itself may have made them differ.
+    not_known: Vec<(usize, RejectReason)>,
+}
+
+/// Leaves out the fields that the table itself changes: in these, every repeated order differs from the stored one.
+async fn leave_out_changes(
+    table: &mut impl OrderSink,
+    rows: &[BatchRow<'_>],
+    different: Vec<(usize, Vec<FieldDifference>)>,
+    scope: &mut RetryScope<'_>,
+) -> Result<Compared, Cancelled> {
+    let mut compared = Compared::default();
+    if different.is_empty() {
+        return Ok(compared);
+    }
+    let picked: Vec<&OrderRow> = different.iter().map(|(row, _)| rows[*row].row).collect();
+    let changed = table.changed_fields(&picked, scope).await?;
+    for (row, mut differences) in different {
+        let Some(changed) = changed.get(id(rows[row])) else {
+            compared.not_known.push((row, RejectReason::Conflicting(differences)));
+            continue;
+        };
+        differences.retain(|difference| !changed.contains(&difference.field));
+        if !differences.is_empty() {
+            compared.conflicts.push((row, RejectReason::Conflicting(differences)));
+        }
+    }
+    let fields: BTreeSet<&str> = changed.into_values().flatten().collect();
+    if !fields.is_empty() {
+        tracing::warn!(
+            ?fields,
+            "PostgreSQL: table orders changes fields of the rows that it accepts (a trigger); repeated orders are not \
+             compared in them"
+        );
+    }
+    Ok(compared)
 }

@@ -48,7 +48,18 @@ pub trait OrderSink: Send {
         scope: &mut RetryScope<'_>,
     ) -> impl Future<Output = Result<HashMap<String, StoredOrder>, Cancelled>> + Send;
 
-    /// Tries once whether the table accepts an order like the last one, without storing it.
+    /// The fields of `rows` that the table itself changes, such as by a trigger, by the id of the row. Rows of which that
+    /// can't be known are left out. Stores nothing; retries an outage.
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    fn changed_fields(
+        &mut self,
+        rows: &[&OrderRow],
+        scope: &mut RetryScope<'_>,
+    ) -> impl Future<Output = Result<HashMap<String, Vec<&'static str>>, Cancelled>> + Send;
+
+    /// Tries once whether the table accepts orders like those that it has, without storing one.
     ///
     /// # Errors
     /// [`Cancelled`].
@@ -76,7 +87,7 @@ pub enum Probe {
     Accepts,
     /// It accepts no order, or can't be reached.
     Fails,
-    /// The table is empty, or does not accept a copy of its last order.
+    /// The table is empty, or does not accept a copy of its last or of its first order.
     Inconclusive,
 }
 

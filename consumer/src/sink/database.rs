@@ -12,8 +12,9 @@ use super::{
     bisect::{InsertOutcome, OrderSink, Probe},
     failure::Failure,
     insert::InsertOrders,
-    probe::probe,
+    probe::{Copied, probe},
     stored::read_stored,
+    trial::changed_fields,
 };
 use crate::{
     health::{ConsumerHealth, ConsumerIssue},
@@ -184,6 +185,11 @@ impl OrderSink for OrderDatabase {
                 }
                 scope.back_off().await;
             }
+            // After it was prepared anew, the statement is not stale: the table does not support what the row has.
+            Failure::StalePreparedStatement if error.sqlstate() == Some("0A000") && !scope.is_first_attempt() => {
+                self.report_suspect(rows.len(), &error, scope);
+                return Ok(InsertOutcome::Suspect(error));
+            }
             Failure::StalePreparedStatement => self.prepare_again(&error, scope).await,
             Failure::Outage => self.back_off_after(error.to_string(), scope).await,
         }
@@ -191,18 +197,24 @@ impl OrderSink for OrderDatabase {
     }
 
     async fn probe(&mut self, scope: &mut RetryScope<'_>) -> Result<Probe, Cancelled> {
-        if !self.try_connect(scope).await? {
-            return Ok(Probe::Fails);
-        }
-        let client = self.client.open().ok_or(Cancelled)?;
-        match scope.run(probe(client)).await? {
-            Ok(result) => Ok(result),
-            Err(error) => {
-                tracing::debug!(%error, "PostgreSQL: the table accepts no order");
-                self.client.disconnect();
-                Ok(Probe::Fails)
+        let mut result = Probe::Inconclusive;
+        for copied in Copied::ALL {
+            if !self.try_connect(scope).await? {
+                return Ok(Probe::Fails);
+            }
+            let client = self.client.open().ok_or(Cancelled)?;
+            match scope.run(probe(client, copied)).await? {
+                Ok(Probe::Accepts) => return Ok(Probe::Accepts),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, ?copied, "PostgreSQL: the table does not accept a copy of an order");
+                    // After our own timeout, the connection must not be used again.
+                    self.client.disconnect();
+                    result = Probe::Fails;
+                }
             }
         }
+        Ok(result)
     }
 
     async fn stored(
@@ -215,6 +227,27 @@ impl OrderSink for OrderDatabase {
             match scope.run(read_stored(client, rows)).await? {
                 Ok(stored) => return Ok(stored),
                 Err(error) => self.back_off_after(error.to_string(), scope).await,
+            }
+        }
+    }
+
+    async fn changed_fields(
+        &mut self,
+        rows: &[&OrderRow],
+        scope: &mut RetryScope<'_>,
+    ) -> Result<HashMap<String, Vec<&'static str>>, Cancelled> {
+        loop {
+            let client = self.connected(scope).await?;
+            match scope.run(changed_fields(client, rows)).await? {
+                Ok(changed) => return Ok(changed),
+                Err(error) if Failure::of(&error) == Failure::Outage => {
+                    self.back_off_after(error.to_string(), scope).await;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "PostgreSQL: the table does not accept copies of conflicting orders");
+                    self.client.disconnect();
+                    return Ok(HashMap::new());
+                }
             }
         }
     }

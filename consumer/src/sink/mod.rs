@@ -1,6 +1,6 @@
 //! Inserts rows into the table: [`batch`] inserts a batch and compares repeated orders with the stored ones, [`bisect`]
 //! isolates the rows that the table refuses. [`database`] has the connection, [`failure`] the meaning of its errors;
-//! [`insert`], [`stored`] and [`probe`] have the statements.
+//! [`insert`] and [`stored`] have the statements; [`probe`] and [`trial`] those that are rolled back.
 
 pub mod batch;
 pub mod bisect;
@@ -9,3 +9,4 @@ mod failure;
 mod insert;
 mod probe;
 mod stored;
+mod trial;

@@ -257,6 +257,15 @@ impl OrderSink for FaultyTable {
         Ok(stored.collect())
     }
 
+    async fn changed_fields(
+        &mut self,
+        rows: &[&OrderRow],
+        scope: &mut RetryScope<'_>,
+    ) -> Result<HashMap<String, Vec<&'static str>>, Cancelled> {
+        scope.check()?;
+        Ok(rows.iter().map(|row| (row.order.order_id.clone(), Vec::new())).collect())
+    }
+
     async fn probe(&mut self, _: &mut RetryScope<'_>) -> Result<Probe, Cancelled> {
         Ok(Probe::Inconclusive)
     }

@@ -116,6 +116,14 @@ impl OrderSink for MutantTable {
         Ok(rows.iter().map(|row| (row.order.order_id.clone(), same_content(row))).collect())
     }
 
+    async fn changed_fields(
+        &mut self,
+        rows: &[&OrderRow],
+        scope: &mut RetryScope<'_>,
+    ) -> Result<HashMap<String, Vec<&'static str>>, Cancelled> {
+        self.table.changed_fields(rows, scope).await
+    }
+
     async fn probe(&mut self, scope: &mut RetryScope<'_>) -> Result<Probe, Cancelled> {
         self.table.probe(scope).await
     }

@@ -84,7 +84,7 @@ async fn a_row_that_fails_with_a_code_of_a_trigger_is_isolated_once_others_are_a
     let (health, force_stop) = (Arc::new(ConsumerHealth::default()), CancellationToken::new());
     let mut database = database(&bed, &health);
     let scope = || RetryScope::new(&force_stop, &|| false);
-    for (number, code) in ["42501", "OD001"].into_iter().enumerate() {
+    for (number, code) in ["42501", "OD001", "P0002", "P0004", "0A000"].into_iter().enumerate() {
         let raise = format!("IF NEW.total_amount = 666 THEN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END IF;");
         create_trigger(&bed, &raise).await;
         let mut rows: Vec<OrderRow> = (0..50).map(|n| row(number * 100 + n, "U00000001")).collect();
@@ -97,7 +97,28 @@ async fn a_row_that_fails_with_a_code_of_a_trigger_is_isolated_once_others_are_a
         let result = insert(&mut database, &[&single], &mut scope()).await.unwrap();
         assert_eq!((result.inserted, rejected(&result)), (0, texts([(0, code)])));
     }
-    assert_eq!(stored(&bed).await, 2 * 49, "a probe stores nothing");
+    assert_eq!(stored(&bed).await, 5 * 49, "a probe stores nothing");
+}
+
+#[tokio::test]
+async fn a_row_is_isolated_although_the_last_order_can_not_be_copied() {
+    let bed = Testbed::new("locked_probe").await;
+    let (health, force_stop) = (Arc::new(ConsumerHealth::default()), CancellationToken::new());
+    let short_deadline =
+        StatementSettings { statements: StatementMode::Prepared, statement_deadline: Duration::from_secs(1) };
+    let mut database = database_with(&bed, short_deadline, &health);
+    let mut scope = RetryScope::new(&force_stop, &|| false);
+    let rows = [row(1, "U00000001"), row(2, "U00000002")];
+    insert(&mut database, &rows.each_ref(), &mut scope).await.unwrap();
+    create_trigger(&bed, "IF NEW.total_amount = 666 THEN RAISE EXCEPTION 'no' USING ERRCODE = 'OD001'; END IF;").await;
+    let other = bed.sql().await;
+    other.batch_execute("BEGIN; SELECT FROM users WHERE user_id = 'U00000002' FOR UPDATE").await.unwrap();
+    let mut refused = row(3, "U00000001");
+    refused.order.event.total_amount = 666;
+    let refused = [&refused];
+    let isolating = tokio::time::timeout(Duration::from_secs(60), insert(&mut database, &refused, &mut scope));
+    let result = isolating.await.expect("the row is not isolated").unwrap();
+    assert_eq!((result.inserted, rejected(&result)), (0, texts([(0, "OD001")])));
 }
 
 #[tokio::test]
