@@ -28,11 +28,13 @@ pub enum ConsumerIssue {
 }
 
 impl ConsumerIssue {
-    /// The worker that has the issue; none if it is an issue of all of them.
-    pub fn worker(self) -> Option<WorkerId> {
+    /// Whether the issue explains that a partition of `worker` gains nothing. That some partition of the group has no
+    /// owner says nothing about those of this instance.
+    pub fn explains_lag_of(self, worker: WorkerId) -> bool {
         match self {
-            Self::Database(worker) | Self::SlowStatements(worker) => Some(worker),
-            Self::Brokers | Self::Group | Self::PartitionOwners | Self::DeadLetterTopic | Self::DeadLetterLimit => None,
+            Self::Database(affected) | Self::SlowStatements(affected) => affected == worker,
+            Self::PartitionOwners => false,
+            Self::Brokers | Self::Group | Self::DeadLetterTopic | Self::DeadLetterLimit => true,
         }
     }
 }
@@ -48,5 +50,20 @@ impl HealthIssue for ConsumerIssue {
             Self::DeadLetterTopic => "dead-letter topic: working again".into(),
             Self::DeadLetterLimit => "dead-letter limit: accepted by an operator, dead-lettering continues".into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issue_explains_the_lag_of_its_worker_or_of_all_but_not_that_of_a_partition_with_an_owner() {
+        let [first, second] = [0, 1].map(|partition| WorkerId::of_partition(partition, 2));
+        let explains = |issue: ConsumerIssue| [first, second].map(|worker| issue.explains_lag_of(worker));
+        assert_eq!(explains(ConsumerIssue::Database(first)), [true, false]);
+        assert_eq!(explains(ConsumerIssue::SlowStatements(second)), [false, true]);
+        assert_eq!(explains(ConsumerIssue::DeadLetterTopic), [true, true]);
+        assert_eq!(explains(ConsumerIssue::PartitionOwners), [false, false], "the watchdog goes on");
     }
 }

@@ -101,7 +101,7 @@ impl LagMonitor {
         let (issues, workers) = (self.health.current(), self.workers);
         move |partition| {
             let worker = WorkerId::of_partition(partition, workers);
-            issues.iter().any(|issue| issue.worker().is_none_or(|affected| affected == worker))
+            issues.iter().any(|issue| issue.explains_lag_of(worker))
         }
     }
 }

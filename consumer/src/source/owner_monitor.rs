@@ -65,7 +65,8 @@ impl OwnerMonitor {
                     let jitter = MAX_JITTER.mul_f64(rand::random());
                     self.act(&watch.observe(&unowned, Instant::now(), jitter));
                 }
-                Ok(None) => watch.reset(),
+                // A partition whose wait began before the rebalance waits on: rebalances may follow each other.
+                Ok(None) => {}
                 Err(error) => {
                     tracing::debug!("consumer group: the owners of partitions are not known: {error:#}");
                     watch.reset();
