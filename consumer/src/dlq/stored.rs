@@ -1,14 +1,16 @@
 //! The orders of dead letters that are in the table.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use shared::database::{DatabaseSettings, connect};
 
 use crate::model::StoredOrder;
 
 /// Maximum number of orders that one query looks up.
 const LOOKUP_BATCH: usize = 5_000;
+/// Timeout of a query (invariant 12).
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Rows of the table, by order id.
 #[derive(Debug, Default)]
@@ -18,14 +20,20 @@ impl StoredOrders {
     /// Looks up the orders with these ids.
     ///
     /// # Errors
-    /// When the table can't be read.
+    /// When the table can't be read, or is locked for longer than [`LOOKUP_TIMEOUT`].
     pub async fn read(database: &DatabaseSettings, ids: &[&str]) -> anyhow::Result<Self> {
         let client = connect(database).await?;
         let query = "SELECT order_id, user_id, product_id, quantity, total_amount, shipping_cost, discount_amount, \
                      payment_method, status, created_at FROM orders WHERE order_id = ANY($1)";
         let mut orders = HashMap::new();
         for batch in ids.chunks(LOOKUP_BATCH) {
-            let rows = client.query(query, &[&batch]).await.context("the orders can't be looked up")?;
+            let Ok(rows) = tokio::time::timeout(LOOKUP_TIMEOUT, client.query(query, &[&batch])).await else {
+                bail!(
+                    "no answer from database {database} within {LOOKUP_TIMEOUT:?}: another session may have locked \
+                     table orders (see pg_stat_activity)"
+                );
+            };
+            let rows = rows.context("the orders can't be looked up")?;
             for row in &rows {
                 let (id, order) = StoredOrder::of_row(row)?;
                 orders.insert(id, order);
