@@ -21,7 +21,10 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     let output = Terminals::now();
     let token = CancellationToken::new();
     let stop = token.clone();
+    // A panic of the task stops the program: it could not be stopped otherwise.
+    let stop_at_panic = token.clone().drop_guard();
     tokio::spawn(async move {
+        let _stop_at_panic = stop_at_panic;
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}

@@ -66,7 +66,10 @@ pub async fn serve(args: &TelemetrySettings, ready: Readiness, stop: Cancellatio
     // The recorder stores each value of a histogram until the upkeep or a scrape. Without the upkeep, memory would grow
     // for as long as nothing scrapes the metrics.
     let upkeep = handle.clone();
+    // A panic stops the program.
+    let [stop_at_panic, stop_at_panic_of_server] = [stop.clone(), stop.clone()].map(CancellationToken::drop_guard);
     tokio::spawn(async move {
+        let _stop_at_panic = stop_at_panic;
         loop {
             tokio::time::sleep(UPKEEP_INTERVAL).await;
             upkeep.run_upkeep();
@@ -77,6 +80,7 @@ pub async fn serve(args: &TelemetrySettings, ready: Readiness, stop: Cancellatio
         if let Err(error) = served.await {
             tracing::warn!("metrics and health are no longer served at {address}: {error}");
         }
+        stop_at_panic_of_server.disarm();
     });
     Ok(())
 }
