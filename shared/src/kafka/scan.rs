@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
 };
 
@@ -21,7 +21,8 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// counts as empty. Blocks.
 ///
 /// # Errors
-/// When the cluster does not answer, when no record arrives for 30 s before the end, or when `visit` fails.
+/// When the cluster does not answer, when no record arrives for 30 s before the end, when records are deleted before
+/// they are read, or when `visit` fails.
 pub fn scan(
     kafka: &KafkaSettings,
     topic: &str,
@@ -42,7 +43,8 @@ pub fn scan(
 /// commits no offset. A topic that does not exist counts as empty. Blocks.
 ///
 /// # Errors
-/// When the cluster does not answer, when no record arrives for 30 s before the end, or when `visit` fails.
+/// When the cluster does not answer, when no record arrives for 30 s before the end, when records are deleted before
+/// they are read, or when `visit` fails.
 pub fn scan_unconsumed(
     kafka: &KafkaSettings,
     topic: &str,
@@ -104,6 +106,9 @@ fn read_to_end(
                 visit(&record)?;
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => at_end[partition as usize] = true,
+            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
+                bail!("records of topic {topic} were deleted while it was read: run this again");
+            }
             Some(Err(error)) => tracing::debug!(topic, %error, "reading the topic: error, retrying"),
             None => {}
         }
