@@ -4,7 +4,7 @@ use std::fmt;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::{latency::LatencySummary, requirement::RequirementResult};
+use crate::{latency::LatencySummary, ledger::StallSummary, requirement::RequirementResult};
 
 /// Maximum width of a table, in columns of the terminal.
 pub const WIDTH: u16 = 80;
@@ -45,6 +45,19 @@ impl Report {
     pub fn requirement(&mut self, result: &RequirementResult) {
         let met = if result.met { "met" } else { "NOT MET" };
         self.line("requirement", met, format!("{}: measured {}", result.requirement, result.measured_text()));
+    }
+
+    /// Adds the longest stall of a producer.
+    pub fn stall(&mut self, stall: &StallSummary) {
+        let due = stall.orders_due.map_or_else(String::new, |orders| format!(", {orders} orders due"));
+        self.line("stall", format!("{:.3} s", stall.seconds), format!("without acknowledgement{due}"));
+    }
+
+    /// Adds the seconds from the end of the schedule to the last acknowledgement, if there are any.
+    pub fn tail(&mut self, seconds: Option<f64>) {
+        if let Some(seconds) = seconds {
+            self.line("tail", format!("{seconds:.3} s"), "after the schedule, part of the rate");
+        }
     }
 
     /// Adds a line below the latencies, such as what they leave out. At most [`WIDTH`] columns.

@@ -150,7 +150,8 @@ impl PipelineSummary {
             |target: f64| format!("target {target}/s, {:+.3} %", (self.rate_achieved / target - 1.0) * 100.0);
         let rate = format!("{:.2}/s", self.rate_achieved);
         report.line("rate achieved", rate, self.rate_asked.map_or_else(String::new, deviation));
-        report.line("stall", format!("{:.3} s", self.stall.seconds), "the longest without an acknowledgement");
+        report.tail(self.tail_seconds);
+        report.stall(&self.stall);
         report.line("acknowledged", self.acknowledged, "by the brokers");
         report.line("stored", self.stored, format!("in the table, by {} consumers", self.consumers));
         report.line("duplicates", self.duplicates, "in the table already, dropped");
@@ -229,8 +230,8 @@ mod tests {
             rate_asked: Some(1_000.0),
             rate_achieved: 999.99,
             tail_seconds: Some(0.004),
-            stall: StallSummary::default(),
-            producer: Counts::default(),
+            stall: StallSummary { seconds: 12.0341, start_seconds: 14.0, orders_due: Some(12_034) },
+            producer: Counts { skipped: 7, ..Counts::default() },
             acknowledged: 30_000,
             stored: 30_000,
             duplicates: 0,
@@ -259,6 +260,11 @@ mod tests {
             assert!(order.contains("가구인테리어") && order.contains("30대"), "{text}");
         }
         assert!(text.contains("unknown_user") && text.contains("25.00 %"), "{text}");
+        assert!(
+            text.contains("without acknowledgement, 12034 orders due") && text.contains("part of the rate"),
+            "{text}"
+        );
+        assert!(text.contains("7 skipped orders are in none of the percentiles"), "{text}");
         let stage = text.lines().find(|line| line.contains("  broker")).unwrap();
         assert!(stage.contains("3.647") && stage.contains("123456.789"), "{text}");
     }

@@ -23,7 +23,7 @@ pub mod registry;
 pub mod scenario_run;
 pub mod setup;
 mod stored_twice;
-mod summary;
+pub mod summary;
 mod verdict;
 mod waits;
 

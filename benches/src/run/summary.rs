@@ -2,8 +2,14 @@
 
 use std::path::Path;
 
+use orderdb::audit::report::coverage_note;
+use producer::report::text::left_out;
 use serde::Serialize;
-use shared::{report::Report, requirement::RequirementResult};
+use shared::{
+    ledger::{Counts, StallSummary},
+    report::Report,
+    requirement::RequirementResult,
+};
 
 use crate::{
     fault::FaultRecord,
@@ -68,6 +74,9 @@ pub fn table(report: &RunReport) -> Report {
         table.line("stored twice", report.counts.stored_twice, "");
     }
     table.line("duplicates", report.counts.duplicates, "read again, and dropped");
+    if let Some(stall) = longest_stall(report) {
+        table.stall(stall);
+    }
     for fault in &report.faults {
         table.line("fault", &fault.fault, fault_text(fault));
     }
@@ -77,13 +86,20 @@ pub fn table(report: &RunReport) -> Report {
     let name = |stage: &str| match stage {
         "sent" => "due to sent".to_owned(),
         "ack" => "due to acknowledged".to_owned(),
-        "stored" => "due to stored".to_owned(),
+        "stored" => format!("due to stored{}", coverage_note(report.audit.as_ref().and_then(|it| it.latency_coverage))),
         stage => format!("  {stage}"),
     };
     for stage in &report.latencies {
         table.latency(&name(&stage.stage), &stage.summary);
     }
+    left_out(&Counts { skipped, failed, unknown, ..Counts::default() }).iter().for_each(|orders| table.note(orders));
     table
+}
+
+/// The longest stall of a producer.
+fn longest_stall(report: &RunReport) -> Option<&StallSummary> {
+    let stalls = report.producers.iter().map(|producer| &producer.stall);
+    stalls.max_by(|a, b| a.seconds.total_cmp(&b.seconds))
 }
 
 fn fault_text(fault: &FaultRecord) -> String {

@@ -6,4 +6,5 @@ mod command;
 mod page;
 mod sample;
 mod schema;
+mod summary;
 mod tab;

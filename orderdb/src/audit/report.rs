@@ -228,8 +228,9 @@ pub fn add_stored_latency(report: &mut Report, total: &LatencySummary, coverage:
     }
 }
 
-/// Rounded so that it reads 100 % or 0 % only when that is exact.
-fn coverage_note(coverage: Option<f64>) -> String {
+/// What percentiles of stored orders cover: nothing for all orders, else a note for their line. Rounded so that it reads
+/// 100 % or 0 % only when that is exact.
+pub fn coverage_note(coverage: Option<f64>) -> String {
     match coverage.map(|share| share * 100.0) {
         None => String::new(),
         Some(100.0) => String::new(),

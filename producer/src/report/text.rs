@@ -24,18 +24,14 @@ pub fn table(summary: &RunSummary) -> Report {
         None => "no target rate".to_owned(),
     };
     report.line("rate achieved", format!("{:.2}/s", summary.rate_achieved), comparison);
-    if let Some(tail) = summary.tail_seconds {
-        report.line("tail", format!("{tail:.3} s"), "after the schedule, part of the rate");
-    }
+    report.tail(summary.tail_seconds);
     add_counts(&mut report, summary);
     if !summary.errors.is_empty() {
         let errors: Vec<String> = summary.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
         report.line("errors", summary.errors.values().sum::<u64>(), errors.join(", "));
     }
     report.line("queue full", summary.queue_full, "times, the client's queue");
-    let due = summary.stall.orders_due.map_or_else(String::new, |orders| format!(", {orders} orders due"));
-    let stall = format!("{:.3} s", summary.stall.seconds);
-    report.line("stall", stall, format!("without acknowledgement{due}"));
+    report.stall(&summary.stall);
     summary.requirements.iter().for_each(|result| report.requirement(result));
     report.line("verdict", summary.verdict, "");
     report.latency("due to sent", &summary.lateness_ms);
