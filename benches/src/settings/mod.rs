@@ -20,7 +20,7 @@ pub use stack::StackSettings;
 
 /// Runs the pipeline under load, and compares the programs of orderflow with other software.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "loadtest", version)]
 pub struct Command {
     #[command(subcommand)]
     pub action: Action,
