@@ -13,6 +13,7 @@ mod injector;
 mod interrupted;
 mod isolation;
 mod loadtest_run;
+mod local_stack;
 mod members;
 mod outages;
 mod programs;
@@ -85,6 +86,22 @@ async fn the_pipeline_stores_every_order_once_and_enriched_and_reports_it() {
                  OR total_amount <> price * quantity - discount_amount + shipping_cost";
     assert_eq!(bed.sql().await.query_one(wrong, &[]).await.unwrap().get::<_, i64>(0), 0);
     assert_eq!(stored(&bed).await, 2_000);
+}
+
+#[tokio::test]
+async fn a_requirement_that_does_not_hold_makes_a_run_of_the_pipeline_not_valid() {
+    let bed = Testbed::new("requirement").await;
+    let mut loadtest = command("loadtest").unwrap();
+    let require = ["--require", "stored p50 < 0.001ms", "--require", "missing = 0"];
+    let loadtest = loadtest.args(&arguments(&bed, 100, "2s", 1)[1..]).args(require).args(["--output", "json"]);
+    let output = loadtest.output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
+    let met: Vec<&serde_json::Value> =
+        summary["requirements"].as_array().unwrap().iter().map(|result| &result["met"]).collect();
+    assert_eq!((met, output.status.code()), (vec![&false.into(), &true.into()], Some(3)), "{summary}");
+    // A machine that runs tests in parallel may miss the rate; that is told first.
+    assert!(["requirement-not-met", "producer-invalid"].contains(&summary["verdict"].as_str().unwrap()), "{summary}");
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ print_env() { # [--secure | --tls | --proxied]
   [[ ${1-} != --@(secure|tls) || -e $STATE/tls/ca.pem ]] ||
     die "stack '$NAME' has no certificates: they are created at the first start of a broker, by '$ME up'"
   settings=$(stack_settings "${1-}")
-  for name in $(compgen -e); do
+  for name in $CALLER_VARIABLES; do
     if is_service_setting "$name" && [[ $settings != *"export $name="* ]]; then echo "unset $name"; fi
   done
   echo "$settings"
