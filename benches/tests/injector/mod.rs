@@ -79,7 +79,7 @@ impl Injection {
     /// Waits until the faults have begun.
     pub async fn wait_for_beginnings(&self, number: usize) {
         let begun = |event: &&FaultEvent| matches!(event.change, FaultChange::Began { .. });
-        let all = async || self.events.lock().unwrap().iter().filter(begun).count() == number;
+        let all = async || self.events.lock().unwrap().iter().filter(begun).count() >= number;
         eventually("the faults begin", TIMEOUT, all).await;
     }
 }
