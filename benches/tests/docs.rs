@@ -34,7 +34,7 @@ const READ_OUTSIDE_OF_CLAP: [&str; 12] = [
 ];
 
 /// Scripts whose `--help` names their flags.
-const SCRIPTS: [&str; 4] = ["deploy/run", "deploy/stack", "deploy/test", "deploy/docs-examples"];
+const SCRIPTS: [&str; 5] = ["deploy/run", "deploy/stack", "deploy/test", "deploy/docs-examples", "deploy/mutants"];
 
 /// Third-party programs, whose flags are not checked. Those of Kafka's tools (`kafka-…`) are not either.
 const THIRD_PARTY_PROGRAMS: [&str; 9] =

@@ -28,7 +28,7 @@ use rdkafka::{
     client::DefaultClientContext,
     producer::{FutureProducer, FutureRecord},
 };
-use reported_run::{assert_balanced, end, faults, loadtest_run, processes_of, report};
+use reported_run::{assert_balanced, assert_is_measured, end, faults, loadtest_run, processes_of, report};
 use scenario::{Scenario, TIMEOUT};
 use shared::{
     cache,
@@ -146,6 +146,7 @@ mod short {
         for fault in report["faults"].as_array().unwrap() {
             assert!(fault["recovery"].is_object(), "{fault}");
         }
+        assert_is_measured(&report, &["consumer-1", "consumer-2", "consumer-3", "producer-1", "cache-worker"]);
         assert!(std::fs::read_to_string(folder.join("report.html")).unwrap().contains("pause postgres"));
         assert_eq!(processes_of(&folder), Vec::<String>::new());
     }

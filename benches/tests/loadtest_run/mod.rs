@@ -7,7 +7,7 @@ use serde_json::Value;
 use testbed::Testbed;
 
 use super::{
-    reported_run::{assert_balanced, end, faults, loadtest_run, processes_of, report},
+    reported_run::{assert_balanced, assert_is_measured, end, faults, loadtest_run, processes_of, report},
     scenario::wait_until_stored,
 };
 
@@ -128,6 +128,7 @@ async fn a_run_in_which_a_consumer_is_killed_and_the_cache_worker_paused_is_vali
         ["consumer-1 started", "consumer-1 killed", "consumer-1 started"]
     );
     assert!(report["timeline"]["seconds"].as_array().unwrap().len() >= 12, "{log}");
+    assert_is_measured(&report, &["consumer-1", "consumer-2", "producer-1", "producer-2", "cache-worker"]);
     let cpu = report["processes"].as_array().unwrap().iter().find(|process| process["name"] == "loadtest");
     assert!(cpu.is_some_and(|process| process["cpu_cores"].as_f64().unwrap() > 0.0), "{}", report["processes"]);
     assert!(std::fs::read_to_string(folder.join("report.html")).unwrap().contains("kill consumer-1"));

@@ -70,3 +70,37 @@ pub fn assert_balanced(report: &Value, orders: u64) {
     assert_eq!(report["audit"]["stored"], counts["stored"]);
     assert_eq!(report["audit"]["acknowledged"], counts["acknowledged"]);
 }
+
+/// Every program and server is measured, and the charts add up to the counts.
+pub fn assert_is_measured(report: &Value, programs: &[&str]) {
+    let versions = report["versions"].as_object().unwrap();
+    let known: Vec<&str> = versions.keys().map(String::as_str).collect();
+    let expected =
+        ["cache-worker", "consumer", "kafka", "librdkafka", "loadtest", "orderdb", "postgresql", "producer", "redis"];
+    assert_eq!(known, expected);
+    assert!(versions.values().all(|it| it.as_str().unwrap().starts_with(|first: char| first.is_ascii_digit())));
+
+    let processes = report["processes"].as_array().unwrap();
+    let names: Vec<&str> = processes.iter().map(|process| process["name"].as_str().unwrap()).collect();
+    assert_eq!(names, [&["kafka-1", "kafka-2", "kafka-3", "redis", "postgres"], programs, &["loadtest"]].concat());
+    for process in processes {
+        assert!(process["cpu_cores"].as_f64().unwrap() > 0.0, "{process}");
+        assert!(process["max_memory_bytes"].as_u64().unwrap() > 1_000_000, "{process}");
+        assert!(process["max_open_files"].as_u64().unwrap() > 3, "{process}");
+    }
+
+    let seconds: Vec<f64> =
+        report["timeline"]["seconds"].as_array().unwrap().iter().map(|second| second.as_f64().unwrap()).collect();
+    let rate = |name: &str| {
+        let series = report["timeline"]["series"].as_array().unwrap().iter();
+        let series = series.clone().find(|it| it["chart"] == "rate" && it["name"] == name).unwrap();
+        series["values"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap_or_default())
+    };
+    for (name, count) in [("acknowledged", "acknowledged"), ("stored", "stored")] {
+        // The rate of a sample is that of the time since the one before.
+        let lasted = seconds.windows(2).map(|pair| pair[1] - pair[0]);
+        let total: f64 = rate(name).skip(1).zip(lasted).map(|(rate, seconds)| rate * seconds).sum();
+        let count = report["counts"][count].as_f64().unwrap();
+        assert!((total - count).abs() <= count * 0.02, "{name}: {total} of {count}");
+    }
+}
