@@ -13,6 +13,7 @@ use shared::{
 };
 
 use super::{
+    assignment::Assignment,
     environment::environment,
     progress::{POLL_INTERVAL, PROGRESS_TIMEOUT, ProgressLog},
 };
@@ -120,16 +121,11 @@ impl PipelinePrograms {
         self.consumers.iter_mut().try_for_each(|(consumer, _)| consumer.ensure_running())
     }
 
-    /// The number of partitions that each consumer has; 0 for one that does not answer yet.
-    async fn assigned(&self) -> Vec<usize> {
-        let mut assigned = Vec::new();
-        for (_, address) in &self.consumers {
-            assigned.push(metrics::value(*address, consumer::metrics::ASSIGNED).await.unwrap_or(0.0) as usize);
-        }
-        assigned
+    async fn assignment(&self) -> Assignment {
+        Assignment::of(self.consumers.iter().map(|(_, address)| *address)).await
     }
 
-    /// Waits until all `partitions` of the topic are assigned.
+    /// Waits until all `partitions` of the topic are assigned, to each consumer its share.
     ///
     /// # Errors
     /// When that takes longer than a minute, or a program ends.
@@ -137,15 +133,16 @@ impl PipelinePrograms {
         let (started, mut progress) = (Instant::now(), ProgressLog::start());
         loop {
             self.ensure_running()?;
-            let assigned: usize = self.assigned().await.iter().sum();
-            if assigned == partitions {
+            let assignment = self.assignment().await;
+            if assignment.is_complete(partitions) {
                 tracing::info!("{} consumers: all {partitions} partitions assigned", self.consumers.len());
                 return Ok(());
             }
+            let (assigned, fewest) = (assignment.total(), assignment.fewest());
             ensure!(
                 started.elapsed() < PROGRESS_TIMEOUT,
-                "{assigned} of {partitions} partitions are assigned after {PROGRESS_TIMEOUT:?}: see the \
-                 consumers' logs in {}",
+                "{assigned} of {partitions} partitions are assigned after {PROGRESS_TIMEOUT:?}, at least {fewest} to \
+                 each consumer: see the consumers' logs in {}",
                 self.logs().display()
             );
             progress.log(|| format!("consumers: {assigned} of {partitions} partitions assigned"));
@@ -161,7 +158,7 @@ impl PipelinePrograms {
         let started = Instant::now();
         loop {
             self.ensure_running()?;
-            let fewest = self.assigned().await.into_iter().min().unwrap_or(0);
+            let fewest = self.assignment().await.fewest();
             if fewest >= partitions {
                 return Ok(());
             }

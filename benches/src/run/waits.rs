@@ -10,31 +10,33 @@ use super::programs::Programs;
 use crate::{
     fault::Target,
     measure::LagSource,
-    metrics,
-    pipeline::progress::{POLL_INTERVAL, PROGRESS_TIMEOUT, ProgressLog},
+    pipeline::{
+        assignment::Assignment,
+        progress::{POLL_INTERVAL, PROGRESS_TIMEOUT, ProgressLog},
+    },
 };
 
-/// Waits until the consumers have all `partitions`.
+/// Waits until the consumers have all `partitions`, each its share.
 ///
 /// # Errors
 /// When that takes longer than a minute, or a consumer ends.
 pub async fn wait_for_assignment(programs: &Programs, partitions: usize) -> anyhow::Result<()> {
     let (started, mut progress) = (Instant::now(), ProgressLog::start());
     loop {
-        let mut assigned = 0;
-        for program in programs.list() {
-            if matches!(program.target, Target::Consumer(_)) {
-                ensure!(program.is_running, "{} ended: see {}", program.target, programs.log_path(program.target));
-                assigned += metrics::value(program.address, consumer::metrics::ASSIGNED).await.unwrap_or(0.0) as usize;
-            }
+        let mut consumers = programs.list();
+        consumers.retain(|program| matches!(program.target, Target::Consumer(_)));
+        for program in &consumers {
+            ensure!(program.is_running, "{} ended: see {}", program.target, programs.log_path(program.target));
         }
-        if assigned == partitions {
+        let assignment = Assignment::of(consumers.iter().map(|program| program.address)).await;
+        if assignment.is_complete(partitions) {
             return Ok(());
         }
+        let (assigned, fewest) = (assignment.total(), assignment.fewest());
         ensure!(
             started.elapsed() < PROGRESS_TIMEOUT,
-            "{assigned} of {partitions} partitions are assigned after {PROGRESS_TIMEOUT:?}: see the consumers' logs \
-             in {}",
+            "{assigned} of {partitions} partitions are assigned after {PROGRESS_TIMEOUT:?}, at least {fewest} to each \
+             consumer: see the consumers' logs in {}",
             programs.setup().logs().display()
         );
         progress.log(|| format!("consumers: {assigned} of {partitions} partitions assigned"));
