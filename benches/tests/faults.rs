@@ -120,11 +120,6 @@ mod short {
         assert_stall_is_measured(&run, Duration::from_secs(2));
     }
 
-    #[tokio::test]
-    async fn a_killed_database_loses_nothing() {
-        run_with_fault("postgres_killed", "10s", Fault::Kill(Target::Postgres), SHORT).await;
-    }
-
     /// From the scenario to the report.
     #[tokio::test]
     async fn the_short_scenario_with_a_killed_consumer_and_a_paused_database_loses_nothing_and_reports_both() {
@@ -224,6 +219,11 @@ mod short {
 
 mod more {
     use super::*;
+
+    #[tokio::test]
+    async fn a_killed_database_loses_nothing() {
+        run_with_fault("postgres_killed", "10s", Fault::Kill(Target::Postgres), SHORT).await;
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_second_broker_is_not_broken_while_another_one_is_down() {

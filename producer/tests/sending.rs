@@ -22,7 +22,8 @@ use testbed::Testbed;
 
 fn command(bed: &Testbed, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_producer"));
-    command.args(arguments).args(["--output", "json"]).envs(bed.environment());
+    // A busy machine sends late, but everything.
+    command.args(arguments).args(["--catch-up", "1m", "--output", "json"]).envs(bed.environment());
     command
 }
 

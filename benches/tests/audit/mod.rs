@@ -132,7 +132,7 @@ async fn send_conflicting(bed: &Testbed, run_id: &RunId) {
 /// A run with invalid orders, beside another run of the same consumer.
 async fn ended_run() -> EndedRun {
     let mut scenario = Scenario::start("audited", 500, "4s", 1).await;
-    let (bed, load) = (&scenario.bed, ["--rate", "500", "--count", "1500", "--run-id"]);
+    let (bed, load) = (&scenario.bed, ["--rate", "500", "--count", "1500", "--catch-up", "1m", "--run-id"]);
     let beside = [&load[..], &["beside"]].concat();
     let audited = [&load[..], &["audited", "--invalid", "5%"]].concat();
     let (_, run) = tokio::join!(produce(bed, &beside), produce(bed, &audited));

@@ -149,6 +149,7 @@ fn topics(kafka: &KafkaSettings) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "half a minute: run by deploy/test --long"]
 async fn an_interrupted_bench_of_the_producer_leaves_no_topic_and_no_program() {
     let bed = Testbed::new("interrupted_bench").await;
     testbed::fill_cache(&bed).await;

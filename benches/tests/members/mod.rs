@@ -4,10 +4,27 @@ use std::time::Duration;
 
 use benches::{metrics, process::Program};
 use rustix::process::Signal;
+use shared::ledger::RunSummary;
 
 use super::scenario::{Scenario, TIMEOUT, stored_in};
 
+/// All `due` orders of the run were acknowledged, except for those that a busy machine can't send in time.
+fn assert_acknowledged(run: &RunSummary, due: u64) {
+    let counts = run.counts;
+    assert_eq!((counts.scheduled, counts.acknowledged + counts.skipped), (due, due), "{counts:?}");
+}
+
 #[tokio::test]
+async fn another_consumer_takes_over_from_one_that_was_killed_and_every_order_is_stored_once() {
+    let mut scenario = Scenario::start("takeover", 500, "8s", 2).await;
+    let run = scenario.produce_and(1_000, async |programs| programs.take_consumer().kill().unwrap()).await;
+    assert_acknowledged(&run, 4_000);
+    scenario.assert_complete(&run).await;
+    scenario.end().await;
+}
+
+#[tokio::test]
+#[ignore = "half a minute: run by deploy/test --long"]
 async fn consumers_killed_again_and_again_lose_nothing_and_store_nothing_twice() {
     let mut scenario = Scenario::start("killed_often", 500, "16s", 3).await;
     let database = scenario.bed.database.clone();
@@ -21,7 +38,7 @@ async fn consumers_killed_again_and_again_lose_nothing_and_store_nothing_twice()
             }
         })
         .await;
-    assert_eq!(run.counts.acknowledged, 8_000);
+    assert_acknowledged(&run, 8_000);
     scenario.assert_complete(&run).await;
     scenario.end().await;
 }
@@ -48,6 +65,7 @@ async fn a_group_that_goes_from_one_to_nine_and_back_to_two_stores_everything_an
 
 /// The statement that it has sent commits while its partitions have another owner already.
 #[tokio::test]
+#[ignore = "half a minute: run by deploy/test --long"]
 async fn a_consumer_that_hangs_during_an_insert_and_resumes_after_the_reassignment_harms_no_order() {
     let mut scenario = Scenario::start("hangs", 500, "25s", 2).await;
     let sql = scenario.bed.sql().await;

@@ -25,7 +25,7 @@ fn stack_environment(option: &str) -> Environment {
 /// Runs the producer on the test's resources, with the variables `kafka` over those of the testbed.
 fn producer(bed: &Testbed, kafka: &Environment, arguments: &[&str]) -> Output {
     let mut producer = command("producer").unwrap();
-    producer.args(["--rate", "200", "--count", "200", "--output", "json"]).args(arguments);
+    producer.args(["--rate", "200", "--count", "200", "--catch-up", "1m", "--output", "json"]).args(arguments);
     producer.envs(bed.environment()).envs(kafka).output().unwrap()
 }
 
