@@ -193,7 +193,7 @@ async fn a_killed_producers_run_can_be_audited() {
 #[tokio::test]
 async fn a_run_of_two_producers_with_orders_wrong_on_purpose_is_audited_as_one() {
     let mut scenario = Scenario::start("shared_run", 500, "4s", 2).await;
-    let start_at = (chrono::Utc::now() + Duration::from_secs(5)).to_rfc3339();
+    let start_at = testbed::shared_start().to_rfc3339();
     let producers = ["1/2", "2/2"].map(|shard| {
         let mut producer = command("producer").unwrap();
         let arguments =

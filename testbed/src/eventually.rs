@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 /// Waits until `condition` holds.
 ///
 /// # Panics
@@ -13,4 +15,9 @@ pub async fn eventually(what: &str, timeout: Duration, mut condition: impl Async
         }
     });
     assert!(waited.await.is_ok(), "{what}: not within {timeout:?}");
+}
+
+/// The time of a start that several producers share: late enough for all of them on a busy machine.
+pub fn shared_start() -> DateTime<Utc> {
+    Utc::now() + Duration::from_secs(15)
 }

@@ -12,7 +12,7 @@ mod template;
 pub use self::{
     bed::Testbed,
     data::{ORDER_VALUE, fill_cache},
-    eventually::eventually,
+    eventually::{eventually, shared_start},
     proxy::Proxy,
     template::{PRODUCTS, USERS},
 };

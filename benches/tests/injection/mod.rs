@@ -197,7 +197,7 @@ fn producer(bed: &Testbed, runs_dir: PathBuf, arguments: &[&str]) -> ProducerSet
         run_id: "faulty".parse::<RunId>().unwrap(),
         runs: RunsFolder { runs_dir },
         shards: 1,
-        start_at: Utc::now() + Duration::from_secs(5),
+        start_at: testbed::shared_start(),
         arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! The registry of a run's programs: its names, addresses and logs outlive a kill, and each end is an event.
 
-use std::{net::TcpListener, path::Path, time::Duration};
+use std::{net::TcpListener, path::Path};
 
 use benches::{
     fault::Target,
@@ -104,7 +104,7 @@ async fn a_producer_that_was_killed_continues_its_shard_when_it_is_started_again
         run_id: run_id.clone(),
         runs: runs.clone(),
         shards: 2,
-        start_at: chrono::Utc::now() + Duration::from_secs(5),
+        start_at: testbed::shared_start(),
         arguments: ["--rate", "200", "--source", "builtin", "--catch-up", "1m"].map(str::to_owned).to_vec(),
     });
     let (killed, other) = (Target::Producer(1), Target::Producer(2));

@@ -62,7 +62,7 @@ async fn stop(producer: Child) -> RunSummary {
 #[tokio::test]
 async fn a_killed_shard_is_resumed_without_sending_an_order_twice_and_the_run_is_audited_as_one() {
     let mut scenario = Scenario::start("resumed", 400, "4s", 1).await;
-    let start_at = (chrono::Utc::now() + std::time::Duration::from_secs(3)).to_rfc3339();
+    let start_at = testbed::shared_start().to_rfc3339();
     let run = SharedRun { scenario: &scenario, start_at };
     let (mut first, second) = (run.start("1/2", &[]), run.start("2/2", &[]));
     run.wait_until_acknowledged(300).await;
