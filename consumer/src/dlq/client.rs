@@ -10,10 +10,13 @@ use rdkafka::{
 use shared::kafka::KafkaSettings;
 
 /// The settings of the clients. The topic alone limits the size of a record, not the client. The queue is bounded, and
-/// has room for the largest record that a consumer of librdkafka receives (100 MB).
-const SETTINGS: [(&str, &str); 6] = [
+/// has room for the largest record that a consumer of librdkafka receives (100 MB). With several requests in flight,
+/// librdkafka 2.12 reports a record as acknowledged that is lost, when the broker refuses the first request of a
+/// partition and accepts the second one.
+const SETTINGS: [(&str, &str); 7] = [
     ("acks", "all"),
     ("enable.idempotence", "true"),
+    ("max.in.flight.requests.per.connection", "1"),
     ("compression.type", "lz4"),
     ("linger.ms", "5"),
     ("message.max.bytes", "1000000000"),
