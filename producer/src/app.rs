@@ -1,9 +1,9 @@
 //! Connects the parts of the producer and runs them: settings, connections, run, summary.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use rdkafka::producer::BaseProducer;
+use rdkafka::ClientConfig;
 use shared::{
     kafka::ensure_topic,
     ledger::{Counts, RunSummary, Shard, Verdict},
@@ -32,9 +32,11 @@ use crate::{
     },
     sample::{self, OpenSource},
     send::{
-        client::{client, client_config, linger},
+        client::{ClientLimits, client, client_config, linger, partitioner_window},
+        client_orders::ClientOrders,
         delivery::{DeliveryContext, DeliveryTracker},
-        partitioner::{Partitioner, StickyPartitioner},
+        partition_queue::{PartitionQueues, WaitPolicy},
+        partitioner::PartitionChooser,
         publisher::{Publisher, Sent},
     },
     settings::{Action, Command, RunPlan},
@@ -117,13 +119,21 @@ async fn execute(
     let (schedule, cache) = (pacer.clone(), cache_age.clone());
     let progress = ProgressDisplay { clock, schedule, live_stats: live_stats.subscribe(), cache_age: cache };
     let showing = tokio::spawn(progress.show());
+    let client_orders = ClientOrders::new(partitions);
+    let wait_policy = match command.load.is_paced() {
+        true => WaitPolicy::UntilAcknowledged,
+        false => WaitPolicy::UntilFirstAcknowledged,
+    };
+    let config = kafka_config(command);
+    let context = DeliveryContext { tracker: tracker.clone(), client_orders: client_orders.clone(), statistics };
     let publisher = Publisher {
-        client: kafka_client(command, tracker.clone(), statistics)?,
+        client: client(&config, context)?,
         clock,
         tracker: tracker.clone(),
         pacer,
         encoder,
-        partitioner: partitioner(command, partitions),
+        partitioner: partitioner(command, &config, partitions),
+        queues: PartitionQueues::new(client_orders, wait_policy, ClientLimits::of(&config)),
         topic: run.topic,
         flush_timeout: command.load.flush_timeout,
     };
@@ -147,23 +157,19 @@ fn log_resumption(earlier: Counts, pacer: &Pacer) {
     );
 }
 
-fn kafka_client(
-    command: &Command,
-    tracker: Arc<DeliveryTracker>,
-    statistics: watch::Sender<Vec<u8>>,
-) -> anyhow::Result<BaseProducer<DeliveryContext>> {
+fn kafka_config(command: &Command) -> ClientConfig {
     let mut config = client_config(&command.kafka, command.load.is_paced());
     if command.telemetry.listen.is_some() {
         config.set("statistics.interval.ms", "1000");
     }
-    client(&config, DeliveryContext { tracker, statistics })
+    config
 }
 
-fn partitioner(command: &Command, partitions: usize) -> Option<StickyPartitioner> {
-    match command.orders.partitioner {
-        Partitioner::Sticky => Some(StickyPartitioner::new(partitions, linger(command.load.is_paced()))),
-        Partitioner::Key => None,
-    }
+/// `None` when `--kafka-config` has a partitioner.
+fn partitioner(command: &Command, config: &ClientConfig, partitions: usize) -> Option<PartitionChooser> {
+    let window = partitioner_window(linger(command.load.is_paced()));
+    let is_chosen = config.get("partitioner").is_none();
+    is_chosen.then(|| PartitionChooser::new(command.orders.partitioner, partitions, window))
 }
 
 /// Sends on a thread of its own and records until all delivery reports have arrived.

@@ -1,6 +1,6 @@
 //! The names of the metrics.
 
-/// Orders enqueued in librdkafka.
+/// Orders enqueued: in librdkafka, or behind it while their partition waits.
 pub const ENQUEUED: &str = "orderflow_producer_enqueued_total";
 /// Orders acknowledged by the brokers.
 pub const ACKNOWLEDGED: &str = "orderflow_producer_acknowledged_total";

@@ -9,43 +9,81 @@ use producer::{
     generate::Encoder,
     sample,
     send::{
-        client::{client, client_config},
+        client::{ClientLimits, client, client_config, linger, partitioner_window},
+        client_orders::ClientOrders,
         delivery::{DeliveryContext, DeliveryTracker},
+        partition_queue::{PartitionQueues, WaitPolicy},
+        partitioner::{PartitionChooser, Partitioner},
         publisher::{Publisher, Sent},
         tally::Tally,
     },
     settings::Command,
 };
-use rdkafka::mocking::MockCluster;
+use rdkafka::{
+    ClientConfig, Statistics,
+    consumer::{BaseConsumer, Consumer},
+    mocking::MockCluster,
+    producer::{DefaultProducerContext, FutureProducer, FutureRecord},
+    types::{RDKafkaApiKey, RDKafkaRespErr},
+};
 use shared::order_id::RunTag;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+const PARTITIONS: i32 = 3;
+const START_DELAY: Duration = Duration::from_secs(1);
+
 /// Sends orders to a mock broker that answers each request after `round_trip`, in whole milliseconds.
 async fn send(round_trip: Duration, arguments: &[&str]) -> (Sent, Tally) {
+    let (sent, tally, _) = send_and_watch(round_trip, arguments).await;
+    (sent, tally)
+}
+
+/// The same; also returns librdkafka's last statistics.
+async fn send_and_watch(round_trip: Duration, arguments: &[&str]) -> (Sent, Tally, Statistics) {
+    send_to(&brokers(round_trip), arguments).await
+}
+
+fn brokers(round_trip: Duration) -> MockCluster<'static, DefaultProducerContext> {
     let brokers = MockCluster::new(1).unwrap();
-    brokers.create_topic("orders", 1, 1).unwrap();
+    brokers.create_topic("orders", PARTITIONS, 1).unwrap();
     brokers.broker_round_trip_time(1, round_trip).unwrap();
+    brokers
+}
+
+async fn send_to(brokers: &MockCluster<'_, DefaultProducerContext>, arguments: &[&str]) -> (Sent, Tally, Statistics) {
     let bootstrap = brokers.bootstrap_servers();
     let common = ["producer", "--source", "builtin", "--builtin-users", "10", "--builtin-products", "10"];
     let command = Command::parse_from(common.iter().chain(&["--brokers", &bootstrap]).chain(arguments));
     let plan = command.plan().unwrap();
     let source = sample::open(&plan.source, &command.cache, 500, plan.seed).await.unwrap();
-    let clock = RunClock { start: Instant::now(), started_at: chrono::Utc::now() };
+    // The client is connected when the first order is due.
+    let clock = RunClock { start: Instant::now() + START_DELAY, started_at: chrono::Utc::now() + START_DELAY };
     let tracker = DeliveryTracker::new(clock, command.load.warm_up);
-    let context = DeliveryContext { tracker: tracker.clone(), statistics: watch::Sender::default() };
+    let client_orders = ClientOrders::new(PARTITIONS as usize);
+    let statistics = watch::Sender::default();
+    let last_statistics = statistics.subscribe();
+    let context = DeliveryContext { tracker: tracker.clone(), client_orders: client_orders.clone(), statistics };
+    let mut config = client_config(&command.kafka, command.load.is_paced());
+    config.set("statistics.interval.ms", "200");
     let publisher = Publisher {
-        client: client(&client_config(&command.kafka, command.load.is_paced()), context).unwrap(),
+        client: client(&config, context).unwrap(),
         clock,
         tracker: tracker.clone(),
         pacer: plan.pacer,
         encoder: Encoder::new(RunTag::random(), source.samples, plan.seed, command.orders.invalid),
-        partitioner: None,
+        partitioner: Some(PartitionChooser::new(
+            command.orders.partitioner,
+            PARTITIONS as usize,
+            partitioner_window(linger(command.load.is_paced())),
+        )),
+        queues: PartitionQueues::new(client_orders, WaitPolicy::UntilAcknowledged, ClientLimits::of(&config)),
         topic: "orders".to_owned(),
         flush_timeout: command.load.flush_timeout,
     };
     let sent = tokio::task::spawn_blocking(move || publisher.run(&CancellationToken::new())).await.unwrap();
-    (sent, tracker.take_tally())
+    let last_statistics = serde_json::from_slice(&last_statistics.borrow()).unwrap();
+    (sent, tracker.take_tally(), last_statistics)
 }
 
 #[tokio::test]
@@ -76,4 +114,58 @@ async fn an_acknowledgement_is_noticed_before_the_next_order_is_due() {
     let after_due: Vec<f64> = (1..100).map(|percent| latency(percent) % 2.0).collect();
     let between = after_due.iter().filter(|after| **after > 0.6).count();
     assert!(between > 25, "almost all acknowledgements came with the next due time: {after_due:?}");
+}
+
+/// All partitions wait for an acknowledgement most of the time. The thread of the broker would poll some 500,000 times a
+/// second while an order waits in the client for longer than its linger.
+#[tokio::test]
+async fn the_client_sleeps_while_orders_wait_for_an_acknowledgement() {
+    let arguments = ["--rate", "1000", "--duration", "4s"];
+    let (_, tally, statistics) = send_and_watch(Duration::from_millis(100), &arguments).await;
+    assert_eq!(tally.measured.acknowledged, 4_000);
+    let wakeups: u64 = statistics.brokers.values().filter_map(|broker| broker.wakeups).sum();
+    assert!((1..200_000).contains(&wakeups), "{wakeups} wakeups");
+}
+
+#[tokio::test]
+async fn orders_that_wait_for_their_partition_at_the_end_are_failed_and_those_sent_are_unknown() {
+    let arguments = ["--rate", "1000", "--duration", "3s", "--flush-timeout", "10ms"];
+    let (_, tally) = send(Duration::from_millis(300), &arguments).await;
+    let (acknowledged, failed) = (tally.measured.acknowledged, tally.measured.failed);
+    assert_eq!((tally.measured.enqueued, acknowledged + failed + tally.unknown), (3_000, 3_000));
+    assert!(acknowledged > 0 && failed > 0 && tally.unknown > 0, "{acknowledged} {failed} {}", tally.unknown);
+    assert_eq!(tally.errors.keys().collect::<Vec<_>>(), ["PurgeInflight", "PurgeQueue"]);
+}
+
+#[tokio::test]
+async fn the_hash_of_a_key_is_that_of_the_client() {
+    let brokers = brokers(Duration::ZERO);
+    let client: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", brokers.bootstrap_servers()).create().unwrap();
+    let chooser = PartitionChooser::new(Partitioner::Key, PARTITIONS as usize, Duration::ZERO);
+    for number in 0..20 {
+        let key = format!("01a21811-aa2f-7d33-9b59-d2000000{number:04}");
+        let record: FutureRecord<'_, String, str> = FutureRecord::to("orders").key(&key).payload("{}");
+        let delivery = client.send(record, Duration::from_secs(10)).await.unwrap();
+        assert_eq!(delivery.partition, chooser.partition(key.as_bytes()), "{key}");
+    }
+}
+
+/// The brokers refuse the first requests, as those do that do not know yet that they are the leaders, and accept any
+/// sequence number as the first one.
+#[tokio::test]
+async fn orders_are_not_acknowledged_by_those_that_follow_them() {
+    let brokers = brokers(Duration::from_millis(100));
+    let not_leader = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
+    brokers.request_errors(RDKafkaApiKey::Produce, &[not_leader; PARTITIONS as usize]);
+    let (_, tally, _) = send_to(&brokers, &["--rate", "100", "--duration", "3s"]).await;
+    assert_eq!((tally.measured.acknowledged, tally.unknown), (300, 0));
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers.bootstrap_servers())
+        .set("group.id", "g")
+        .create()
+        .unwrap();
+    let watermarks = |partition| client.fetch_watermarks("orders", partition, Duration::from_secs(10)).unwrap();
+    let in_topic: i64 = (0..PARTITIONS).map(|partition| watermarks(partition).1).sum();
+    assert_eq!(in_topic, 300);
 }

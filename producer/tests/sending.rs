@@ -80,7 +80,7 @@ async fn a_run_with_the_builtin_source_needs_no_redis_and_has_the_rows_of_a_seed
 #[tokio::test]
 async fn a_requirement_that_is_not_met_is_named_with_what_was_measured_and_makes_the_exit_code_3() {
     let bed = Testbed::new("requirements").await;
-    let load = ["--source", "builtin", "--rate", "200", "--count", "100", "--catch-up", "1m", "--lateness-bound", "1m"];
+    let load = ["--source", "builtin", "--rate", "200", "--count", "100", "--lateness-bound", "1m"];
     let require = ["--require", "ack p99 < 1us", "--require", "failed == 0", "--require", "stall < 1h"];
     let output = command(&bed, &[&load[..], &require].concat()).output().unwrap();
     let summary = summary(&output);

@@ -15,6 +15,16 @@ pub fn linger(paced: bool) -> Duration {
     Duration::from_millis(if paced { 2 } else { 20 })
 }
 
+/// The part of `linger.ms` in which the partitioner stays at a partition. The client sends the batch when `linger.ms` is
+/// over, and what it gets later waits for the acknowledgement of the batch. The rest is for a sending thread that is
+/// slightly late.
+pub fn partitioner_window(linger: Duration) -> Duration {
+    linger * 7 / 8
+}
+
+/// With a shorter `linger.ms`, a partition would get only [five orders](super::partition_queue) per round trip.
+const MIN_WINDOW: Duration = Duration::from_millis(1);
+
 /// The configuration of the client: `acks=all`, idempotent, lz4.
 pub fn client_config(kafka: &KafkaSettings, paced: bool) -> ClientConfig {
     kafka.client(&[
@@ -30,6 +40,45 @@ pub fn client_config(kafka: &KafkaSettings, paced: bool) -> ClientConfig {
         ("queue.buffering.max.messages", "100000"),
         ("queue.buffering.max.kbytes", "32768"),
     ])
+}
+
+/// The limits of the client's batches and of its queue.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientLimits {
+    /// How long a batch gets orders.
+    pub window: Duration,
+    /// Maximum orders of a batch.
+    pub batch_orders: usize,
+    /// Maximum bytes of a batch.
+    pub batch_bytes: usize,
+    /// Maximum orders of the queue.
+    pub queue_orders: usize,
+    /// Maximum bytes of the queue.
+    pub queue_bytes: usize,
+    /// Maximum time until an order is acknowledged.
+    pub timeout: Duration,
+}
+
+impl ClientLimits {
+    /// Those of the configuration, which the user may have changed.
+    pub fn of(config: &ClientConfig) -> Self {
+        let value = |keys: &[&str]| keys.iter().find_map(|key| config.get(key)?.parse::<f64>().ok());
+        let limit = |keys: &[&str], default: usize| value(keys).map_or(default, |value| value as usize);
+        // 0 means no limit.
+        let queue = |key: &str| Some(limit(&[key], 0)).filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        let millis = |millis: f64| Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or_default();
+        let timeout = value(&["delivery.timeout.ms", "message.timeout.ms"]).unwrap_or(300_000.0);
+        Self {
+            // Slightly less than `linger.ms`, since the thread may be interrupted between the clock and the client.
+            window: (millis(value(&["queue.buffering.max.ms", "linger.ms"]).unwrap_or_default()) * 15 / 16)
+                .max(MIN_WINDOW),
+            batch_orders: limit(&["batch.num.messages"], 10_000),
+            batch_bytes: limit(&["batch.size"], 1_000_000).min(limit(&["message.max.bytes"], 1_000_000)),
+            queue_orders: queue("queue.buffering.max.messages"),
+            queue_bytes: queue("queue.buffering.max.kbytes").saturating_mul(1_024),
+            timeout: if timeout > 0.0 { millis(timeout) } else { Duration::MAX },
+        }
+    }
 }
 
 /// Creates the client.

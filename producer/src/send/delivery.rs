@@ -17,8 +17,9 @@ use slab::Slab;
 use tokio::sync::watch;
 
 use super::{
+    client_orders::ClientOrders,
     stall::{Stall, StallWatch},
-    tally::Tally,
+    tally::{Tally, error_name},
 };
 use crate::{
     clock::RunClock,
@@ -26,7 +27,7 @@ use crate::{
     pace::{Order, Phase},
 };
 
-/// An order that is enqueued in librdkafka, without a delivery report yet.
+/// An order that is enqueued, without a delivery report yet.
 #[derive(Clone, Copy, Debug)]
 struct InFlight {
     order: Order,
@@ -42,6 +43,11 @@ impl DeliveryToken {
     /// The token as the opaque value of a record.
     pub fn opaque(self) -> usize {
         self.0
+    }
+
+    /// The token of a record with this opaque value.
+    pub fn from_opaque(opaque: usize) -> Self {
+        Self(opaque)
     }
 }
 
@@ -98,7 +104,7 @@ impl DeliveryTracker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enqueues the order by `send`, which passes the token to librdkafka. A refused order is counted as failed.
+    /// Enqueues the order by `send`, which passes the token on with the record. A refused order is counted as failed.
     ///
     /// # Errors
     /// When librdkafka refuses the order for another reason than a full queue.
@@ -158,12 +164,30 @@ impl DeliveryTracker {
         }
     }
 
+    /// Counts an enqueued order as failed: it was not passed to librdkafka, or librdkafka refused it.
+    pub fn fail(&self, token: DeliveryToken, error: &KafkaError) {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        let InFlight { order, .. } = state.in_flight.remove(token.0);
+        state.tally.failed(order.number, error, self.phase(order.due));
+        if state.in_flight.is_empty() {
+            state.stalls.end(now);
+        }
+    }
+
     fn complete(&self, token: DeliveryToken, result: &DeliveryResult<'_>) {
         let mut state = self.lock();
         let now = state.polling_since.unwrap_or_else(|| self.clock.now());
         let InFlight { order, enqueued } = state.in_flight.remove(token.0);
         let phase = self.phase(order.due);
         match result {
+            Ok(message) if !has_offset(message) => {
+                tracing::debug!(key = ?message.key_view::<str>(), "an order was not acknowledged itself");
+                state.tally.unknown(IMPLICIT_ACKNOWLEDGEMENT);
+                if state.in_flight.is_empty() {
+                    state.stalls.end(now);
+                }
+            }
             Ok(_) => {
                 state.stalls.acknowledged(now);
                 state.tally.acknowledged(order.number, order.due as i64, enqueued, now, phase);
@@ -173,7 +197,7 @@ impl DeliveryTracker {
                 if is_certainly_not_persisted(message) {
                     state.tally.failed(order.number, error, phase);
                 } else {
-                    state.tally.unknown(error);
+                    state.tally.unknown(&error_name(error));
                 }
                 if state.in_flight.is_empty() {
                     state.stalls.end(now);
@@ -187,6 +211,15 @@ impl DeliveryTracker {
     }
 }
 
+/// Whether the brokers have told the offset of the order. Without it, librdkafka has concluded from the acknowledgement
+/// of a later order that this one is in the log. It may not be, see [`super::partition_queue`].
+fn has_offset(message: &BorrowedMessage<'_>) -> bool {
+    message.offset() >= 0
+}
+
+/// The name under which such an order is counted.
+const IMPLICIT_ACKNOWLEDGEMENT: &str = "ImplicitAcknowledgement";
+
 /// Whether librdkafka reports that the order is not in the log. After any other error it may be there: a timeout may
 /// concern the acknowledgement only, and a record that is purged from the queue may have been sent before.
 #[allow(unsafe_code, reason = "rust-rdkafka does not expose rd_kafka_message_status")]
@@ -199,6 +232,7 @@ fn is_certainly_not_persisted(message: &BorrowedMessage<'_>) -> bool {
 /// Receives the client's callbacks. librdkafka calls them inside of `poll`, on the sending thread.
 pub struct DeliveryContext {
     pub tracker: Arc<DeliveryTracker>,
+    pub client_orders: ClientOrders,
     /// Receives librdkafka's statistics as JSON.
     pub statistics: watch::Sender<Vec<u8>>,
 }
@@ -213,6 +247,8 @@ impl ProducerContext for DeliveryContext {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, token: usize) {
+        let (Ok(message) | Err((_, message))) = result;
+        self.client_orders.completed(message.partition(), result.is_ok() && has_offset(message));
         self.tracker.complete(DeliveryToken(token), result);
     }
 }

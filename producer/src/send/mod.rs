@@ -1,10 +1,13 @@
 //! Sends the orders: the [`publisher`] passes each record to the Kafka [`client`] at its due time, for the partition
-//! that the [`partitioner`] chooses. A signal of librdkafka ends its waits when a delivery report arrives. [`delivery`]
+//! that the [`partitioner`] chooses; the [`partition_queue`] keeps it while earlier orders of the partition wait for
+//! their acknowledgement. A signal of librdkafka ends its waits when a delivery report arrives. [`delivery`]
 //! matches the delivery reports with the orders in flight and counts them in a [`tally`]; [`stall`] finds the longest
 //! time without an acknowledgement.
 
 pub mod client;
+pub mod client_orders;
 pub mod delivery;
+pub mod partition_queue;
 pub mod partitioner;
 pub mod publisher;
 mod report_signal;

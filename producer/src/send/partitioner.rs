@@ -22,24 +22,57 @@ pub enum Partitioner {
     Key,
 }
 
-/// Switches to the next partition when a batch is full or `linger` is over. The choice depends on the due times only,
+/// A partitioner with its state.
+#[derive(Debug)]
+pub enum PartitionChooser {
+    Sticky(StickyPartitioner),
+    /// The number of partitions.
+    Key(u32),
+}
+
+impl PartitionChooser {
+    /// For a topic with this number of partitions (at least one). `window` is for the sticky partitioner.
+    pub fn new(partitioner: Partitioner, partitions: usize, window: Duration) -> Self {
+        match partitioner {
+            Partitioner::Sticky => Self::Sticky(StickyPartitioner::new(partitions, window)),
+            Partitioner::Key => Self::Key(u32::try_from(partitions).unwrap_or(u32::MAX).max(1)),
+        }
+    }
+
+    /// Assigns the next order to a batch.
+    pub fn assign(&mut self, order: Order) {
+        if let Self::Sticky(sticky) = self {
+            sticky.assign(order);
+        }
+    }
+
+    /// The partition of the last assigned order, which has this key.
+    pub fn partition(&self, key: &[u8]) -> i32 {
+        match self {
+            Self::Sticky(sticky) => sticky.partition(),
+            Self::Key(partitions) => (crc32fast::hash(key) % partitions) as i32,
+        }
+    }
+}
+
+/// Switches to the next partition when a batch is full or its `window` is over. The choice depends on the due times only,
 /// so that a repeated run chooses the same partitions.
 #[derive(Debug)]
 pub struct StickyPartitioner {
     partitions: u32,
     /// Nanoseconds.
-    linger: u64,
+    window: u64,
     partition: u32,
     batch_orders: u32,
     batch_end: u64,
 }
 
 impl StickyPartitioner {
-    /// For a topic with this number of partitions (at least one) and a client with this `linger`.
-    pub fn new(partitions: usize, linger: Duration) -> Self {
-        let linger = u64::try_from(linger.as_nanos()).unwrap_or(u64::MAX);
+    /// For a topic with this number of partitions (at least one), whose batches get orders during this `window`.
+    pub fn new(partitions: usize, window: Duration) -> Self {
+        let window = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
         let partitions = u32::try_from(partitions).unwrap_or(u32::MAX).max(1);
-        Self { partitions, linger, partition: 0, batch_orders: 0, batch_end: linger }
+        Self { partitions, window, partition: 0, batch_orders: 0, batch_end: window }
     }
 
     /// Chooses the partition of the next order; [`Self::partition`] returns it.
@@ -47,7 +80,7 @@ impl StickyPartitioner {
         if order.due >= self.batch_end || self.batch_orders == MAX_BATCH_ORDERS {
             self.partition = (self.partition + 1) % self.partitions;
             self.batch_orders = 0;
-            self.batch_end = order.due.saturating_add(self.linger);
+            self.batch_end = order.due.saturating_add(self.window);
         }
         self.batch_orders += 1;
     }
@@ -72,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_within_a_linger_share_a_partition_and_all_partitions_are_used() {
+    fn orders_within_a_window_share_a_partition_and_all_partitions_are_used() {
         let millis = [0, 1, 2, 3, 4, 9, 10, 11];
         assert_eq!(partitions(millis.iter().map(|due| due * 1_000_000)), [0, 0, 1, 1, 2, 0, 0, 1]);
     }

@@ -6,12 +6,16 @@ use std::{
 };
 
 use anyhow::bail;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
+use rdkafka::{
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::{BaseProducer, BaseRecord, Producer, PurgeConfig},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     delivery::{DeliveryContext, DeliveryTracker, EnqueueOutcome},
-    partitioner::StickyPartitioner,
+    partition_queue::PartitionQueues,
+    partitioner::PartitionChooser,
     report_signal::ReportSignal,
     stall::Stall,
 };
@@ -39,8 +43,9 @@ pub struct Publisher {
     pub tracker: Arc<DeliveryTracker>,
     pub pacer: Pacer,
     pub encoder: Encoder,
-    /// `None`: the client chooses the partition by the key.
-    pub partitioner: Option<StickyPartitioner>,
+    /// `None`: the client chooses the partition, by a setting of the user.
+    pub partitioner: Option<PartitionChooser>,
+    pub queues: PartitionQueues,
     pub topic: String,
     /// Timeout of the outstanding acknowledgements at the end.
     pub flush_timeout: Duration,
@@ -79,7 +84,7 @@ impl Publisher {
         let mut fatal = None;
         while !stop.is_cancelled() && fatal.is_none() {
             let after_send = self.send_due(&mut waiting);
-            self.tracker.poll_deliveries(|| self.client.poll(Duration::ZERO));
+            self.poll_deliveries();
             match after_send {
                 Ok(AfterSend::SendMore) => {}
                 Ok(AfterSend::WaitUntil(due)) => self.wait_until(due),
@@ -96,6 +101,13 @@ impl Publisher {
         let stall = self.tracker.longest_stall();
         let due_in_stall = stall.and_then(|stall| self.due_between(stall.start, stall.end.min(sent_until)));
         Sent { skipped: self.pacer.skipped(), length: self.pacer.length(), stall, due_in_stall, fatal }
+    }
+
+    /// Polls the delivery reports, and passes to the client the orders that waited for them.
+    fn poll_deliveries(&mut self) {
+        self.tracker.poll_deliveries(|| self.client.poll(Duration::ZERO));
+        let failed = |token, error: &KafkaError| self.tracker.fail(token, error);
+        self.queues.send_waiting(&self.client, &self.topic, &self.clock, failed);
     }
 
     fn due_between(&self, start: i64, end: i64) -> Option<u64> {
@@ -147,7 +159,7 @@ impl Publisher {
                     Next::EndOfSchedule => return Ok(AfterSend::End),
                 },
             };
-            match self.enqueue(order)? {
+            match self.enqueue(order, now)? {
                 Some(enqueued_at) => now = enqueued_at,
                 None if self.pacer.is_paced() => {
                     *waiting = Some(order);
@@ -170,8 +182,8 @@ impl Publisher {
     }
 
     /// Enqueues the encoded order and returns the time, in nanoseconds after the start; `None` when the client's queue
-    /// is full and the order has to wait.
-    fn enqueue(&mut self, order: Order) -> anyhow::Result<Option<i64>> {
+    /// is full and the order has to wait. `now` is the time of the order before.
+    fn enqueue(&mut self, order: Order, now: i64) -> anyhow::Result<Option<i64>> {
         let due_millis = self.clock.unix_nanos(order.due) / 1_000_000;
         let outcome = self.tracker.enqueue(order, self.encoder.corruption(), |token| {
             let mut record = BaseRecord::with_opaque_to(&self.topic, token.opaque())
@@ -179,8 +191,8 @@ impl Publisher {
                 .payload(self.encoder.value())
                 .headers(self.encoder.headers())
                 .timestamp(due_millis as i64);
-            record.partition = self.partitioner.as_ref().map(StickyPartitioner::partition);
-            self.client.send(record).map_err(|(error, _)| error)
+            record.partition = self.partitioner.as_ref().map(|chooser| chooser.partition(self.encoder.key()));
+            self.queues.send(&self.client, record, now)
         });
         match outcome {
             Ok(EnqueueOutcome::Enqueued(now)) => Ok(Some(now)),
@@ -202,19 +214,22 @@ impl Publisher {
 
     /// Waits for the acknowledgements. Records still in flight after the timeout are purged: their delivery reports
     /// distinguish failed (never sent) from unknown (sent).
-    fn flush(&self) {
+    fn flush(&mut self) {
         self.poll_until_empty(self.flush_timeout);
+        for token in self.queues.purge() {
+            self.tracker.fail(token, &KafkaError::MessageProduction(RDKafkaErrorCode::PurgeQueue));
+        }
         if self.client.in_flight_count() > 0 {
             self.client.purge(PurgeConfig::default().queue().inflight());
             self.poll_until_empty(PURGE_TIMEOUT);
         }
     }
 
-    fn poll_until_empty(&self, timeout: Duration) {
+    fn poll_until_empty(&mut self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
-        while self.client.in_flight_count() > 0 && Instant::now() < deadline {
+        while (self.client.in_flight_count() > 0 || !self.queues.is_empty()) && Instant::now() < deadline {
             std::thread::park_timeout(POLL_INTERVAL);
-            self.tracker.poll_deliveries(|| self.client.poll(Duration::ZERO));
+            self.poll_deliveries();
         }
     }
 

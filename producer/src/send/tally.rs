@@ -10,7 +10,7 @@ use crate::pace::Phase;
 /// Number of orders of a phase, by outcome.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PhaseCounts {
-    /// Enqueued in librdkafka.
+    /// Enqueued in librdkafka, or behind it while their partition waits.
     pub enqueued: u64,
     /// Number of the enqueued orders that are invalid on purpose.
     pub invalid: u64,
@@ -94,8 +94,8 @@ impl Tally {
         }
     }
 
-    /// The delivery report of an order has an error, but the order may be in the log.
-    pub fn unknown(&mut self, error: &KafkaError) {
+    /// The delivery report of an order has this error, but the order may be in the log.
+    pub fn unknown(&mut self, error: &str) {
         self.unknown += 1;
         self.count_error(error);
     }
@@ -104,12 +104,11 @@ impl Tally {
     pub fn failed(&mut self, n: u64, error: &KafkaError, phase: Phase) {
         self.counts(phase).failed += 1;
         self.sequences.failed.insert(n);
-        self.count_error(error);
+        self.count_error(&error_name(error));
     }
 
-    fn count_error(&mut self, error: &KafkaError) {
-        let name = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| format!("{code:?}"));
-        *self.errors.entry(name).or_default() += 1;
+    fn count_error(&mut self, error: &str) {
+        *self.errors.entry(error.to_owned()).or_default() += 1;
     }
 
     /// Adds the tally of a later interval.
@@ -129,4 +128,9 @@ impl Tally {
         self.round_trip.add(&later.round_trip);
         self.last_acknowledged = later.last_acknowledged.or(self.last_acknowledged);
     }
+}
+
+/// librdkafka's name of an error.
+pub fn error_name(error: &KafkaError) -> String {
+    error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| format!("{code:?}"))
 }
