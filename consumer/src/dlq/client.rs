@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use rdkafka::{
     ClientConfig,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
-    producer::{FutureProducer, Producer},
+    producer::{FutureProducer, Producer, future_producer::Delivery},
 };
 use shared::kafka::KafkaSettings;
 
@@ -74,6 +74,12 @@ impl ReplaceableProducer {
     }
 }
 
+/// The error of an acknowledgement without an offset. librdkafka concludes it from the acknowledgement of a later record,
+/// although this one may be lost.
+pub fn implicit_acknowledgement(delivery: &Delivery) -> Option<KafkaError> {
+    (delivery.offset < 0).then_some(KafkaError::MessageProduction(RDKafkaErrorCode::Fail))
+}
+
 /// Whether the topic refuses the record itself, so that it refuses it at each retry; or it refuses another record of
 /// the request.
 pub fn is_refusal(error: &KafkaError) -> bool {
@@ -88,4 +94,19 @@ pub fn is_refusal(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::InvalidDifferentRecord
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn an_acknowledgement_without_an_offset_is_an_error_that_is_retried() {
+        let delivery = |offset| Delivery { partition: 0, offset, timestamp: Timestamp::NotAvailable };
+        assert!(implicit_acknowledgement(&delivery(0)).is_none());
+        let error = implicit_acknowledgement(&delivery(-1001)).unwrap();
+        assert!(!is_refusal(&error), "{error}");
+    }
 }

@@ -13,7 +13,7 @@ use rdkafka::{
 };
 
 use super::{
-    client::{DeadLetterClients, is_refusal},
+    client::{DeadLetterClients, implicit_acknowledgement, is_refusal},
     form::{DeadLetterWriter, Form},
     letter::{Attempt, DeadLetterOutcome, Letter},
     outage::BatchOutage,
@@ -67,7 +67,8 @@ impl Delivery {
                     // A letter that was handed back is not waited for any more.
                     if waiting.remove(&at) {
                         let error = match delivered {
-                            Ok(delivered) => delivered.err().map(|(error, _)| error),
+                            Ok(Ok(delivery)) => implicit_acknowledgement(&delivery),
+                            Ok(Err((error, _))) => Some(error),
                             Err(_) => Some(KafkaError::Canceled),
                         };
                         failure = self.on_answer(&mut letters[at], error).or(failure);

@@ -9,7 +9,7 @@ use rdkafka::{
 use shared::dlq_headers;
 
 use super::{
-    client::{DeadLetterClients, is_refusal},
+    client::{DeadLetterClients, implicit_acknowledgement, is_refusal},
     dead_letter::DeadLetter,
 };
 use crate::model::RecordPosition;
@@ -109,7 +109,7 @@ impl Resender {
         let mut failures = Vec::new();
         for (position, delivery) in std::mem::take(&mut self.in_flight) {
             let failed = match self.runtime.block_on(delivery) {
-                Ok(Ok(_)) => continue,
+                Ok(Ok(delivery)) => implicit_acknowledgement(&delivery).map(|error| (String::new(), error)),
                 Ok(Err((error, record))) => {
                     let key = String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned();
                     // The refusal may be about another record of the request.
@@ -131,6 +131,7 @@ impl Resender {
         again.headers = record.headers().cloned();
         let delivery = self.clients.single.get()?.send_result(again).map_err(|(error, _)| error)?;
         let delivered = self.runtime.block_on(delivery).map_err(|_| KafkaError::Canceled)?;
-        delivered.map(drop).map_err(|(error, _)| error)
+        let delivery = delivered.map_err(|(error, _)| error)?;
+        implicit_acknowledgement(&delivery).map_or(Ok(()), Err)
     }
 }
