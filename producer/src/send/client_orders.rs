@@ -31,7 +31,7 @@ impl ClientOrders {
         self.0[partition].in_client.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The client has reported the result of an order of this partition. Orders that were not counted are ignored.
+    /// The client has reported the result of an order of this partition. Ignored for a partition that is not known.
     pub fn completed(&self, partition: i32, is_acknowledged: bool) {
         let Some(orders) = usize::try_from(partition).ok().and_then(|partition| self.0.get(partition)) else { return };
         orders.in_client.fetch_sub(1, Ordering::Relaxed);

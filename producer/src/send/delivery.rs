@@ -62,7 +62,7 @@ pub enum EnqueueOutcome {
 struct State {
     tally: Tally,
     stalls: StallWatch,
-    /// Not larger than librdkafka's queue.
+    /// Not larger than librdkafka's queue and those of the partitions.
     in_flight: Slab<InFlight>,
     /// When the current non-blocking poll began, in nanoseconds after the start.
     polling_since: Option<i64>,

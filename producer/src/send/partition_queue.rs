@@ -112,16 +112,17 @@ struct Admission {
 }
 
 impl Admission {
-    /// Counts the order in `batch` if the client gets it.
-    fn admit(&self, partition: usize, batch: &mut OpenBatch, size: usize, now: i64) -> bool {
+    /// Counts the order in `batch` if the client gets it. The time is read last: an order that is passed on after its
+    /// batch was sent waits in the client.
+    fn admit(&self, partition: usize, batch: &mut OpenBatch, size: usize, now: impl Fn() -> i64) -> bool {
         if self.client_orders.has_acknowledged(partition)
-            && (self.policy == WaitPolicy::UntilFirstAcknowledged || batch.add(size, now, &self.limits))
+            && (self.policy == WaitPolicy::UntilFirstAcknowledged || batch.add(size, now(), &self.limits))
         {
             return true;
         }
         let is_free = !self.client_orders.any(partition);
         if is_free {
-            *batch = OpenBatch::with_first(size, now, &self.limits);
+            *batch = OpenBatch::with_first(size, now(), &self.limits);
         }
         is_free
     }
@@ -154,8 +155,7 @@ impl PartitionQueues {
         self.waiting == 0
     }
 
-    /// Passes the record to the client, or keeps it until [`Self::send_waiting`] does. `now` is in nanoseconds after the
-    /// start.
+    /// Passes the record to the client, or keeps it until [`Self::send_waiting`] does.
     ///
     /// # Errors
     /// When the client refuses the record, or has as many orders, with those that wait, as its queue may have.
@@ -163,14 +163,14 @@ impl PartitionQueues {
         &mut self,
         client: &BaseProducer<DeliveryContext>,
         record: Record<'_>,
-        now: i64,
+        clock: &RunClock,
     ) -> Result<(), KafkaError> {
         let partition = record.partition.and_then(|partition| usize::try_from(partition).ok());
         let Some((partition, queue)) = partition.and_then(|index| Some((index, self.queues.get_mut(index)?))) else {
             return client.send(record).map_err(|(error, _)| error);
         };
         let size = record.key.map_or(0, <[u8]>::len) + record.payload.map_or(0, <[u8]>::len) + RECORD_OVERHEAD;
-        if queue.waiting.is_empty() && self.admission.admit(partition, &mut queue.batch, size, now) {
+        if queue.waiting.is_empty() && self.admission.admit(partition, &mut queue.batch, size, || clock.now()) {
             client.send(record).map_err(|(error, _)| error)?;
             self.admission.client_orders.sent(partition);
             return Ok(());
@@ -182,7 +182,7 @@ impl PartitionQueues {
         }
         queue.waiting.push_back(WaitingRecord {
             token: DeliveryToken::from_opaque(record.delivery_opaque),
-            since: now,
+            since: clock.now(),
             key: record.key.unwrap_or_default().to_vec(),
             value: record.payload.unwrap_or_default().to_vec(),
             headers: record.headers,
@@ -207,10 +207,9 @@ impl PartitionQueues {
         }
         for (partition, queue) in self.queues.iter_mut().enumerate() {
             while let Some(first) = queue.waiting.front() {
-                // Read for each order: passing on a thousand of them may take longer than the window.
-                let (now, size) = (clock.now(), first.size());
-                let is_too_old = now >= after(first.since, self.admission.limits.timeout);
-                if !is_too_old && !self.admission.admit(partition, &mut queue.batch, size, now) {
+                let size = first.size();
+                let is_too_old = clock.now() >= after(first.since, self.admission.limits.timeout);
+                if !is_too_old && !self.admission.admit(partition, &mut queue.batch, size, || clock.now()) {
                     break;
                 }
                 let Some(first) = queue.waiting.front_mut() else { break };
@@ -253,7 +252,7 @@ mod tests {
     /// Sends orders of 10 bytes to one partition at these times, and returns which of them the client gets.
     fn admitted<const N: usize>(admission: &Admission, batch: &mut OpenBatch, times: [i64; N]) -> [bool; N] {
         times.map(|now| {
-            let is_admitted = admission.admit(0, batch, 10, now);
+            let is_admitted = admission.admit(0, batch, 10, || now);
             if is_admitted {
                 admission.client_orders.sent(0);
             }
@@ -291,8 +290,8 @@ mod tests {
         for _ in 0..8 {
             admission.client_orders.completed(0, true);
         }
-        assert!(admission.admit(0, &mut batch, 950, 900) && admission.admit(0, &mut batch, 50, 900));
+        assert!(admission.admit(0, &mut batch, 950, || 900) && admission.admit(0, &mut batch, 50, || 900));
         admission.client_orders.sent(0);
-        assert!(!admission.admit(0, &mut batch, 1, 900));
+        assert!(!admission.admit(0, &mut batch, 1, || 900));
     }
 }

@@ -159,7 +159,7 @@ impl Publisher {
                     Next::EndOfSchedule => return Ok(AfterSend::End),
                 },
             };
-            match self.enqueue(order, now)? {
+            match self.enqueue(order)? {
                 Some(enqueued_at) => now = enqueued_at,
                 None if self.pacer.is_paced() => {
                     *waiting = Some(order);
@@ -182,8 +182,8 @@ impl Publisher {
     }
 
     /// Enqueues the encoded order and returns the time, in nanoseconds after the start; `None` when the client's queue
-    /// is full and the order has to wait. `now` is the time of the order before.
-    fn enqueue(&mut self, order: Order, now: i64) -> anyhow::Result<Option<i64>> {
+    /// is full and the order has to wait.
+    fn enqueue(&mut self, order: Order) -> anyhow::Result<Option<i64>> {
         let due_millis = self.clock.unix_nanos(order.due) / 1_000_000;
         let outcome = self.tracker.enqueue(order, self.encoder.corruption(), |token| {
             let mut record = BaseRecord::with_opaque_to(&self.topic, token.opaque())
@@ -192,7 +192,7 @@ impl Publisher {
                 .headers(self.encoder.headers())
                 .timestamp(due_millis as i64);
             record.partition = self.partitioner.as_ref().map(|chooser| chooser.partition(self.encoder.key()));
-            self.queues.send(&self.client, record, now)
+            self.queues.send(&self.client, record, &self.clock)
         });
         match outcome {
             Ok(EnqueueOutcome::Enqueued(now)) => Ok(Some(now)),

@@ -134,18 +134,20 @@ impl Command {
         }
     }
 
-    /// Refuses client settings under which an acknowledged order may be lost or repeated.
+    /// Refuses client settings under which an acknowledged order may be lost or repeated, or is not counted.
     fn check_guarantees(&self) -> Result<(), clap::Error> {
         for (key, value) in self.kafka.extra_settings() {
             let weakens = match key.as_str() {
                 "acks" | "request.required.acks" => !["all", "-1"].contains(&value.as_str()),
                 "enable.idempotence" => value != "true",
+                "delivery.report.only.error" => value != "false",
                 _ => false,
             };
             if weakens {
                 return Err(wrong_usage(&format!(
-                    "--kafka-config {key}={value} is not allowed: the producer requires acks=all and \
-                     enable.idempotence=true, so that an acknowledged order is not lost or duplicated"
+                    "--kafka-config {key}={value} is not allowed: the producer requires acks=all, \
+                     enable.idempotence=true and each delivery report, so that an acknowledged order is not lost or \
+                     duplicated"
                 )));
             }
         }
