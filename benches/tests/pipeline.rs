@@ -101,6 +101,7 @@ async fn a_requirement_that_does_not_hold_makes_a_run_of_the_pipeline_not_valid(
 }
 
 #[tokio::test]
+#[ignore = "half a minute: run by deploy/test --long"]
 async fn a_group_that_grows_and_shrinks_stores_everything_and_reads_nothing_twice() {
     let mut scenario = Scenario::start("grow_and_shrink", 500, "12s", 1).await;
     let run = scenario

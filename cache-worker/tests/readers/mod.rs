@@ -10,7 +10,7 @@ use shared::{
 };
 use testbed::Testbed;
 
-const SWAPS: i64 = 3_000;
+const SWAPS: i64 = 1_000;
 const ROWS: usize = 30;
 
 /// Rows whose name is the number of the swap.
