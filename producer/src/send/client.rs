@@ -22,7 +22,7 @@ pub fn partitioner_window(linger: Duration) -> Duration {
     linger * 7 / 8
 }
 
-/// With a shorter `linger.ms`, a partition would get only [five orders](super::partition_queue) per round trip.
+/// With a shorter `linger.ms`, a partition would get a single order per round trip, see [`super::partition_queue`].
 const MIN_WINDOW: Duration = Duration::from_millis(1);
 
 /// The configuration of the client: `acks=all`, idempotent, lz4.
