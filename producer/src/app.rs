@@ -36,7 +36,7 @@ use crate::{
         client_orders::ClientOrders,
         delivery::{DeliveryContext, DeliveryTracker},
         partition_queue::{PartitionQueues, WaitPolicy},
-        partitioner::PartitionChooser,
+        partitioner::{PartitionChooser, Partitioner},
         publisher::{Publisher, Sent},
     },
     settings::{Action, Command, RunPlan},
@@ -165,11 +165,11 @@ fn kafka_config(command: &Command) -> ClientConfig {
     config
 }
 
-/// `None` when `--kafka-config` has a partitioner.
+/// `None` when `--kafka-config` has another hash of the key.
 fn partitioner(command: &Command, config: &ClientConfig, partitions: usize) -> Option<PartitionChooser> {
-    let window = partitioner_window(linger(command.load.is_paced()));
-    let is_chosen = config.get("partitioner").is_none();
-    is_chosen.then(|| PartitionChooser::new(command.orders.partitioner, partitions, window))
+    let (partitioner, window) = (command.orders.partitioner, partitioner_window(linger(command.load.is_paced())));
+    let is_of_client = partitioner == Partitioner::Key && config.get("partitioner").is_some();
+    (!is_of_client).then(|| PartitionChooser::new(partitioner, partitions, window))
 }
 
 /// Sends on a thread of its own and records until all delivery reports have arrived.
