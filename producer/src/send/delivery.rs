@@ -68,6 +68,15 @@ struct State {
     polling_since: Option<i64>,
 }
 
+impl State {
+    /// An order has ended without an acknowledgement. If it was the last one, nothing is waited for any more.
+    fn end_stall_without_orders(&mut self, now: i64) {
+        if self.in_flight.is_empty() {
+            self.stalls.end(now);
+        }
+    }
+}
+
 /// Tracks the orders in flight. The sending thread writes it, the recorder reads it.
 pub struct DeliveryTracker {
     clock: RunClock,
@@ -170,9 +179,7 @@ impl DeliveryTracker {
         let now = self.clock.now();
         let InFlight { order, .. } = state.in_flight.remove(token.0);
         state.tally.failed(order.number, error, self.phase(order.due));
-        if state.in_flight.is_empty() {
-            state.stalls.end(now);
-        }
+        state.end_stall_without_orders(now);
     }
 
     fn complete(&self, token: DeliveryToken, result: &DeliveryResult<'_>) {
@@ -181,16 +188,14 @@ impl DeliveryTracker {
         let InFlight { order, enqueued } = state.in_flight.remove(token.0);
         let phase = self.phase(order.due);
         match result {
-            Ok(message) if !has_offset(message) => {
-                tracing::debug!(key = ?message.key_view::<str>(), "an order was not acknowledged itself");
-                state.tally.unknown(IMPLICIT_ACKNOWLEDGEMENT);
-                if state.in_flight.is_empty() {
-                    state.stalls.end(now);
-                }
-            }
-            Ok(_) => {
+            Ok(message) if has_offset(message) => {
                 state.stalls.acknowledged(now);
                 state.tally.acknowledged(order.number, order.due as i64, enqueued, now, phase);
+                return;
+            }
+            Ok(message) => {
+                tracing::debug!(key = ?message.key_view::<str>(), "an order was not acknowledged itself");
+                state.tally.unknown(IMPLICIT_ACKNOWLEDGEMENT);
             }
             Err((error, message)) => {
                 tracing::debug!(%error, key = ?message.key_view::<str>(), "an order was not acknowledged");
@@ -199,11 +204,9 @@ impl DeliveryTracker {
                 } else {
                     state.tally.unknown(&error_name(error));
                 }
-                if state.in_flight.is_empty() {
-                    state.stalls.end(now);
-                }
             }
         }
+        state.end_stall_without_orders(now);
     }
 
     fn phase(&self, due: u64) -> Phase {
