@@ -285,15 +285,31 @@ pub fn kafka_config_arguments(kafka: &KafkaSettings) -> Vec<String> {
     kafka.extra.iter().flat_map(|(key, value)| ["--kafka-config".to_owned(), format!("{key}={value}")]).collect()
 }
 
-/// A free port of this machine. It is outside the range of the system's ephemeral ports, so that no outgoing connection
-/// takes it before the program that is started binds it.
+/// The addresses that [`free_address`] has returned. Until the program that is started binds its address, nothing else
+/// tells that it is taken.
+static RETURNED: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+
+/// A free port of this machine, another one at each call. It is outside the range of the system's ephemeral ports, so
+/// that no outgoing connection takes it before the program that is started binds it.
 ///
 /// # Errors
 /// When no port is free.
 pub fn free_address() -> anyhow::Result<SocketAddr> {
     let mut random = rand::rng();
+    let mut returned = RETURNED.lock().unwrap_or_else(PoisonError::into_inner);
     (0..1_000)
         .map(|_| SocketAddr::from((Ipv4Addr::LOCALHOST, random.random_range(20_000..30_000))))
-        .find(|address| TcpListener::bind(address).is_ok())
+        .find(|address| TcpListener::bind(address).is_ok() && returned.insert(*address))
         .context("no port is free between 20000 and 30000")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_port_is_returned_twice_although_nothing_has_bound_it_yet() {
+        let addresses: BTreeSet<SocketAddr> = (0..1_000).map(|_| free_address().unwrap()).collect();
+        assert_eq!(addresses.len(), 1_000);
+    }
 }
