@@ -27,9 +27,10 @@ const SHORT: f64 = 0.4;
 const SHORTEST: Duration = Duration::from_secs(5);
 /// What a probe is expected to take beyond its length, until one has been measured.
 const OVERHEAD: Duration = Duration::from_secs(6);
-/// The warm-up ends when a probe of it holds, or after so many of them, or this share of the budget.
-const WARM_UPS: usize = 4;
-const WARM_UP_SHARE: f64 = 0.25;
+/// The warm-up ends when a probe of it holds, when the median latency has settled, or after this share of the budget.
+const WARM_UP_SHARE: f64 = 0.4;
+/// The median latency has settled when two probes lower it by no more than this share of it.
+const SETTLED: f64 = 0.1;
 
 /// A search and the probes so far.
 pub struct Session<'a> {
@@ -106,13 +107,14 @@ impl<'a> Session<'a> {
     async fn warm_up(&mut self) -> anyhow::Result<()> {
         let probe = Probe { rate: self.settings.from.per_second(), length: ProbeLength::Short };
         let until = self.budget.mul_f64(WARM_UP_SHARE);
-        for number in 1..=WARM_UPS {
-            let (outcome, ..) = self.run(probe, format!("warm-up-{number}")).await?;
-            if outcome.held() || self.started.elapsed() > until {
-                break;
+        let mut medians = Vec::new();
+        loop {
+            let (outcome, report, _) = self.run(probe, format!("warm-up-{}", medians.len() + 1)).await?;
+            medians.push(report.stored_ms.p50);
+            if outcome.held() || has_settled(&medians) || self.started.elapsed() > until {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     async fn run(&self, probe: Probe, run_id: String) -> anyhow::Result<(Outcome, ProbeReport, ProbeFigures)> {
@@ -171,5 +173,23 @@ impl<'a> Session<'a> {
             error: self.error,
             probes: self.probes.into_iter().map(|(report, _)| report).collect(),
         }
+    }
+}
+
+fn has_settled(medians: &[f64]) -> bool {
+    let lowest = |medians: &[f64]| medians.iter().copied().fold(f64::INFINITY, f64::min);
+    let (before, last) = medians.split_at(medians.len().saturating_sub(2));
+    !before.is_empty() && lowest(last) >= lowest(before) * (1.0 - SETTLED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_warm_up_goes_on_for_as_long_as_one_of_two_probes_is_faster() {
+        let medians = [171.0, 148.0, 125.0, 131.0, 109.0, 105.0, 103.0];
+        let settled: Vec<bool> = (0..=medians.len()).map(|probes| has_settled(&medians[..probes])).collect();
+        assert_eq!(settled, [false, false, false, false, false, false, false, true]);
     }
 }
