@@ -38,21 +38,32 @@ impl InForce {
     /// # Errors
     /// When it can't be in force together with another one.
     pub async fn enter(&self, fault: &Fault) -> anyhow::Result<()> {
-        let excluding = |entry: &Entry| entry.state == EntryState::Ending && self.excludes(&entry.fault, fault);
-        // The sender lives as long as this.
-        let _ = self.entries.subscribe().wait_for(|entries| !entries.iter().any(excluding)).await;
-        let mut other = None;
+        // Of several faults that wait for the same one, the first to enter may exclude the others.
+        while let Some((other, state)) = self.try_enter(fault) {
+            let reason = if broker_of(fault).is_some() { ", and a write needs two of three replicas" } else { "" };
+            ensure!(state == EntryState::Ending, "{other} is in force{reason}");
+            let excluding = |entry: &Entry| entry.state == EntryState::Ending && self.excludes(&entry.fault, fault);
+            // The sender lives as long as this.
+            let _ = self.entries.subscribe().wait_for(|entries| !entries.iter().any(excluding)).await;
+        }
+        Ok(())
+    }
+
+    /// Adds a fault, unless another one excludes it. Returns that one.
+    fn try_enter(&self, fault: &Fault) -> Option<(Fault, EntryState)> {
+        let mut excluding = None;
         self.entries.send_modify(|entries| {
-            let all = entries.iter().map(|entry| &entry.fault);
-            other = all.into_iter().find(|other| self.excludes(other, fault)).cloned();
-            if other.is_none() {
-                entries.push(Entry { fault: fault.clone(), state: EntryState::Lasting });
+            let mut others = entries.iter().filter(|entry| self.excludes(&entry.fault, fault));
+            // Nothing is waited for in vain.
+            let other = others.clone().find(|entry| entry.state != EntryState::Ending).or_else(|| others.next());
+            excluding = other.map(|entry| (entry.fault.clone(), entry.state));
+            if excluding.is_none() {
+                // Without a duration, its end is under way already.
+                let state = if fault.has_duration() { EntryState::Lasting } else { EntryState::Ending };
+                entries.push(Entry { fault: fault.clone(), state });
             }
         });
-        let is_free = other.is_none();
-        let reason = if broker_of(fault).is_some() { ", and a write needs two of three replicas" } else { "" };
-        ensure!(is_free, "{} is in force{reason}", other.map(|other| other.to_string()).unwrap_or_default());
-        Ok(())
+        excluding
     }
 
     /// Removes a fault that is undone, or did not begin.
@@ -176,7 +187,8 @@ mod tests {
             for (first, second) in [(&one, &other), (&other, &one)] {
                 let in_force = InForce::new(false);
                 in_force.enter(first).await.unwrap();
-                assert_eq!(in_force.enter(second).await.is_err(), expected, "{first} and {second}");
+                let entered = tokio::time::timeout(Duration::from_millis(10), in_force.enter(second)).await;
+                assert_eq!(!matches!(entered, Ok(Ok(()))), expected, "{first} and {second}");
             }
         }
     }
@@ -209,6 +221,24 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(10), &mut waiting).await.is_err());
         in_force.leave(&first);
         waiting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn restarts_that_become_due_while_another_one_lasts_run_one_after_the_other() {
+        let (in_force, restart) = (InForce::new(false), |broker| Fault::Restart(Target::Broker(broker)));
+        in_force.enter(&restart(1)).await.unwrap();
+        let others = [restart(2), restart(3)];
+        let enter = async |fault: &Fault| {
+            in_force.enter(fault).await.unwrap();
+            tokio::task::yield_now().await;
+            in_force.leave(fault);
+        };
+        let first_ends = async {
+            tokio::task::yield_now().await;
+            in_force.leave(&restart(1));
+        };
+        tokio::join!(enter(&others[0]), enter(&others[1]), first_ends);
+        assert!(in_force.entries.borrow().is_empty());
     }
 
     #[tokio::test]

@@ -163,7 +163,7 @@ impl Injection {
                 self.in_force.leave(fault);
                 return Ok(End::Stays);
             }
-            (Fault::Restart(_) | Fault::KillBackend | Fault::ResetLink(_), _) => Duration::ZERO,
+            _ if !fault.has_duration() => Duration::ZERO,
             // Until the run is stopped.
             (_, None) => Duration::MAX,
             (_, Some(lasting)) => lasting,

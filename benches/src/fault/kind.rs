@@ -95,6 +95,12 @@ impl Fault {
         }
     }
 
+    /// Whether it lasts for a time that the scenario says, or until the end of the run. Otherwise its end follows its
+    /// begin.
+    pub fn has_duration(&self) -> bool {
+        !matches!(self, Self::Restart(_) | Self::KillBackend | Self::ResetLink(_))
+    }
+
     /// What a scenario names as its target; `None` where the kind says it.
     pub fn target(&self) -> Option<Target> {
         match self {

@@ -51,9 +51,10 @@ pub fn draw(chaos: &Chaos, scenario: &Scenario) -> Vec<TimedFault> {
         let kind = *dice.one_of(kinds);
         let fewest = consumers.fewest(at, at + lasting);
         let drawn: Vec<TimedFault> = faults.iter().chain(&scenario.faults).cloned().collect();
-        let possible = candidates(kind, scenario, fewest, &mut dice).into_iter().map(|fault| {
-            let has_duration = !matches!(fault, Fault::Restart(_) | Fault::KillBackend | Fault::ResetLink(_));
-            TimedFault { at, lasting: has_duration.then_some(lasting), fault }
+        let possible = candidates(kind, scenario, fewest, &mut dice).into_iter().map(|fault| TimedFault {
+            at,
+            lasting: fault.has_duration().then_some(lasting),
+            fault,
         });
         let possible: Vec<TimedFault> =
             possible.filter(|fault| !drawn.iter().any(|other| brokers_overlap(fault, other))).collect();
