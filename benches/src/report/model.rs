@@ -43,6 +43,13 @@ pub struct RunReport {
     pub versions: BTreeMap<String, String>,
 }
 
+impl RunReport {
+    /// Seconds from the first due time to `at`.
+    pub fn seconds_of(&self, at: DateTime<Utc>) -> f64 {
+        (at - self.started_at).as_seconds_f64()
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ScenarioSummary {
     pub name: String,

@@ -78,7 +78,7 @@ pub fn table(report: &RunReport) -> Report {
         table.stall(stall);
     }
     for fault in &report.faults {
-        table.line("fault", &fault.fault, fault_text(fault));
+        table.line("fault", &fault.fault, fault_text(fault, report.seconds_of(fault.began_at)));
     }
     report.requirements.iter().for_each(|result| table.requirement(result));
     let reasons = report.verdict.reasons.join("; ");
@@ -102,7 +102,8 @@ fn longest_stall(report: &RunReport) -> Option<&StallSummary> {
     stalls.max_by(|a, b| a.seconds.total_cmp(&b.seconds))
 }
 
-fn fault_text(fault: &FaultRecord) -> String {
+/// `began` is in seconds after the first due time.
+fn fault_text(fault: &FaultRecord, began: f64) -> String {
     if let Some(error) = &fault.error {
         return format!("FAILED: {error}");
     }
@@ -116,5 +117,27 @@ fn fault_text(fault: &FaultRecord) -> String {
             seconds(recovery.lag_seconds)
         )
     });
-    format!("at {:.1} s{}{}", fault.planned_seconds, lasted.unwrap_or_default(), recovery.unwrap_or_default())
+    format!("at {began:.1} s{}{}", lasted.unwrap_or_default(), recovery.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn a_fault_that_waited_for_another_one_is_shown_with_the_time_when_it_began() {
+        let fault = FaultRecord {
+            fault: "restart kafka-2".to_owned(),
+            planned_seconds: 60.0,
+            began_at: DateTime::UNIX_EPOCH,
+            ended_at: Some(DateTime::UNIX_EPOCH + Duration::from_millis(47_400)),
+            error: None,
+            recovery: None,
+        };
+        assert_eq!(fault_text(&fault, 91.5), "at 91.5 s, lasted 47.4 s");
+    }
 }

@@ -1,6 +1,5 @@
 //! The data of the charts, as the scripts of the page read it.
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::{
@@ -121,17 +120,12 @@ pub struct Distribution<'a> {
     pub points: &'a [(f64, f64)],
 }
 
-/// Seconds after the first due time.
-pub fn seconds_of(report: &RunReport, at: DateTime<Utc>) -> f64 {
-    (at - report.started_at).as_seconds_f64()
-}
-
 pub fn marks(report: &RunReport, run: Option<usize>) -> Vec<Mark> {
     let mark = |(place, fault): (usize, &FaultRecord)| Mark {
         number: place + 1,
         name: fault.fault.clone(),
-        begin: seconds_of(report, fault.began_at),
-        end: fault.ended_at.map(|at| seconds_of(report, at)),
+        begin: report.seconds_of(fault.began_at),
+        end: fault.ended_at.map(|at| report.seconds_of(at)),
         run,
     };
     report.faults.iter().enumerate().map(mark).collect()

@@ -4,7 +4,6 @@ use orderdb::audit::report::{AuditReport, list_causes};
 use shared::latency::LatencySummary;
 
 use super::{
-    chart_data::seconds_of,
     figures::{Figure, clock, count, latency, mebibytes, optional, rate, seconds, significant, with_unit},
     table::{
         Align::{Left, Right},
@@ -149,8 +148,8 @@ pub fn faults(report: &RunReport) -> Table {
             (place + 1).to_string().into(),
             fault.fault.as_str().into(),
             clock(fault.planned_seconds).into(),
-            clock(seconds_of(report, fault.began_at)).into(),
-            optional(fault.ended_at, |at| clock(seconds_of(report, at))).into(),
+            clock(report.seconds_of(fault.began_at)).into(),
+            optional(fault.ended_at, |at| clock(report.seconds_of(at))).into(),
             after(recovery.stored_rate_seconds),
             after(recovery.lag_seconds),
             Cell::new(fault.error.as_deref().unwrap_or_default(), Emphasis::Bad),
