@@ -52,16 +52,15 @@ impl InForce {
     /// Adds a fault, unless another one excludes it. Returns that one.
     fn try_enter(&self, fault: &Fault) -> Option<(Fault, EntryState)> {
         let mut excluding = None;
-        self.entries.send_modify(|entries| {
-            let mut others = entries.iter().filter(|entry| self.excludes(&entry.fault, fault));
-            // Nothing is waited for in vain.
-            let other = others.clone().find(|entry| entry.state != EntryState::Ending).or_else(|| others.next());
+        self.entries.send_if_modified(|entries| {
+            let other = entries.iter().find(|entry| self.excludes(&entry.fault, fault));
             excluding = other.map(|entry| (entry.fault.clone(), entry.state));
             if excluding.is_none() {
                 // Without a duration, its end is under way already.
                 let state = if fault.has_duration() { EntryState::Lasting } else { EntryState::Ending };
                 entries.push(Entry { fault: fault.clone(), state });
             }
+            excluding.is_none()
         });
         excluding
     }
@@ -188,6 +187,7 @@ mod tests {
                 let in_force = InForce::new(false);
                 in_force.enter(first).await.unwrap();
                 let entered = tokio::time::timeout(Duration::from_millis(10), in_force.enter(second)).await;
+                assert_eq!(entered.is_err(), expected && !first.has_duration(), "{second} waits for {first}");
                 assert_eq!(!matches!(entered, Ok(Ok(()))), expected, "{first} and {second}");
             }
         }
