@@ -12,12 +12,12 @@ use super::{
     judge::{Broken, Judgement},
     lag_growth::LagGrowth,
     saturation::Saturation,
-    search::{Outcome, ProbeLength, SearchEnd, SearchResult},
+    search::{CERTAINTY, Interval, Outcome, ProbeLength, SearchEnd, SearchResult},
 };
 use crate::report::model::{Machine, ProcessFigures};
 
 /// Version of the format; it changes when a field is renamed or removed.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Names of the report and of its page, in the folder of the search.
 pub const JSON: &str = "find-max.json";
 pub const PAGE: &str = "find-max.html";
@@ -42,7 +42,7 @@ pub struct FindMaxReport {
     pub result: SearchResult,
     /// `None` when no rate broke.
     pub saturation: Option<Saturation>,
-    /// Of the last probe at the rate that is the result. `None` without one, or when the search was stopped.
+    /// Of the probe that held nearest to the result. `None` without one, or when the search was stopped.
     pub audit: Option<AuditedProbe>,
     /// Why the search ended early: a program or a service failed.
     pub error: Option<String>,
@@ -144,7 +144,11 @@ impl ProbeReport {
     }
 
     pub fn verdict(&self) -> &'static str {
-        if self.outcome.held() { "held" } else { "broke" }
+        if self.has_held() { "held" } else { "broke" }
+    }
+
+    pub fn has_held(&self) -> bool {
+        self.outcome == Outcome::Held
     }
 
     /// Cores in use by programs that have nothing to do with the search.
@@ -157,6 +161,21 @@ impl ProbeReport {
         let broken: Vec<&str> = self.broken.iter().map(|broken| broken.measured.as_str()).collect();
         broken.join("; ")
     }
+}
+
+/// How far the rate of a probe is from the result, in natural logarithms.
+pub fn distance(probe: &ProbeReport, result: &SearchResult) -> f64 {
+    let rate = result.rate.or(result.highest_held).or(result.lowest_broken);
+    rate.map_or(0.0, |rate| (probe.rate / rate).ln().abs())
+}
+
+/// The probe that held nearest to the result.
+pub fn nearest_held<'a>(
+    probes: impl Iterator<Item = &'a ProbeReport>,
+    result: &SearchResult,
+) -> Option<&'a ProbeReport> {
+    let held = probes.filter(|probe| probe.has_held());
+    held.min_by(|a, b| distance(a, result).total_cmp(&distance(b, result)))
 }
 
 impl FindMaxReport {
@@ -209,16 +228,15 @@ impl FindMaxReport {
     }
 
     fn result_text(&self) -> String {
-        let SearchResult { end, highest_held, is_confirmed, lowest_broken } = self.result;
-        let Some(held) = highest_held else {
-            let lowest = lowest_broken.map_or_else(|| "no rate was probed".to_owned(), |rate| format!("{rate} broke"));
-            return format!("no rate held ({lowest})");
-        };
-        let unconfirmed = if is_confirmed { "" } else { ", by one probe that was not repeated" };
-        let broke = lowest_broken.map_or_else(|| "no rate broke".to_owned(), |rate| format!("{rate} broke"));
-        match end {
-            SearchEnd::Found => format!("highest rate that holds: {held} orders a second ({broke})"),
-            _ => format!("at least {held} orders a second hold{unconfirmed} ({broke})"),
+        let SearchResult { rate, interval: Interval { low, high }, highest_held, lowest_broken, .. } = self.result;
+        match (rate, highest_held, lowest_broken) {
+            (Some(rate), ..) => format!(
+                "highest rate that holds: {rate} orders a second ({low} to {high} with {:.0} % certainty)",
+                100.0 * CERTAINTY
+            ),
+            (None, Some(held), _) => format!("at least {held} orders a second hold (no rate broke)"),
+            (None, None, Some(broke)) => format!("no rate held ({broke} broke)"),
+            (None, None, None) => "no rate held (no rate was probed)".to_owned(),
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     figures::ProbeFigures,
     judge::judge,
     probe::Prober,
-    report::{AuditedProbe, FindMaxReport, ProbeReport, VERSION},
+    report::{AuditedProbe, FindMaxReport, ProbeReport, VERSION, distance, nearest_held},
     saturation::saturation,
     search::{Next, Outcome, Probe, ProbeLength, Search, SearchEnd, SearchSettings},
 };
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Highest ratio of the ends of the last interval, minus 1.
-const TOLERANCE: f64 = 0.05;
+const TOLERANCE: f64 = 0.1;
 /// A short probe, as a share of a full one, and the least that a slope of the lag can be found in.
 const SHORT: f64 = 0.4;
 const SHORTEST: Duration = Duration::from_secs(5);
@@ -111,7 +111,7 @@ impl<'a> Session<'a> {
         loop {
             let (outcome, report, _) = self.run(probe, format!("warm-up-{}", medians.len() + 1)).await?;
             medians.push(report.stored_ms.p50);
-            if outcome.held() || has_settled(&medians) || self.started.elapsed() > until {
+            if outcome == Outcome::Held || has_settled(&medians) || self.started.elapsed() > until {
                 return Ok(());
             }
         }
@@ -127,11 +127,11 @@ impl<'a> Session<'a> {
         Ok((outcome, report, figures))
     }
 
-    /// Compares ledger, topic and table of the last probe at the rate that is the result.
+    /// Compares ledger, topic and table of the probe that held nearest to the result.
     pub async fn audit(&mut self, environment: &BenchEnvironment, stop: &CancellationToken) {
-        let highest = self.search.result(self.end).highest_held;
-        let probe = self.probes.iter().rev().find(|(probe, _)| Some(probe.rate) == highest && probe.outcome.held());
-        let Some(run_id) = probe.map(|(probe, _)| probe.run_id.clone()) else { return };
+        let result = self.search.result(self.end);
+        let held = nearest_held(self.probes.iter().map(|(probe, _)| probe), &result);
+        let Some(run_id) = held.map(|probe| probe.run_id.clone()) else { return };
         let audit = async {
             tracing::info!("audit: comparing run ledger, topic and table of {run_id}");
             let inputs = AuditInputs {
@@ -153,10 +153,8 @@ impl<'a> Session<'a> {
     pub fn report(self) -> FindMaxReport {
         let result = self.search.result(self.end);
         let machine = machine();
-        let broke = |(report, _): &&(ProbeReport, ProbeFigures)| {
-            Some(report.rate) == result.lowest_broken && !report.outcome.held()
-        };
-        let limiting = self.probes.iter().rev().find(broke);
+        let broke = self.probes.iter().filter(|(probe, _)| probe.outcome != Outcome::Held);
+        let limiting = broke.min_by(|(a, _), (b, _)| distance(a, &result).total_cmp(&distance(b, &result)));
         FindMaxReport {
             version: VERSION,
             name: self.prober.lag.group.clone(),

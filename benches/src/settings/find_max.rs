@@ -13,7 +13,10 @@ use super::stack::StackSettings;
 use crate::find_max::judge::is_measured;
 
 /// Requirements of a search, unless --require names the same metric.
-pub const DEFAULT_REQUIREMENTS: [&str; 2] = ["stored p99 < 250ms", "stall < 1s"];
+///
+/// Below saturation, p99 depends more on chance than on the rate: on two cores it was 116 to 364 ms in three probes of
+/// 4,000/s, and 323 ms at 16,000/s. So the limit is above that, where a backlog decides.
+pub const DEFAULT_REQUIREMENTS: [&str; 2] = ["stored p99 < 1s", "stall < 1s"];
 
 /// The search does not leave these rates, in orders per second.
 pub const LOWEST_RATE: f64 = 1.0;
@@ -26,15 +29,15 @@ const BESIDE_PROBES: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug, Args)]
 pub struct FindMaxSettings {
     /// What must hold, such as 'stored p99 < 100ms' or 'ack p99 < 50ms'; may be repeated. Metrics: those of producer
-    /// --require, stored (with a percentile), missing and lag. 'stored p99 < 250ms' and 'stall < 1s' apply unless their
-    /// metric is named here. Always required: the lag does not grow, every order is stored, the producer is not late.
+    /// --require, stored (with a percentile), missing and lag. 'stored p99 < 1s' and 'stall < 1s' apply unless their metric
+    /// is named here. Always required: the lag does not grow, every order is stored, the producer is not late.
     #[arg(long, value_name = "REQUIREMENT", value_parser = requirement_of_probe)]
     pub require: Vec<Requirement>,
     /// Orders per second of the first probe. The rate doubles until a requirement breaks.
     #[arg(long, default_value = "500", value_parser = first_rate, value_name = "ORDERS_PER_SECOND")]
     pub from: Rate,
-    /// Time for the whole search, from the warm-up to the audit, for which a tenth is left. When it is over, the highest
-    /// rate that held so far is the result.
+    /// Time for the whole search, from the warm-up to the audit, for which a tenth is left. When it is over, the result is
+    /// what all probes until then tell.
     #[arg(long, default_value = "5m", value_parser = positive_duration, value_name = "DURATION")]
     pub budget: Duration,
     /// Length of a probe near the result. Its first sixth is not judged. Probes far from the result have 40 % of it, but

@@ -10,7 +10,8 @@ use anyhow::Context;
 use askama::Template;
 
 use self::chart::{Chart, draw};
-use super::report::FindMaxReport;
+use super::report::{FindMaxReport, nearest_held};
+use crate::find_max::search::CERTAINTY;
 use crate::report::page::{
     assets::STYLE,
     figures::{NONE, clock, latency, optional},
@@ -60,19 +61,19 @@ pub fn page(report: &FindMaxReport) -> anyhow::Result<String> {
 fn tiles(report: &FindMaxReport) -> Vec<(&'static str, String, String)> {
     let rate = |rate: Option<f64>| rate.map_or_else(|| NONE.to_owned(), |rate| format!("{rate}/s"));
     let result = report.result;
-    let held = report.probes.iter().rev().find(|it| Some(it.rate) == result.highest_held && it.outcome.held());
+    let held = nearest_held(report.probes.iter(), &result);
     let p99 = held.map_or_else(|| NONE.to_owned(), |probe| latency(&probe.stored_ms, |summary| summary.p99) + " ms");
     let cpu =
         held.map_or_else(|| NONE.to_owned(), |probe| optional(probe.machine_cpu_cores, |cores| format!("{cores:.2}")));
-    let confirmed = match result.highest_held {
-        None => "none held",
-        Some(_) if result.is_confirmed => "confirmed",
-        Some(_) => "by one probe that was not repeated",
-    };
+    let at = held.map_or_else(|| "no probe held".to_owned(), |probe| format!("when {}/s held", probe.rate));
+    let certainty = format!("with {:.0} % certainty", 100.0 * CERTAINTY);
+    let interval = result
+        .rate
+        .map_or_else(|| NONE.to_owned(), |_| format!("{} to {}/s", result.interval.low, result.interval.high));
     vec![
-        ("highest rate that held", rate(result.highest_held), confirmed.to_owned()),
-        ("lowest rate that broke", rate(result.lowest_broken), "above it".to_owned()),
-        ("stored p99", p99, "at the highest rate that held".to_owned()),
-        ("CPU", cpu, format!("of {} cores, whole machine, at that rate", report.machine.cores)),
+        ("highest rate that holds", rate(result.rate), "a probe holds there as often as it breaks".to_owned()),
+        ("it is within", interval, certainty),
+        ("stored p99", p99, at.clone()),
+        ("CPU", cpu, format!("of {} cores, whole machine, {at}", report.machine.cores)),
     ]
 }

@@ -98,7 +98,7 @@ fn series(
     value: impl Fn(&ProbeReport) -> Option<f64>,
 ) -> Series {
     let point = |probe: &&ProbeReport| {
-        let (rate, held, label) = (probe.rate, probe.outcome.held(), label.to_owned());
+        let (rate, held, label) = (probe.rate, probe.has_held(), label.to_owned());
         Some(Point { rate, value: value(probe)?, held, label })
     };
     Series { name, color, points: probes.iter().filter_map(point).collect() }

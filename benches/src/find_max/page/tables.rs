@@ -26,7 +26,7 @@ pub fn probes(report: &FindMaxReport) -> Table {
     ];
     let mut table = Table::new("probes", columns);
     for probe in report.by_rate() {
-        let held = probe.outcome.held();
+        let held = probe.has_held();
         let verdict = if held { "✓ held" } else { "✗ broke" };
         table.row(vec![
             probe.rate.to_string().into(),

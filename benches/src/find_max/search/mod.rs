@@ -1,33 +1,34 @@
 //! Which rate to try next: a function of the results so far and of the time, without a clock, a program or a random
 //! number.
 //!
-//! The rate doubles until a probe breaks, then the interval between the highest rate that held and the lowest that broke
-//! is halved on a logarithmic scale. Probes are noisy: one may break at a rate that holds otherwise, and the other way
-//! round. So each result is provisional until its rate is one end of the last interval. There it must be confirmed: by a
-//! conclusive probe of full length, or by more probes than contradict it. A result that is overturned widens the
-//! interval again, to the next result of its kind.
+//! Probes are noisy: one may break at a rate that holds otherwise, and the other way round. So no single result decides.
+//! All of them give a probability to each rate ([`posterior`]). The next probe is where they tell least: at the median,
+//! the rate that is as likely too high as too low. Steps beyond what was probed are bounded, since an overload takes the
+//! time of other probes: the rate doubles until a probe breaks.
 
 mod model;
-mod rate_results;
+mod posterior;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-pub use self::model::{Next, Outcome, Probe, ProbeLength, SearchEnd, SearchResult, SearchSettings};
-use self::rate_results::RateResults;
+pub use self::model::{
+    CERTAINTY, Interval, Next, Outcome, Probe, ProbeLength, SearchEnd, SearchResult, SearchSettings,
+};
+use self::posterior::Posterior;
 
-/// Growth until the first probe that breaks.
+/// The most that a probe is above the highest one so far, or below the lowest.
 const GROWTH: f64 = 2.0;
-/// The interval in which probes of full length begin. In a wider one, short probes find the way.
-const NARROW: f64 = 1.5;
+/// The ratio of the ends of the interval in which probes of full length begin. In a wider one, short probes find the way.
+const NARROW: f64 = 1.6;
 
 /// The results so far.
 #[derive(Clone, Debug)]
 pub struct Search {
     settings: SearchSettings,
-    /// By rate, ascending.
-    rates: Vec<RateResults>,
+    posterior: Posterior,
+    probes: Vec<(f64, Outcome)>,
     /// The longest time that a probe took beyond its length: its start, its warm-up, and the wait until all is stored.
     overhead: Duration,
 }
@@ -35,40 +36,41 @@ pub struct Search {
 impl Search {
     /// `overhead` is what the first probe is expected to take beyond its length.
     pub fn new(settings: SearchSettings, overhead: Duration) -> Self {
-        Self { settings, rates: Vec::new(), overhead }
+        Self { settings, posterior: Posterior::new(settings.lowest, settings.highest), probes: Vec::new(), overhead }
     }
 
     /// Adds the result of a probe that took `took`, from its start until the next one could start.
     pub fn record(&mut self, probe: Probe, outcome: Outcome, took: Duration) {
         self.overhead = self.overhead.max(took.saturating_sub(self.length(probe.length)));
-        let at = self.rates.partition_point(|results| results.rate < probe.rate);
-        if self.rates.get(at).is_none_or(|results| results.rate != probe.rate) {
-            self.rates.insert(at, RateResults::new(probe.rate));
-        }
-        self.rates[at].vote(outcome, probe.length);
+        self.posterior.observe(probe, outcome);
+        self.probes.push((probe.rate, outcome));
     }
 
     /// The next probe, when it can end within the budget, of which `elapsed` is spent.
     pub fn next(&self, elapsed: Duration) -> Next {
-        let probe = match self.wanted() {
-            Next::Probe(probe) => probe,
-            done => return done,
-        };
+        if let Some(end) = self.end() {
+            return Next::Done(self.result(end));
+        }
+        let Interval { low, high } = self.interval();
+        let wanted = if high > low * NARROW { ProbeLength::Short } else { ProbeLength::Full };
         let fits = |length: ProbeLength| elapsed + self.length(length) + self.overhead <= self.settings.budget;
-        match [probe.length, ProbeLength::Short].into_iter().find(|length| fits(*length)) {
-            Some(length) => Next::Probe(Probe { length, ..probe }),
+        match [wanted, ProbeLength::Short].into_iter().find(|length| fits(*length)) {
+            Some(length) => Next::Probe(Probe { rate: self.next_rate(), length }),
             None => Next::Done(self.result(SearchEnd::BudgetSpent)),
         }
     }
 
-    /// The best result so far, for a search that ends now.
+    /// What is known so far, for a search that ends now.
     pub fn result(&self, end: SearchEnd) -> SearchResult {
-        let (lower, upper) = self.interval();
+        let held = self.rates(|outcome| outcome == Outcome::Held);
+        let broken = self.rates(|outcome| outcome != Outcome::Held);
+        let (lowest_broken, has_held) = (broken.reduce(f64::min), held.clone().count() > 0);
         SearchResult {
             end,
-            highest_held: lower.map(|lower| lower.rate),
-            is_confirmed: lower.is_some_and(RateResults::is_confirmed),
-            lowest_broken: upper.map(|upper| upper.rate),
+            rate: (has_held && lowest_broken.is_some()).then(|| self.median()),
+            interval: self.interval(),
+            highest_held: held.reduce(f64::max),
+            lowest_broken,
         }
     }
 
@@ -79,39 +81,36 @@ impl Search {
         }
     }
 
-    /// The lowest rate that broke, and the highest that held below it.
-    fn interval(&self) -> (Option<&RateResults>, Option<&RateResults>) {
-        let upper = self.rates.iter().position(|results| !results.held());
-        let below = &self.rates[..upper.unwrap_or(self.rates.len())];
-        (below.last(), upper.map(|upper| &self.rates[upper]))
+    fn rates(&self, is_wanted: fn(Outcome) -> bool) -> impl Iterator<Item = f64> + Clone {
+        self.probes.iter().filter(move |(_, outcome)| is_wanted(*outcome)).map(|(rate, _)| *rate)
     }
 
-    /// The next probe if time were no matter.
-    fn wanted(&self) -> Next {
-        let SearchSettings { from, lowest, highest, tolerance, .. } = self.settings;
-        let short = |rate: f64| Next::Probe(Probe { rate, length: ProbeLength::Short });
-        let full = |rate: f64| Next::Probe(Probe { rate, length: ProbeLength::Full });
-        if let Some(open) = self.rates.iter().find(|results| results.is_open()) {
-            return full(open.rate);
-        }
-        match self.interval() {
-            (None, None) => short(from.clamp(lowest, highest)),
-            (Some(lower), None) if lower.rate < highest => short((lower.rate * GROWTH).min(highest)),
-            (None, Some(upper)) if upper.rate > lowest => short((upper.rate / GROWTH).max(lowest)),
-            (Some(lower), Some(upper)) if upper.rate > lower.rate * (1.0 + tolerance) => {
-                let is_wide = upper.rate > lower.rate * NARROW;
-                let middle = rounded((lower.rate * upper.rate).sqrt());
-                if is_wide { short(middle) } else { full(middle) }
-            }
-            (lower, upper) => {
-                let unconfirmed = [upper, lower].into_iter().flatten().find(|results| !results.is_confirmed());
-                let end = match (lower, upper) {
-                    (Some(_), Some(_)) => SearchEnd::Found,
-                    (Some(_), None) => SearchEnd::HighestHeld,
-                    (None, _) => SearchEnd::LowestBroke,
-                };
-                unconfirmed.map_or_else(|| Next::Done(self.result(end)), |results| full(results.rate))
-            }
+    fn median(&self) -> f64 {
+        rounded(self.posterior.quantile(0.5))
+    }
+
+    fn interval(&self) -> Interval {
+        let tail = (1.0 - CERTAINTY) / 2.0;
+        Interval { low: rounded(self.posterior.quantile(tail)), high: rounded(self.posterior.quantile(1.0 - tail)) }
+    }
+
+    fn next_rate(&self) -> f64 {
+        let SearchSettings { from, lowest, highest, .. } = self.settings;
+        let rates = || self.rates(|_| true);
+        let step = |(least, most): (f64, f64)| self.median().clamp(least / GROWTH, most * GROWTH);
+        let probed = rates().reduce(f64::min).zip(rates().reduce(f64::max));
+        probed.map_or(from, step).clamp(lowest, highest)
+    }
+
+    /// Why the search ends, when more time would not change that.
+    fn end(&self) -> Option<SearchEnd> {
+        let SearchSettings { lowest, highest, tolerance, .. } = self.settings;
+        let Interval { low, high } = self.interval();
+        match () {
+            () if low >= highest => Some(SearchEnd::HighestHeld),
+            () if high <= lowest => Some(SearchEnd::LowestBroke),
+            () if high <= low * (1.0 + tolerance) => Some(SearchEnd::Found),
+            () => None,
         }
     }
 }

@@ -39,22 +39,10 @@ pub struct Probe {
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Held,
-    /// A figure was close to its limit.
-    HeldNarrowly,
     /// It may hold when it is tried again: a stall of the machine looks like this.
     BrokeNarrowly,
     /// It can't hold: less was stored than was due, for seconds.
     Broke,
-}
-
-impl Outcome {
-    pub fn held(self) -> bool {
-        matches!(self, Self::Held | Self::HeldNarrowly)
-    }
-
-    pub(super) fn is_narrow(self) -> bool {
-        matches!(self, Self::HeldNarrowly | Self::BrokeNarrowly)
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,21 +51,33 @@ pub enum Next {
     Done(SearchResult),
 }
 
+/// The probability that the highest rate that holds is in the [`Interval`].
+pub const CERTAINTY: f64 = 0.9;
+
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SearchResult {
     pub end: SearchEnd,
-    /// The highest rate that held. `None` when none did.
+    /// The highest rate that holds: a probe at this rate holds as often as it breaks. `None` when none held or none
+    /// broke.
+    pub rate: Option<f64>,
+    pub interval: Interval,
+    /// The highest rate of a probe that held. `None` when none did.
     pub highest_held: Option<f64>,
-    /// Whether that is confirmed, and not the result of one short or narrow probe.
-    pub is_confirmed: bool,
-    /// The lowest rate that broke. `None` when none did.
+    /// The lowest rate of a probe that broke. `None` when none did.
     pub lowest_broken: Option<f64>,
+}
+
+/// The rates between which the highest one is, with a probability of [`CERTAINTY`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Interval {
+    pub low: f64,
+    pub high: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SearchEnd {
-    /// The interval is as narrow as asked, and both its ends are confirmed.
+    /// The interval is as narrow as asked.
     Found,
     /// There is no time for another probe.
     BudgetSpent,
