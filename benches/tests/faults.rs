@@ -296,6 +296,14 @@ mod more {
         let is_ready = async || benches::metrics::is_ready(address).await;
         testbed::eventually("it is not ready", TIMEOUT, async || !is_ready().await).await;
         assert!(scenario.programs.consumer(0).0.log().contains("no broker answers"));
+        // It loses its partitions at the end of the session timeout, and looks at the brokers every five seconds.
+        let assigned = async || benches::metrics::value(address, consumer::metrics::ASSIGNED).await.unwrap();
+        testbed::eventually("it has no partition", TIMEOUT, async || assigned().await == 0.0).await;
+        let two_looks_later = Instant::now() + Duration::from_secs(15);
+        while Instant::now() < two_looks_later {
+            assert!(!is_ready().await, "{}", scenario.programs.consumer(0).0.log());
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
         stack(&[&["resume"][..], &brokers].concat()).await;
         testbed::eventually("it is ready again", TIMEOUT, is_ready).await;
         let run = scenario.produce_and(500, async |_| {}).await;

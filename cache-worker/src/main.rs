@@ -11,8 +11,11 @@ use cache_worker::{
 };
 use shared::{
     program::{self, Outcome},
-    shutdown, telemetry,
+    shutdown,
+    telemetry::{self, ProgramInfo},
 };
+
+const PROGRAM: ProgramInfo = ProgramInfo { program: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
 
 fn main() -> ExitCode {
     program::run(run)
@@ -26,7 +29,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     }
     let stop = shutdown::on_signal()?;
     let mut worker = CacheWorker::new(command.aging, command.cache, command.database.settings()?)?;
-    telemetry::serve(&command.telemetry, worker.health().readiness(), stop.clone()).await?;
+    telemetry::serve(&command.telemetry, PROGRAM, worker.health().source(), stop.clone()).await?;
     if command.once {
         stop.run_until_cancelled(worker.once()).await.context("interrupted")??;
     } else {

@@ -9,7 +9,7 @@ use shared::{
     kafka::ensure_topic,
     latency::{Latencies, LatencyLog, LatencySummary},
     program::Outcome,
-    telemetry,
+    telemetry::{self, ProgramInfo},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -37,6 +37,8 @@ use crate::{
     },
 };
 
+const PROGRAM: ProgramInfo = ProgramInfo { program: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+
 /// Timeout of closing the client at a stop. Closing may take as long as the session timeout of the group.
 const GROUP_CLOSE_TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -47,7 +49,7 @@ const GROUP_CLOSE_TIMEOUT: Duration = Duration::from_secs(8);
 pub async fn run_consumer(command: Command, stop: CancellationToken) -> anyhow::Result<Outcome> {
     let database = prepare_services(&command).await?;
     let health = Arc::new(ConsumerHealth::default());
-    telemetry::serve(&command.telemetry, health.readiness(), stop.clone()).await?;
+    telemetry::serve(&command.telemetry, PROGRAM, health.source(), stop.clone()).await?;
     let tasks = ConsumerTasks::start(command, database, health, &stop)?;
     tasks.run(stop).await
 }
@@ -118,7 +120,7 @@ impl ConsumerTasks {
         let (accounting, latency) = (Arc::new(Accounting::default()), Arc::new(LatencyRecorder::default()));
         let (force_stop, all_recorded) = (CancellationToken::new(), CancellationToken::new());
         let pipeline = Pipeline {
-            enricher: Enricher::new(redis, services.cache.keys(), enrichment.cache_ttl),
+            enricher: Enricher::new(redis, services.cache.keys(), enrichment.cache_ttl, health.clone()),
             committer: BatchCommitter {
                 dead_letters,
                 offsets: group.clone(),

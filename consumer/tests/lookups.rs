@@ -35,7 +35,7 @@ async fn a_row_of_redis_that_is_not_valid_is_looked_up_in_the_table() {
         StatementSettings { statements: StatementMode::Prepared, statement_deadline: Duration::from_secs(5) };
     let health = Arc::new(ConsumerHealth::default());
     let mut database = OrderDatabase::new(bed.database.clone(), statements, WorkerId::of_partition(0, 1), health);
-    let enricher = Enricher::new(bed.redis().await, bed.keys(), Duration::from_secs(60));
+    let enricher = Enricher::new(bed.redis().await, bed.keys(), Duration::from_secs(60), Arc::default());
     let force_stop = CancellationToken::new();
     let mut scope = RetryScope::new(&force_stop, &|| false);
     let (users, product) = (rows.map(|(id, _)| UserId::from(id)), ProductId::from("P000001"));

@@ -178,7 +178,10 @@ async fn an_outage_is_waited_out_until_the_stop_cancels_it() {
     let mut scope = RetryScope::new(&force_stop, &|| false);
     let storing = insert(&mut database, &rows, &mut scope);
     let stopping = async {
-        testbed::eventually("the outage is noticed", Duration::from_secs(20), async || health.ready().is_err()).await;
+        testbed::eventually("the outage is noticed", Duration::from_secs(20), async || {
+            health.status().ready().is_err()
+        })
+        .await;
         force_stop.cancel();
     };
     let (result, ()) = tokio::join!(storing, stopping);

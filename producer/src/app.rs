@@ -1,6 +1,6 @@
 //! Connects the parts of the producer and runs them: settings, connections, run, summary.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use rdkafka::ClientConfig;
@@ -8,7 +8,8 @@ use shared::{
     kafka::ensure_topic,
     ledger::{Counts, RunSummary, Shard, Verdict},
     program::{Outcome, OutputFormat},
-    shutdown, telemetry,
+    shutdown,
+    telemetry::{self, ProgramInfo},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -16,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     catalog_export,
     generate::Encoder,
+    health::{ProducerHealth, ProducerIssue},
     ledger::{
         client_stats,
         earlier::EarlierOrders,
-        live_stats::{self, LiveStats},
+        live_stats::LiveStats,
         open_ledger::{RunLedger, open_ledger},
         recorder::{Recorded, Recorder, UnsavedEntries},
         reopen_ledger::reopen_ledger,
@@ -53,7 +55,10 @@ struct PreparedRun {
     source: OpenSource,
     ledger: RunLedger,
     live_stats: watch::Sender<LiveStats>,
+    health: Arc<ProducerHealth>,
 }
+
+const PROGRAM: ProgramInfo = ProgramInfo { program: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
 
 /// Sends the orders of a run, or prints the builtin catalog.
 ///
@@ -86,12 +91,13 @@ async fn prepare(command: &Command, stop: &CancellationToken) -> anyhow::Result<
     let partitions = ensure_topic(&command.kafka, &command.topic.orders()).await?;
     let opened = sample::open(&source, &command.cache, command.load.sample_batch_size(), seed).await?;
     let live_stats = watch::Sender::new(LiveStats::default());
-    telemetry::serve(&command.telemetry, live_stats::readiness(live_stats.subscribe()), stop.clone()).await?;
+    let health = Arc::new(ProducerHealth::with_issue(ProducerIssue::NotStarted, "nothing has been sent yet"));
+    telemetry::serve(&command.telemetry, PROGRAM, health.source(), stop.clone()).await?;
     let ledger = match &command.run.run_id {
         Some(id) if command.run.resume => reopen_ledger(command, id, seed, &source)?,
         _ => open_ledger(command, seed, &source, &opened.samples)?,
     };
-    Ok(PreparedRun { seed, pacer, partitions, source: opened, ledger, live_stats })
+    Ok(PreparedRun { seed, pacer, partitions, source: opened, ledger, live_stats, health })
 }
 
 /// Sends the orders, and records and shows the run meanwhile.
@@ -100,7 +106,7 @@ async fn execute(
     prepared: PreparedRun,
     stop: CancellationToken,
 ) -> anyhow::Result<(Sent, Recorded, Option<EarlierOrders>)> {
-    let PreparedRun { seed, mut pacer, partitions, source, ledger, live_stats } = prepared;
+    let PreparedRun { seed, mut pacer, partitions, source, ledger, live_stats, health } = prepared;
     let RunLedger { run, clock, mut journal, latency_log, earlier } = ledger;
     let OpenSource { samples, prefetcher, cache_age } = source;
     let mut encoder = Encoder::new(run.tag, samples, seed, command.orders.invalid);
@@ -113,7 +119,7 @@ async fn execute(
     let tracker = DeliveryTracker::new(clock, command.load.warm_up());
     let statistics = watch::Sender::new(Vec::new());
     let background = [
-        prefetcher.map(|prefetcher| tokio::spawn(prefetcher.run())),
+        prefetcher.map(|prefetcher| tokio::spawn(prefetcher.run(health.clone()))),
         Some(tokio::spawn(client_stats::export(statistics.subscribe()))),
     ];
     let (schedule, cache) = (pacer.clone(), cache_age.clone());
@@ -137,7 +143,7 @@ async fn execute(
         topic: run.topic,
         flush_timeout: command.load.flush_timeout,
     };
-    let recorder = Recorder { tracker, journal, latency_log, live_stats, cache_age };
+    let recorder = Recorder { tracker, journal, latency_log, live_stats, cache_age, health };
     let (sent, recorded) = send_and_record(publisher, recorder, stop).await?;
     background.into_iter().flatten().for_each(|task| task.abort());
     if tokio::time::timeout(DISPLAY_END_TIMEOUT, showing).await.is_err() {

@@ -4,13 +4,15 @@
 //! makes an order from each pair and encodes it as a Kafka record. [`pace`] decides when an order is due, [`send`]
 //! passes its record to the Kafka client at that time and counts its delivery report. Every second, [`ledger`] saves
 //! the outcomes in the run's ledger. [`report`] shows the progress and, at the end, the summary. [`app`] connects these
-//! parts and runs them; all of them use the [`clock`] of the run, its [`random`] numbers and the names in [`metrics`].
+//! parts and runs them; all of them use the [`clock`] of the run, its [`random`] numbers, its [`health`] and the names in
+//! [`metrics`].
 //! [`catalog_export`] prints the builtin catalog instead of a run.
 
 pub mod app;
 pub mod catalog_export;
 pub mod clock;
 pub mod generate;
+pub mod health;
 pub mod ledger;
 pub mod metrics;
 pub mod pace;

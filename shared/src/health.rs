@@ -1,4 +1,4 @@
-//! The health of a program: the issues that it has at the moment, for `/readyz` and the log.
+//! The health of a program: the state of each service that it depends on, for `/readyz`, `/status` and the log.
 
 use std::{
     borrow::Cow,
@@ -7,80 +7,278 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::telemetry::Readiness;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 
-/// A kind of issue that makes a program not ready, such as a lost dependency.
+/// What a program depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dependency {
+    /// The Kafka brokers.
+    Brokers,
+    /// The coordinator and the other members of the consumer group.
+    ConsumerGroup,
+    /// The topic of the records that can't be stored.
+    DeadLetterTopic,
+    /// The database.
+    Postgres,
+    /// The server of the cache.
+    Redis,
+    /// The users and products in Redis.
+    Cache,
+}
+
+impl fmt::Display for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Brokers => "brokers",
+            Self::ConsumerGroup => "consumer-group",
+            Self::DeadLetterTopic => "dead-letter-topic",
+            Self::Postgres => "postgres",
+            Self::Redis => "redis",
+            Self::Cache => "cache",
+        })
+    }
+}
+
+/// The state of a dependency; a later one is worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DependencyState {
+    /// It has no issue.
+    Up,
+    /// The program does its work without it.
+    Degraded,
+    /// The program can't do its work.
+    Down,
+}
+
+impl fmt::Display for DependencyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Up => "up",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        })
+    }
+}
+
+/// A kind of issue of a dependency.
 pub trait HealthIssue: Copy + Ord + fmt::Debug + Send + 'static {
+    /// All dependencies of the program.
+    const DEPENDENCIES: &'static [Dependency];
+
+    /// What has the issue.
+    fn dependency(self) -> Dependency;
+
+    /// The state of the dependency while it has this issue. The program is ready while no dependency is down.
+    fn state(self) -> DependencyState {
+        DependencyState::Down
+    }
+
+    /// What the program does until the issue is resolved, such as `retries until it succeeds`.
+    fn action(self) -> &'static str;
+
     /// The log line for a resolved issue. It names the dependency, such as `PostgreSQL: working again`.
     fn resolution(self) -> Cow<'static, str>;
 }
 
-/// The issues that a program has at the moment, each with its message. The program is ready when there is none. An
-/// issue is logged once when it is first reported and once when it is resolved.
+/// An error of a dependency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastError {
+    /// When it was reported last.
+    pub at: DateTime<Utc>,
+    /// What failed, and how.
+    pub message: String,
+}
+
+/// An issue that a dependency has at the moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CurrentIssue {
+    /// When it was first reported.
+    pub since: DateTime<Utc>,
+    /// As it was reported last.
+    pub message: String,
+    /// What the program does until it is resolved.
+    pub action: &'static str,
+}
+
+/// A dependency, with its issues.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DependencyStatus {
+    /// What the program depends on.
+    pub name: Dependency,
+    /// The worst state of its issues.
+    pub state: DependencyState,
+    /// When it changed to this state.
+    pub since: DateTime<Utc>,
+    /// What is wrong with it at the moment.
+    pub issues: Vec<CurrentIssue>,
+    /// The last error, also after it was resolved.
+    pub last_error: Option<LastError>,
+}
+
+/// The status of a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HealthStatus {
+    /// All dependencies of the program.
+    pub dependencies: Vec<DependencyStatus>,
+}
+
+impl HealthStatus {
+    /// The messages of the dependencies that are down. The program is ready when there are none.
+    pub fn reasons(&self) -> Vec<&str> {
+        let down = self.dependencies.iter().filter(|dependency| dependency.state == DependencyState::Down);
+        down.flat_map(|dependency| &dependency.issues).map(|issue| issue.message.as_str()).collect()
+    }
+
+    /// # Errors
+    /// When the program is not ready: the messages.
+    pub fn ready(&self) -> Result<(), String> {
+        let reasons = self.reasons();
+        if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) }
+    }
+}
+
+/// Returns the status at the moment; called for each request.
+pub type StatusSource = Arc<dyn Fn() -> HealthStatus + Send + Sync>;
+
+#[derive(Debug)]
+struct State<Issue> {
+    issues: BTreeMap<Issue, Reported>,
+    dependencies: BTreeMap<Dependency, History>,
+}
+
+#[derive(Debug)]
+struct Reported {
+    message: String,
+    since: DateTime<Utc>,
+}
+
+#[derive(Debug)]
+struct History {
+    state: DependencyState,
+    since: DateTime<Utc>,
+    last_error: Option<LastError>,
+}
+
+impl<Issue: HealthIssue> State<Issue> {
+    /// To be called after each change of the issues of `dependency`.
+    fn update(&mut self, dependency: Dependency, now: DateTime<Utc>, error: Option<LastError>) {
+        let issues = self.issues.keys().filter(|issue| issue.dependency() == dependency);
+        let state = issues.map(|issue| issue.state()).max().unwrap_or(DependencyState::Up);
+        let Some(history) = self.dependencies.get_mut(&dependency) else { return };
+        if state != history.state {
+            (history.state, history.since) = (state, now);
+        }
+        history.last_error = error.or_else(|| history.last_error.take());
+    }
+}
+
+/// The issues that a program has at the moment, each with its message. An issue is logged once when it is first reported
+/// and once when it is resolved.
 #[derive(Debug)]
 pub struct Health<Issue> {
-    issues: Mutex<BTreeMap<Issue, String>>,
+    state: Mutex<State<Issue>>,
 }
 
 impl<Issue: HealthIssue> Default for Health<Issue> {
     fn default() -> Self {
-        Self { issues: Mutex::default() }
+        let now = Utc::now();
+        let up = |dependency: &Dependency| {
+            (*dependency, History { state: DependencyState::Up, since: now, last_error: None })
+        };
+        let dependencies = Issue::DEPENDENCIES.iter().map(up).collect();
+        Self { state: Mutex::new(State { issues: BTreeMap::new(), dependencies }) }
     }
 }
 
 impl<Issue: HealthIssue> Health<Issue> {
-    /// Starts with `issue`, so that the program is not ready until it resolves it. It is not logged.
+    /// Starts with `issue`, so that the program is not ready until it resolves it. It is not logged, and no error.
     pub fn with_issue(issue: Issue, message: &str) -> Self {
-        Self { issues: Mutex::new(BTreeMap::from([(issue, message.to_owned())])) }
+        let (health, now) = (Self::default(), Utc::now());
+        let mut state = health.lock();
+        state.issues.insert(issue, Reported { message: message.to_owned(), since: now });
+        state.update(issue.dependency(), now, None);
+        drop(state);
+        health
     }
 
-    fn issues(&self) -> MutexGuard<'_, BTreeMap<Issue, String>> {
-        self.issues.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State<Issue>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reports an issue. The first report is logged as a warning. Later ones, until the issue is resolved, replace the
     /// message and are logged at level debug.
     pub fn report(&self, issue: Issue, message: String) {
-        if let Some(before) = self.issues().insert(issue, message.clone()) {
-            tracing::debug!("{message}; previously: {before}");
-        } else {
-            tracing::warn!("{message}");
+        let now = Utc::now();
+        let mut state = self.lock();
+        let before = state.issues.remove(&issue);
+        let since = before.as_ref().map_or(now, |before| before.since);
+        state.issues.insert(issue, Reported { message: message.clone(), since });
+        state.update(issue.dependency(), now, Some(LastError { at: now, message: message.clone() }));
+        drop(state);
+        match before {
+            Some(before) => tracing::debug!("{message}; previously: {}", before.message),
+            None => tracing::warn!("{message}"),
         }
     }
 
     /// Resolves an issue and logs its [`HealthIssue::resolution`]. Does nothing when the issue was not reported.
     pub fn resolve(&self, issue: Issue) {
-        if self.issues().remove(&issue).is_some() {
+        if self.remove(issue) {
             tracing::info!("{}", issue.resolution());
         }
     }
 
     /// Removes an issue without a log line, for one whose state no longer matters (a partition that was revoked).
     pub fn forget(&self, issue: Issue) {
-        self.issues().remove(&issue);
+        self.remove(issue);
+    }
+
+    fn remove(&self, issue: Issue) -> bool {
+        let mut state = self.lock();
+        let was_reported = state.issues.remove(&issue).is_some();
+        if was_reported {
+            state.update(issue.dependency(), Utc::now(), None);
+        }
+        was_reported
     }
 
     /// The issues at the moment.
     pub fn current(&self) -> Vec<Issue> {
-        self.issues().keys().copied().collect()
+        self.lock().issues.keys().copied().collect()
     }
 
-    /// Returns `Ok` when there is no issue.
-    ///
-    /// # Errors
-    /// The messages of all issues, separated by `; `.
-    pub fn ready(&self) -> Result<(), String> {
-        let issues = self.issues();
-        if issues.is_empty() { Ok(()) } else { Err(issues.values().cloned().collect::<Vec<_>>().join("; ")) }
+    /// The state of all dependencies at the moment.
+    pub fn status(&self) -> HealthStatus {
+        let state = self.lock();
+        let issues_of = |name: Dependency| {
+            let issues = state.issues.iter().filter(|(issue, _)| issue.dependency() == name);
+            let current = issues.map(|(issue, reported)| CurrentIssue {
+                since: reported.since,
+                message: reported.message.clone(),
+                action: issue.action(),
+            });
+            current.collect()
+        };
+        let dependencies = state.dependencies.iter().map(|(name, history)| DependencyStatus {
+            name: *name,
+            state: history.state,
+            since: history.since,
+            issues: issues_of(*name),
+            last_error: history.last_error.clone(),
+        });
+        HealthStatus { dependencies: dependencies.collect() }
     }
 
-    /// A function that `/readyz` calls, see [`crate::telemetry::serve`].
-    pub fn readiness(self: &Arc<Self>) -> Readiness
+    /// A function that the pages of [`crate::telemetry::serve`] call.
+    pub fn source(self: &Arc<Self>) -> StatusSource
     where
         Self: Send + Sync,
     {
         let health = self.clone();
-        Arc::new(move || health.ready())
+        Arc::new(move || health.status())
     }
 }
 
@@ -90,24 +288,77 @@ mod tests {
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     enum Issue {
-        Redis,
-        Database,
+        Unreachable,
+        Slow,
+        CacheMissing,
     }
 
     impl HealthIssue for Issue {
+        const DEPENDENCIES: &'static [Dependency] = &[Dependency::Redis, Dependency::Postgres];
+
+        fn dependency(self) -> Dependency {
+            match self {
+                Self::Unreachable | Self::Slow => Dependency::Postgres,
+                Self::CacheMissing => Dependency::Redis,
+            }
+        }
+
+        fn state(self) -> DependencyState {
+            match self {
+                Self::Unreachable | Self::Slow => DependencyState::Down,
+                Self::CacheMissing => DependencyState::Degraded,
+            }
+        }
+
+        fn action(self) -> &'static str {
+            "retries"
+        }
+
         fn resolution(self) -> Cow<'static, str> {
             "the dependency: working again".into()
         }
     }
 
     #[test]
-    fn a_program_is_ready_once_each_reported_issue_is_resolved_or_forgotten() {
-        let health = Arc::new(Health::with_issue(Issue::Redis, "no answer"));
-        health.report(Issue::Database, "lost".to_owned());
-        health.report(Issue::Database, "still lost".to_owned());
-        assert_eq!(health.readiness()(), Err("no answer; still lost".to_owned()));
-        health.resolve(Issue::Redis);
-        health.forget(Issue::Database);
-        assert_eq!(health.ready(), Ok(()));
+    fn a_program_is_ready_once_each_issue_is_resolved_or_forgotten() {
+        let health = Health::with_issue(Issue::Unreachable, "no answer");
+        health.report(Issue::Slow, "slow".to_owned());
+        health.report(Issue::Slow, "still slow".to_owned());
+        assert_eq!(health.status().reasons(), ["no answer", "still slow"]);
+        health.resolve(Issue::Unreachable);
+        assert!(health.status().ready().is_err());
+        health.forget(Issue::Slow);
+        assert_eq!(health.status().ready(), Ok(()));
+    }
+
+    #[test]
+    fn the_status_has_every_dependency_with_its_issues_and_its_last_error() {
+        let health = Health::default();
+        let of = |name| health.status().dependencies.into_iter().find(|dependency| dependency.name == name).unwrap();
+        let up_since = of(Dependency::Postgres).since;
+        assert_eq!(of(Dependency::Postgres).state, DependencyState::Up);
+
+        health.report(Issue::Unreachable, "lost".to_owned());
+        health.report(Issue::Unreachable, "refused".to_owned());
+        let postgres = of(Dependency::Postgres);
+        assert_eq!((postgres.state, postgres.issues.len()), (DependencyState::Down, 1));
+        assert!(postgres.since > up_since && postgres.issues[0].since == postgres.since);
+        assert_eq!((postgres.issues[0].message.as_str(), postgres.issues[0].action), ("refused", "retries"));
+        assert_eq!(postgres.last_error.unwrap().message, "refused");
+
+        health.resolve(Issue::Unreachable);
+        let postgres = of(Dependency::Postgres);
+        assert_eq!((postgres.state, postgres.issues.len()), (DependencyState::Up, 0));
+        assert_eq!(postgres.last_error.unwrap().message, "refused");
+    }
+
+    #[test]
+    fn a_degraded_dependency_leaves_the_program_ready() {
+        let health = Health::default();
+        health.report(Issue::CacheMissing, "no answer".to_owned());
+        let status = health.status();
+        assert!(status.ready().is_ok() && status.reasons().is_empty());
+        assert_eq!(status.dependencies[1].name, Dependency::Redis);
+        assert_eq!(status.dependencies[1].state, DependencyState::Degraded);
     }
 }

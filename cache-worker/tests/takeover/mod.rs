@@ -29,7 +29,7 @@ fn start(interval: Duration, cache: CacheSettings, database: DatabaseSettings) -
 
 impl Worker {
     async fn becomes_ready(&self) {
-        eventually("the instance is ready", TIMEOUT, async || self.health.ready().is_ok()).await;
+        eventually("the instance is ready", TIMEOUT, async || self.health.status().ready().is_ok()).await;
     }
 }
 
@@ -65,7 +65,7 @@ async fn an_instance_waits_for_redis_and_the_database_and_recovers_by_itself() {
     database.stall();
     let worker = start(Duration::from_secs(1), bed.cache_behind(&redis), bed.database_behind(&database));
     let reports = async |issue: &str| {
-        let reported = async || worker.health.ready().is_err_and(|issues| issues.contains(issue));
+        let reported = async || worker.health.status().ready().is_err_and(|issues| issues.contains(issue));
         eventually(&format!("the instance reports {issue:?}"), TIMEOUT, reported).await;
     };
     reports("Redis: no answer from").await;
@@ -144,7 +144,7 @@ async fn a_standby_that_found_empty_tables_is_ready_once_there_are_rows() {
     let interval = Duration::from_secs(3);
     let workers = [(); 2].map(|()| start(interval, bed.cache.clone(), bed.database.clone()));
     for worker in &workers {
-        let empty = async || worker.health.ready().is_err_and(|issues| issues.contains("are empty"));
+        let empty = async || worker.health.status().ready().is_err_and(|issues| issues.contains("are empty"));
         eventually("both report that the tables are empty", TIMEOUT, empty).await;
     }
     sql.batch_execute("INSERT INTO users TABLE kept; INSERT INTO products TABLE kept_products").await.unwrap();

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use shared::health::Dependency;
+
 use crate::health::{ConsumerHealth, ConsumerIssue};
 
 /// Reports [`ConsumerIssue::DeadLetterTopic`] when the first batch waits for the topic, and resolves it when the last
@@ -50,9 +52,10 @@ impl BatchOutage<'_> {
         self.topic.health.report(ConsumerIssue::DeadLetterTopic, message);
     }
 
-    /// Reports that the batch waits no longer, since the topic has acknowledged it.
+    /// Reports that the batch waits no longer, or never did: the topic has acknowledged it.
     pub fn resolve(&mut self) {
         self.topic.waiting().works_again |= self.waits;
+        self.topic.health.confirm(Dependency::DeadLetterTopic);
         self.end();
     }
 
@@ -93,10 +96,10 @@ mod tests {
         second.report("no answer".to_owned());
         third.resolve();
         first.resolve();
-        assert_eq!(health.ready(), Err("no answer".to_owned()), "the second one still waits");
+        assert_eq!(health.status().ready(), Err("no answer".to_owned()), "the second one still waits");
         second.report("refused".to_owned());
-        assert_eq!(health.ready(), Err("refused".to_owned()));
+        assert_eq!(health.status().ready(), Err("refused".to_owned()));
         drop(second);
-        assert_eq!(health.ready(), Ok(()));
+        assert_eq!(health.status().ready(), Ok(()));
     }
 }

@@ -75,8 +75,8 @@ impl Bed {
     }
 
     async fn until_not_ready(&self) -> String {
-        testbed::eventually("the outage is reported", TIMEOUT, async || self.health.ready().is_err()).await;
-        self.health.ready().unwrap_err()
+        testbed::eventually("the outage is reported", TIMEOUT, async || self.health.status().ready().is_err()).await;
+        self.health.status().ready().unwrap_err()
     }
 
     /// Reads `count` records of the topic.
@@ -139,7 +139,7 @@ async fn all_dead_letters_of_a_batch_are_in_flight_at_once_and_an_outage_is_wait
     };
     let (outcomes, ()) = tokio::join!(bed.send(&records), watching);
     assert_eq!(outcomes, [DeadLetterOutcome::Acknowledged; 50]);
-    assert_eq!(bed.health.ready(), Ok(()));
+    assert_eq!(bed.health.status().ready(), Ok(()));
     let mut keys: Vec<String> = bed.read(50).into_iter().map(|letter| letter.key).collect();
     keys.sort_unstable();
     keys.dedup();
@@ -199,10 +199,10 @@ async fn a_topic_that_refuses_every_form_is_an_outage_until_it_accepts_the_recor
     bed.fail_produce_requests(&[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD; 4]);
     let records = records(1);
     let issue = "it refuses the dead letter of orders 0:0 (key \"order-0\") in every form";
-    let is_reported = async || bed.health.ready().is_err_and(|issues| issues.contains(issue));
+    let is_reported = async || bed.health.status().ready().is_err_and(|issues| issues.contains(issue));
     let reported = testbed::eventually("the refusals are reported", TIMEOUT, is_reported);
     let (outcomes, ()) = tokio::join!(bed.send(&records), reported);
-    assert_eq!((outcomes[0], bed.health.ready()), (DeadLetterOutcome::Acknowledged, Ok(())));
+    assert_eq!((outcomes[0], bed.health.status().ready()), (DeadLetterOutcome::Acknowledged, Ok(())));
     assert_eq!(bed.read(1)[0].value, "the value");
 }
 
@@ -214,7 +214,7 @@ async fn a_client_that_ended_fatally_is_replaced_each_time() {
     let records = records(2);
     let (outcomes, issue) = tokio::join!(bed.send(&records), bed.until_not_ready());
     assert!(issue.contains("records are not acknowledged"), "{issue}");
-    assert_eq!((outcomes, bed.health.ready()), (vec![DeadLetterOutcome::Acknowledged; 2], Ok(())));
+    assert_eq!((outcomes, bed.health.status().ready()), (vec![DeadLetterOutcome::Acknowledged; 2], Ok(())));
     bed.read(2);
 }
 
@@ -234,5 +234,5 @@ async fn a_dead_letter_whose_partition_is_revoked_is_handed_back() {
         kept.revoke();
     };
     let (outcomes, ()) = tokio::join!(bed.send(&waiting), revoking);
-    assert_eq!((outcomes, bed.health.ready()), (vec![DeadLetterOutcome::HandedBack], Ok(())));
+    assert_eq!((outcomes, bed.health.status().ready()), (vec![DeadLetterOutcome::HandedBack], Ok(())));
 }

@@ -19,14 +19,6 @@ struct Open {
     until: Instant,
 }
 
-/// How the result of a call changes the breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transition {
-    Opened,
-    Closed,
-    None,
-}
-
 impl CircuitBreaker {
     fn state(&self) -> MutexGuard<'_, Option<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
@@ -44,16 +36,16 @@ impl CircuitBreaker {
         }
     }
 
-    pub fn record_success(&self) -> Transition {
-        self.state().take().map_or(Transition::None, |_| Transition::Closed)
+    /// Closes the breaker.
+    pub fn record_success(&self) {
+        *self.state() = None;
     }
 
-    pub fn record_failure(&self, now: Instant) -> Transition {
+    /// Opens the breaker.
+    pub fn record_failure(&self, now: Instant) {
         let mut state = self.state();
-        let change = if state.is_none() { Transition::Opened } else { Transition::None };
         let open = state.get_or_insert_with(|| Open { backoff: Backoff::start(), until: now });
         open.until = now + open.backoff.next_delay();
-        change
     }
 }
 
@@ -65,16 +57,14 @@ mod tests {
     fn an_open_breaker_allows_one_call_after_its_delay() {
         let (breaker, timeout, start) = (CircuitBreaker::default(), Duration::from_secs(1), Instant::now());
         assert!(breaker.allows_call(start, timeout) && breaker.allows_call(start, timeout));
-        assert_eq!(
-            (breaker.record_failure(start), breaker.record_failure(start)),
-            (Transition::Opened, Transition::None)
-        );
+        breaker.record_failure(start);
+        breaker.record_failure(start);
         assert!(!breaker.allows_call(start + Duration::from_millis(1), timeout));
         let later = start + Duration::from_secs(20);
         assert!(breaker.allows_call(later, timeout));
         assert!(!breaker.allows_call(later, timeout), "half-open: one call is under way");
         assert!(breaker.allows_call(later + timeout, timeout), "the call never reported its result");
-        assert_eq!((breaker.record_success(), breaker.record_success()), (Transition::Closed, Transition::None));
-        assert!(breaker.allows_call(later, timeout));
+        breaker.record_success();
+        assert!(breaker.allows_call(later, timeout) && breaker.allows_call(later, timeout));
     }
 }

@@ -26,10 +26,11 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     cached_row::{CachedProduct, CachedRow, CachedUser, InvalidRow},
-    circuit_breaker::{CircuitBreaker, Transition},
+    circuit_breaker::CircuitBreaker,
     lookup_cache::{ById, Ids, LookupCache, MemorySize},
 };
 use crate::{
+    health::{ConsumerHealth, ConsumerIssue},
     metrics,
     model::{OrderRow, ProductAttributes, RejectReason, UserAttributes},
     retry_scope::{Cancelled, RetryScope},
@@ -91,6 +92,7 @@ pub struct Enricher {
     redis: ConnectionManager,
     keys: CacheKeys,
     redis_breaker: CircuitBreaker,
+    health: Arc<ConsumerHealth>,
     has_logged_invalid_row: AtomicBool,
     /// Locked during a lookup in Redis and PostgreSQL, so that two workers never look up the same id at the same time.
     lookup_lock: Mutex<()>,
@@ -99,13 +101,14 @@ pub struct Enricher {
 impl Enricher {
     /// Starts with empty caches, whose entries expire after `ttl`. While Redis does not answer, lookups go to the
     /// database.
-    pub fn new(redis: ConnectionManager, keys: CacheKeys, ttl: Duration) -> Self {
+    pub fn new(redis: ConnectionManager, keys: CacheKeys, ttl: Duration, health: Arc<ConsumerHealth>) -> Self {
         Self {
             users: LookupCache::new(ttl),
             products: LookupCache::new(ttl),
             redis,
             keys,
             redis_breaker: CircuitBreaker::default(),
+            health,
             has_logged_invalid_row: AtomicBool::new(false),
             lookup_lock: Mutex::new(()),
         }
@@ -228,16 +231,15 @@ impl Enricher {
         }
         match cache::lookup(&mut self.redis.clone(), key, ids).await {
             Ok(rows) => {
-                if self.redis_breaker.record_success() == Transition::Closed {
-                    tracing::info!("Redis: working again");
-                }
+                self.redis_breaker.record_success();
+                self.health.resolve(ConsumerIssue::Redis);
                 let unreadable = |error: serde_json::Error| InvalidRow::Unreadable(error.to_string());
                 Some(rows.into_iter().map(|row| row.map(|row| row.map_err(unreadable))).collect())
             }
             Err(error) => {
-                if self.redis_breaker.record_failure(Instant::now()) == Transition::Opened {
-                    tracing::warn!(%error, "Redis: no answer, users and products are looked up in PostgreSQL");
-                }
+                self.redis_breaker.record_failure(Instant::now());
+                let message = format!("Redis: no answer, users and products are looked up in PostgreSQL: {error}");
+                self.health.report(ConsumerIssue::Redis, message);
                 None
             }
         }

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use shared::kafka::KafkaSettings;
+use shared::{kafka::KafkaSettings, service_manager::Heartbeat};
 
 use super::{assignment::Assignment, rebalance::RebalanceContext};
 use crate::settings::{GroupProtocol, GroupSettings};
@@ -25,7 +25,8 @@ pub struct Member {
 }
 
 impl Member {
-    /// Creates a client that subscribes to the topic. It is counted in `open` until it is closed.
+    /// Creates a client that subscribes to the topic. It is counted in `open` until it is closed. `heartbeat` is that of
+    /// the polling thread.
     ///
     /// # Errors
     /// When a Kafka setting is wrong.
@@ -34,9 +35,10 @@ impl Member {
         group: &GroupSettings,
         topic: &str,
         open: &Arc<OpenClients>,
+        heartbeat: Heartbeat,
     ) -> anyhow::Result<Self> {
         let assignment = Arc::new(Assignment::default());
-        let context = RebalanceContext { assignment: assignment.clone(), drain_timeout: group.drain };
+        let context = RebalanceContext { assignment: assignment.clone(), drain_timeout: group.drain, heartbeat };
         let consumer: GroupConsumer = kafka
             .member(&client_settings(group))
             .create_with_context(context)

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{bail, ensure};
 use rdkafka::{consumer::Consumer, error::RDKafkaErrorCode, groups::GroupInfo};
-use shared::kafka::KafkaSettings;
+use shared::{kafka::KafkaSettings, service_manager::Heartbeat};
 
 use super::client::{GroupConsumer, Member, OpenClients};
 use crate::{
@@ -41,6 +41,7 @@ pub struct Group {
     settings: GroupSettings,
     topic: String,
     health: Arc<ConsumerHealth>,
+    heartbeat: Heartbeat,
     member: RwLock<Arc<Member>>,
     open: Arc<OpenClients>,
     /// Whether a client was replaced because of an error that may be permanent.
@@ -50,7 +51,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// Subscribes to the topic as a member of the group. The group assigns partitions later.
+    /// Subscribes to the topic as a member of the group. The group assigns partitions later. `heartbeat` is that of the
+    /// polling thread.
     ///
     /// # Errors
     /// When a setting is wrong.
@@ -59,6 +61,7 @@ impl Group {
         settings: GroupSettings,
         topic: String,
         health: Arc<ConsumerHealth>,
+        heartbeat: Heartbeat,
     ) -> anyhow::Result<Self> {
         // With KIP-848, librdkafka reports each leaving static member as temporarily absent.
         ensure!(
@@ -66,9 +69,10 @@ impl Group {
             "--leave requires the classic protocol: use --group-protocol classic or auto"
         );
         let open = Arc::default();
-        let member = RwLock::new(Arc::new(Member::subscribe(&kafka, &settings, &topic, &open)?));
+        let member = Member::subscribe(&kafka, &settings, &topic, &open, heartbeat.clone())?;
+        let member = RwLock::new(Arc::new(member));
         let (was_replaced, must_rejoin) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self { kafka, settings, topic, health, member, open, was_replaced, must_rejoin })
+        Ok(Self { kafka, settings, topic, health, heartbeat, member, open, was_replaced, must_rejoin })
     }
 
     /// The name of the group.
@@ -79,6 +83,11 @@ impl Group {
     /// The topic that the group reads.
     pub fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// The health of the instance.
+    pub fn health(&self) -> &ConsumerHealth {
+        &self.health
     }
 
     /// The client that is the member now: it may be replaced.
@@ -134,7 +143,7 @@ impl Group {
         // A static member that waits for its name replaces its client again and again: without a limit, clients would
         // pile up when they close slowly.
         self.open.wait_for_at_most(MAX_OPEN_CLIENTS, CLOSE_TIMEOUT);
-        let new = Member::subscribe(&self.kafka, &self.settings, &self.topic, &self.open)?;
+        let new = Member::subscribe(&self.kafka, &self.settings, &self.topic, &self.open, self.heartbeat.clone())?;
         *self.member.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
         Ok(())
     }

@@ -59,13 +59,16 @@ async fn a_row_that_another_writer_locks_for_too_long_is_an_outage_and_not_the_r
     let rows = [&row];
     let mut scope = RetryScope::new(&force_stop, &|| false);
     let releasing = async {
-        testbed::eventually("the outage is noticed", Duration::from_secs(20), async || health.ready().is_err()).await;
+        testbed::eventually("the outage is noticed", Duration::from_secs(20), async || {
+            health.status().ready().is_err()
+        })
+        .await;
         other.batch_execute("ROLLBACK").await.unwrap();
     };
     let (result, ()) = tokio::join!(insert(&mut database, &rows, &mut scope), releasing);
     assert_eq!(result.unwrap().inserted, 1);
     scope.succeed();
-    assert_eq!(health.ready(), Ok(()));
+    assert_eq!(health.status().ready(), Ok(()));
 }
 
 /// A trigger before each insert. `body` may use the sequence `attempts`, which no rollback resets.
@@ -141,7 +144,7 @@ async fn an_error_of_all_rows_is_an_outage_whatever_its_code() {
                 attempts.get::<_, i64>(0) >= 8
             })
             .await;
-            assert!(health.ready().unwrap_err().contains("SQLSTATE 42501"), "{:?}", health.ready());
+            assert!(health.status().ready().unwrap_err().contains("SQLSTATE 42501"), "{:?}", health.status().ready());
             watching.batch_execute("DROP TRIGGER check_order ON orders").await.unwrap();
         };
         let (result, ()) = tokio::join!(insert(&mut database, &rows, &mut scope), repairing);
@@ -165,9 +168,9 @@ async fn a_batch_that_exceeds_the_deadline_of_the_consumer_is_halved_until_it_is
     let result = storing.await.expect("the batch is not stored").unwrap();
     // A statement may still commit after the deadline: then its rows were stored before the next try.
     assert_eq!((result.rejected.len(), stored(&bed).await), (0, 60));
-    assert!(health.ready().unwrap_err().contains("takes too long"), "{:?}", health.ready());
+    assert!(health.status().ready().unwrap_err().contains("takes too long"), "{:?}", health.status().ready());
     scope.succeed();
-    assert_eq!(health.ready(), Ok(()));
+    assert_eq!(health.status().ready(), Ok(()));
 }
 
 #[tokio::test]

@@ -1,17 +1,10 @@
-//! The figures of a run while it lasts, for the progress display and `/readyz`.
+//! The figures of a run while it lasts, for the progress display and the health.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use shared::{ledger::Counts, telemetry::Readiness};
-use tokio::sync::watch;
+use shared::ledger::Counts;
 
 use crate::send::tally::Tally;
-
-/// The producer is not ready when orders are in flight and none was acknowledged for this long.
-const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The figures of a running run. Both phases are counted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,13 +21,20 @@ pub struct LiveStats {
     pub lateness_ms: (f64, f64),
     /// Due to acknowledged in the last interval, p50 and p99 in milliseconds.
     pub acknowledgement_ms: (f64, f64),
-    /// When an order was last acknowledged, or no order was in flight.
+    /// When an order was last acknowledged, or no order was in flight; at first, when an order was enqueued. `None`
+    /// before that.
     last_progress: Option<Instant>,
 }
 
 impl LiveStats {
     pub fn in_flight(&self) -> u64 {
         self.enqueued.saturating_sub(self.acknowledged + self.unacknowledged)
+    }
+
+    /// How long orders have been in flight without an acknowledgement; `None` before this producer has enqueued its
+    /// first order.
+    pub fn unacknowledged_for(&self) -> Option<Duration> {
+        self.last_progress.map(|at| at.elapsed())
     }
 
     /// Adds the orders of a killed producer, whose run is resumed.
@@ -56,19 +56,42 @@ impl LiveStats {
         self.queue_full += tally.warm_up.queue_full + tally.measured.queue_full;
         self.lateness_ms = (lateness.p50, lateness.p99);
         self.acknowledgement_ms = (acknowledgement.p50, acknowledgement.p99);
-        if self.in_flight() == 0 || !sequences.acknowledged.is_empty() {
+        let has_progressed = match self.last_progress {
+            None => enqueued > 0,
+            Some(_) => self.in_flight() == 0 || !sequences.acknowledged.is_empty(),
+        };
+        if has_progressed {
             self.last_progress = Some(Instant::now());
         }
     }
 }
 
-/// The producer is ready while its orders are acknowledged.
-pub fn readiness(stats: watch::Receiver<LiveStats>) -> Readiness {
-    Arc::new(move || match stats.borrow().last_progress {
-        None => Err("nothing has been sent yet".to_owned()),
-        Some(at) if at.elapsed() > ACKNOWLEDGEMENT_TIMEOUT => {
-            Err(format!("Kafka: orders are in flight, but none was acknowledged for {} s", at.elapsed().as_secs()))
-        }
-        Some(_) => Ok(()),
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pace::Phase;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_time_without_an_acknowledgement_begins_with_the_first_order() {
+        let mut stats = LiveStats::default();
+        stats.add_earlier(Counts { scheduled: 5, enqueued: 5, acknowledged: 4, unknown: 1, ..Counts::default() });
+        stats.add(&Tally::default(), SECOND);
+        assert_eq!(stats.unacknowledged_for(), None, "nothing is enqueued, but by the producer that was killed");
+
+        let mut first = Tally::default();
+        first.enqueued(0, Phase::Measured);
+        stats.add(&first, SECOND);
+        let enqueued_at = stats.last_progress.unwrap();
+        stats.add(&Tally::default(), SECOND);
+        assert_eq!((stats.in_flight(), stats.last_progress), (1, Some(enqueued_at)), "it is not acknowledged");
+
+        let mut acknowledged = Tally::default();
+        acknowledged.acknowledged(0, 0, 0, 1, Phase::Measured);
+        stats.add(&acknowledged, SECOND);
+        let acknowledged_at = stats.last_progress.unwrap();
+        stats.add(&Tally::default(), SECOND);
+        assert!(acknowledged_at > enqueued_at && stats.last_progress.unwrap() > acknowledged_at, "none is in flight");
+    }
 }

@@ -14,10 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::live_stats::LiveStats;
 use crate::{
+    health::{ProducerHealth, ProducerIssue},
     metrics,
     sample::CacheAge,
     send::{delivery::DeliveryTracker, tally::Tally},
 };
+
+/// The producer is not ready when orders are in flight and none was acknowledged for this long.
+const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Records a run.
 pub struct Recorder {
@@ -26,6 +30,7 @@ pub struct Recorder {
     pub latency_log: LatencyLog,
     pub live_stats: watch::Sender<LiveStats>,
     pub cache_age: CacheAge,
+    pub health: Arc<ProducerHealth>,
 }
 
 /// The record of a whole run.
@@ -55,11 +60,24 @@ impl Recorder {
             let length = std::mem::replace(&mut since, Instant::now()).elapsed();
             // First, since the ledger is synced to the disk: the metrics are those of the whole second.
             self.update_metrics(&tally, length);
+            self.update_health();
             self.append_latencies(&tally, length);
             unsaved = self.save(unsaved, &tally.sequences);
             total.add(tally);
         }
         Recorded { tally: total, unsaved }
+    }
+
+    fn update_health(&self) {
+        let Some(unacknowledged) = self.live_stats.borrow().unacknowledged_for() else { return };
+        self.health.forget(ProducerIssue::NotStarted);
+        if unacknowledged <= ACKNOWLEDGEMENT_TIMEOUT {
+            self.health.resolve(ProducerIssue::NoAcknowledgement);
+        } else {
+            let seconds = unacknowledged.as_secs();
+            let message = format!("Kafka: orders are in flight, but none was acknowledged for {seconds} s");
+            self.health.report(ProducerIssue::NoAcknowledgement, message);
+        }
     }
 
     /// Appends the interval's entries and those that were unsaved before it. Returns the entries that could not be

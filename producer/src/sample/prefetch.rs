@@ -16,7 +16,10 @@ use shared::{
 use tokio::sync::{Notify, watch};
 
 use super::model::{SampledProduct, SampledUser};
-use crate::metrics;
+use crate::{
+    health::{ProducerHealth, ProducerIssue},
+    metrics,
+};
 
 /// Maximum age of a batch, used or not, so that the samples follow the cache.
 const MAX_BATCH_AGE: Duration = Duration::from_secs(1);
@@ -94,15 +97,12 @@ pub async fn open(
 impl Prefetcher {
     /// Fetches batches until the task is aborted. While Redis fails, it retries with a backoff, and the sending thread
     /// reuses the last batch; the failure and the recovery are logged once each.
-    pub async fn run(mut self) {
+    pub async fn run(mut self, health: Arc<ProducerHealth>) {
         let mut backoff = Backoff::start();
-        let mut failing = false;
         loop {
             let failure = match SampleBatch::fetch(&mut self.connection, &self.keys, self.batch_size).await {
                 Ok(Some(batch)) => {
-                    if std::mem::take(&mut failing) {
-                        tracing::info!("Redis: working again, samples are fetched");
-                    }
+                    health.resolve(ProducerIssue::NoSamples);
                     backoff = Backoff::start();
                     self.publish(batch).await;
                     continue;
@@ -110,9 +110,8 @@ impl Prefetcher {
                 Ok(None) => "the cache is empty".to_owned(),
                 Err(error) => error.to_string(),
             };
-            if !std::mem::replace(&mut failing, true) {
-                tracing::warn!("Redis: no new samples, the run continues with the last ones: {failure}");
-            }
+            let message = format!("Redis: no new samples, the run continues with the last ones: {failure}");
+            health.report(ProducerIssue::NoSamples, message);
             tokio::time::sleep(backoff.next_delay()).await;
         }
     }
