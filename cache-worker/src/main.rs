@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use cache_worker::{
+    metrics,
     reset::reset,
-    schedule::CacheWorker,
+    schedule::{CacheWorker, MAX_CONNECTIONS},
     settings::{Action, Command},
     status::status,
 };
 use shared::{
+    database::export_connection_limit,
     program::{self, Outcome},
     shutdown,
     telemetry::{self, ProgramInfo},
@@ -30,6 +32,8 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     let stop = shutdown::on_signal()?;
     let mut worker = CacheWorker::new(command.aging, command.cache, command.database.settings()?)?;
     telemetry::serve(&command.telemetry, PROGRAM, worker.health().source(), stop.clone()).await?;
+    metrics::register();
+    export_connection_limit(MAX_CONNECTIONS);
     if command.once {
         stop.run_until_cancelled(worker.once()).await.context("interrupted")??;
     } else {

@@ -29,6 +29,9 @@ use crate::{
     settings::AgingSettings,
 };
 
+/// Connections to PostgreSQL of an instance at most: that of its rounds, and one that looks for the tables before it is
+/// opened.
+pub const MAX_CONNECTIONS: usize = 2;
 /// Time between two checks of Redis. Short enough that an emptied Redis is filled again within 2 s.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Time between two rounds while both tables are empty.

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow, ensure};
 use shared::{
-    database::{DatabaseSettings, migrations::require_tables},
+    database::{DatabaseSettings, export_connection_limit, migrations::require_tables},
     kafka::ensure_topic,
     latency::{Latencies, LatencyLog, LatencySummary},
     program::Outcome,
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     dlq::{limiter::DeadLetterLimiter, list::list, replay::replay, show::show, topic::DeadLetterTopic},
     health::ConsumerHealth,
+    metrics,
     model::{InFlightRecord, WorkerId},
     pipeline::{
         accounting::Accounting,
@@ -33,11 +34,14 @@ use crate::{
     sink::database::OrderDatabase,
     source::{
         group::Group, lag::LagMonitor, owner_monitor::OwnerMonitor, queue_memory::QueueMemory, reader::Reader,
-        stored_offsets::StoredOffsets,
+        retention::export_retention, stored_offsets::StoredOffsets,
     },
 };
 
 const PROGRAM: ProgramInfo = ProgramInfo { program: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+
+/// A worker looks up users and products over one connection while it inserts a batch over the other.
+const CONNECTIONS_PER_WORKER: usize = 2;
 
 /// Timeout of closing the client at a stop. Closing may take as long as the session timeout of the group.
 const GROUP_CLOSE_TIMEOUT: Duration = Duration::from_secs(8);
@@ -50,6 +54,11 @@ pub async fn run_consumer(command: Command, stop: CancellationToken) -> anyhow::
     let database = prepare_services(&command).await?;
     let health = Arc::new(ConsumerHealth::default());
     telemetry::serve(&command.telemetry, PROGRAM, health.source(), stop.clone()).await?;
+    if command.telemetry.listen.is_some() {
+        metrics::register();
+        export_connection_limit(usize::from(command.batches.workers) * CONNECTIONS_PER_WORKER);
+        export_retention(&command.services.kafka, &command.services.topic.topic).await;
+    }
     let tasks = ConsumerTasks::start(command, database, health, &stop)?;
     tasks.run(stop).await
 }

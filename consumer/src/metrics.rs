@@ -1,40 +1,72 @@
-//! The names of the consumer's metrics.
+//! The consumer's metrics.
 
-/// Records read.
-pub const CONSUMED: &str = "orderflow_consumer_consumed_total";
-/// Rows inserted, according to the answers of the database.
-pub const STORED: &str = "orderflow_consumer_stored_total";
-/// Records whose order was in the table before, with the same content: read again, or inserted by a statement whose
-/// answer was lost.
-pub const DUPLICATES: &str = "orderflow_consumer_duplicates_total";
-/// Records that the dead-letter topic acknowledged, by `kind`.
-pub const DEAD_LETTERED: &str = "orderflow_consumer_dead_lettered_total";
-/// Dead letters that lack a part of their record (`without`: `headers`, `value`), since the dead-letter topic refuses it.
-pub const DEAD_LETTERS_REDUCED: &str = "orderflow_consumer_dead_letters_reduced_total";
-/// Records read and left to the next owner of their partition.
-pub const HANDED_BACK: &str = "orderflow_consumer_handed_back_total";
-/// Records that the topic deleted before they were read.
-pub const DELETED_UNREAD: &str = "orderflow_consumer_deleted_unread_total";
-/// Records that a partition had deleted when the group started in it without a committed offset.
-pub const DELETED_BEFORE_START: &str = "orderflow_consumer_deleted_before_start_total";
-/// Records between the stored offset of a `partition` and its end.
-pub const LAG: &str = "orderflow_consumer_lag_records";
-/// Offset of a `partition` below which everything is stored, every second; NaN once the partition has left this
-/// instance.
-pub const STORED_OFFSET: &str = "orderflow_consumer_stored_offset";
-/// Partitions that are assigned to this instance.
-pub const ASSIGNED: &str = "orderflow_consumer_assigned_partitions";
-/// Partitions of the topic that are behind, gain nothing and have no owner in the group.
-pub const ABANDONED: &str = "orderflow_consumer_abandoned_partitions";
-/// Bytes of records read and not yet stored.
-pub const QUEUED_BYTES: &str = "orderflow_consumer_queued_bytes";
-/// Seconds from due to stored, for each order.
-pub const DUE_TO_COMMIT_SECONDS: &str = "orderflow_consumer_due_to_commit_seconds";
-/// Seconds of each `stage` between due and stored (`broker`, `queue`, `decode`, `enrich`, `insert`), for each order.
-pub const STAGE_SECONDS: &str = "orderflow_consumer_stage_seconds";
-/// Rows in a batch.
-pub const BATCH_ROWS: &str = "orderflow_consumer_batch_rows";
-/// Ids looked up, by `what` (`user`, `product`) and `step` (`process`, `redis`, `database`, `unknown`).
-pub const LOOKUPS: &str = "orderflow_consumer_lookups_total";
-/// Rows of Redis that are not valid, by `what` (`user`, `product`). They are looked up in the database.
-pub const INVALID_CACHE_ROWS: &str = "orderflow_consumer_invalid_cache_rows_total";
+use crate::model::RejectReason;
+
+shared::metric_names! {
+    /// Records read.
+    counter CONSUMED = "orderflow_consumer_consumed_total";
+    /// Rows inserted, according to the answers of the database.
+    counter STORED = "orderflow_consumer_stored_total";
+    /// Records whose order was in the table before, with the same content: read again, or inserted by a statement whose
+    /// answer was lost.
+    counter DUPLICATES = "orderflow_consumer_duplicates_total";
+    /// Records that the dead-letter topic acknowledged, by `kind`.
+    counter DEAD_LETTERED = "orderflow_consumer_dead_lettered_total";
+    /// Dead letters that lack a part of their record (`part`: `headers`, `value`), which the topic refuses.
+    counter DEAD_LETTERS_REDUCED = "orderflow_consumer_dead_letters_reduced_total";
+    /// Records read and left to the next owner of their partition.
+    counter HANDED_BACK = "orderflow_consumer_handed_back_total";
+    /// Records that the topic deleted before they were read.
+    counter DELETED_UNREAD = "orderflow_consumer_deleted_unread_total";
+    /// Records that a partition had deleted when the group started in it without a committed offset.
+    counter DELETED_BEFORE_START = "orderflow_consumer_deleted_before_start_total";
+    /// Records between the stored offset of a `partition` and its end.
+    gauge LAG = "orderflow_consumer_lag_records";
+    /// Age of the oldest record of a `partition` that was read and is not stored, by its timestamp; else 0. Every
+    /// second, also without brokers.
+    gauge LAG_SECONDS = "orderflow_consumer_lag_seconds";
+    /// How long the topic keeps its records (retention.ms), read every five minutes. None if it keeps them without end.
+    gauge RETENTION_SECONDS = "orderflow_consumer_retention_seconds";
+    /// Offset of a `partition` below which everything is stored, every second; NaN once the partition has left this
+    /// instance.
+    gauge STORED_OFFSET = "orderflow_consumer_stored_offset";
+    /// Partitions that are assigned to this instance.
+    gauge ASSIGNED = "orderflow_consumer_assigned_partitions";
+    /// Partitions of the topic that are behind, gain nothing and have no owner in the group.
+    gauge ABANDONED = "orderflow_consumer_abandoned_partitions";
+    /// Bytes of records read and not yet stored.
+    gauge QUEUED_BYTES = "orderflow_consumer_queued_bytes";
+    /// Seconds from due to stored, for each order.
+    histogram DUE_TO_COMMIT_SECONDS = "orderflow_consumer_due_to_commit_seconds";
+    /// Seconds of each `stage` from due to stored (`broker`, `queue`, `decode`, `enrich`, `insert`), for each order.
+    histogram STAGE_SECONDS = "orderflow_consumer_stage_seconds";
+    /// Rows in a batch.
+    histogram BATCH_ROWS = "orderflow_consumer_batch_rows";
+    /// Ids looked up, by `what` (`user`, `product`) and `step` (`process`, `redis`, `database`, `unknown`).
+    counter LOOKUPS = "orderflow_consumer_lookups_total";
+    /// Rows of Redis that are not valid, by `what` (`user`, `product`). They are looked up in the database.
+    counter INVALID_CACHE_ROWS = "orderflow_consumer_invalid_cache_rows_total";
+}
+
+/// Describes the metrics, and registers those of what may never happen: its first time is an increase then.
+pub fn register() {
+    describe();
+    for name in [CONSUMED, STORED, DUPLICATES, HANDED_BACK, DELETED_UNREAD, DELETED_BEFORE_START] {
+        ::metrics::counter!(name).increment(0);
+    }
+    for kind in RejectReason::KINDS {
+        ::metrics::counter!(DEAD_LETTERED, "kind" => kind).increment(0);
+    }
+    for part in ["headers", "value"] {
+        ::metrics::counter!(DEAD_LETTERS_REDUCED, "part" => part).increment(0);
+    }
+    for what in ["user", "product"] {
+        ::metrics::counter!(INVALID_CACHE_ROWS, "what" => what).increment(0);
+        for step in ["process", "redis", "database", "unknown"] {
+            ::metrics::counter!(LOOKUPS, "what" => what, "step" => step).increment(0);
+        }
+    }
+    for name in [ASSIGNED, ABANDONED, QUEUED_BYTES] {
+        ::metrics::gauge!(name).set(0.0);
+    }
+}

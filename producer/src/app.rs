@@ -26,6 +26,7 @@ use crate::{
         recorder::{Recorded, Recorder, UnsavedEntries},
         reopen_ledger::reopen_ledger,
     },
+    metrics,
     pace::Pacer,
     report::{
         progress::ProgressDisplay,
@@ -93,6 +94,7 @@ async fn prepare(command: &Command, stop: &CancellationToken) -> anyhow::Result<
     let live_stats = watch::Sender::new(LiveStats::default());
     let health = Arc::new(ProducerHealth::with_issue(ProducerIssue::NotStarted, "nothing has been sent yet"));
     telemetry::serve(&command.telemetry, PROGRAM, health.source(), stop.clone()).await?;
+    metrics::register();
     let ledger = match &command.run.run_id {
         Some(id) if command.run.resume => reopen_ledger(command, id, seed, &source)?,
         _ => open_ledger(command, seed, &source, &opened.samples)?,
@@ -123,7 +125,8 @@ async fn execute(
         Some(tokio::spawn(client_stats::export(statistics.subscribe()))),
     ];
     let (schedule, cache) = (pacer.clone(), cache_age.clone());
-    let progress = ProgressDisplay { clock, schedule, live_stats: live_stats.subscribe(), cache_age: cache };
+    let progress =
+        ProgressDisplay { clock, schedule: schedule.clone(), live_stats: live_stats.subscribe(), cache_age: cache };
     let showing = tokio::spawn(progress.show());
     let client_orders = ClientOrders::new(partitions);
     let wait_policy = match command.load.is_paced() {
@@ -143,7 +146,7 @@ async fn execute(
         topic: run.topic,
         flush_timeout: command.load.flush_timeout,
     };
-    let recorder = Recorder { tracker, journal, latency_log, live_stats, cache_age, health };
+    let recorder = Recorder { clock, schedule, tracker, journal, latency_log, live_stats, cache_age, health };
     let (sent, recorded) = send_and_record(publisher, recorder, stop).await?;
     background.into_iter().flatten().for_each(|task| task.abort());
     if tokio::time::timeout(DISPLAY_END_TIMEOUT, showing).await.is_err() {

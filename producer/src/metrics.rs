@@ -1,35 +1,52 @@
-//! The names of the metrics.
+//! The producer's metrics.
 
-/// Orders enqueued: in librdkafka, or behind it while their partition waits.
-pub const ENQUEUED: &str = "orderflow_producer_enqueued_total";
-/// Orders acknowledged by the brokers.
-pub const ACKNOWLEDGED: &str = "orderflow_producer_acknowledged_total";
-/// Orders not acknowledged, by `outcome` (`failed`: certainly not in the log, `unknown`: may be in the log).
-pub const UNACKNOWLEDGED: &str = "orderflow_producer_unacknowledged_total";
-/// Number of times that librdkafka's queue was full.
-pub const QUEUE_FULL: &str = "orderflow_producer_queue_full_total";
-/// Number of times that a batch of samples was reused because the next one was not fetched yet.
-pub const SAMPLES_REUSED: &str = "orderflow_producer_samples_reused_total";
-/// Enqueued orders that are invalid on purpose.
-pub const INVALID: &str = "orderflow_producer_invalid_total";
-/// Enqueued orders without a delivery report.
-pub const IN_FLIGHT: &str = "orderflow_producer_in_flight";
-/// Seconds since the last refresh of the cache.
-pub const CACHE_AGE: &str = "orderflow_producer_cache_age_seconds";
+shared::metric_names! {
+    /// Orders due by the schedule until now: its rate is the target. None without a schedule (--rate max).
+    counter DUE = "orderflow_producer_due_total";
+    /// Orders enqueued: in librdkafka, or behind it while their partition waits.
+    counter ENQUEUED = "orderflow_producer_enqueued_total";
+    /// Orders acknowledged by the brokers.
+    counter ACKNOWLEDGED = "orderflow_producer_acknowledged_total";
+    /// Orders not acknowledged, by `outcome` (`failed`: certainly not in the log, `unknown`: may be in the log).
+    counter UNACKNOWLEDGED = "orderflow_producer_unacknowledged_total";
+    /// Number of times that librdkafka's queue was full.
+    counter QUEUE_FULL = "orderflow_producer_queue_full_total";
+    /// Number of times that a batch of samples was reused because the next one was not fetched yet.
+    counter SAMPLES_REUSED = "orderflow_producer_samples_reused_total";
+    /// Enqueued orders that are invalid on purpose.
+    counter INVALID = "orderflow_producer_invalid_total";
+    /// Enqueued orders without a delivery report.
+    gauge IN_FLIGHT = "orderflow_producer_in_flight";
+    /// Seconds from due to enqueued, for each order of a schedule after the warm-up.
+    histogram DUE_TO_ENQUEUED_SECONDS = "orderflow_producer_due_to_enqueued_seconds";
+    /// Seconds from due to acknowledged, for each order of a schedule after the warm-up.
+    histogram DUE_TO_ACKNOWLEDGED_SECONDS = "orderflow_producer_due_to_acknowledged_seconds";
+    /// Seconds since the last refresh of the cache.
+    gauge CACHE_AGE = "orderflow_producer_cache_age_seconds";
 
-/// Messages in librdkafka's queue.
-pub const CLIENT_QUEUE_MESSAGES: &str = "orderflow_producer_client_queue_messages";
-/// Bytes in librdkafka's queue.
-pub const CLIENT_QUEUE_BYTES: &str = "orderflow_producer_client_queue_bytes";
-/// Round trip of a request in seconds, by `broker` and `quantile`.
-pub const ROUND_TRIP: &str = "orderflow_producer_broker_round_trip_seconds";
-/// Requests waiting to be sent, by `broker`.
-pub const REQUESTS_WAITING: &str = "orderflow_producer_broker_requests_waiting";
-/// Requests sent and not answered yet, by `broker`.
-pub const REQUESTS_UNANSWERED: &str = "orderflow_producer_broker_requests_unanswered";
-/// Request retries, by `broker`.
-pub const RETRIES: &str = "orderflow_producer_broker_retries_total";
-/// Request timeouts, by `broker`.
-pub const TIMEOUTS: &str = "orderflow_producer_broker_timeouts_total";
-/// 1 while the `broker` is connected, else 0.
-pub const CONNECTED: &str = "orderflow_producer_broker_connected";
+    /// Messages in librdkafka's queue.
+    gauge CLIENT_QUEUE_MESSAGES = "orderflow_producer_client_queue_messages";
+    /// Bytes in librdkafka's queue.
+    gauge CLIENT_QUEUE_BYTES = "orderflow_producer_client_queue_bytes";
+    /// Round trip of a request in seconds in the last second, by `broker` and `percentile` (`50`, `99`).
+    gauge ROUND_TRIP = "orderflow_producer_broker_round_trip_seconds";
+    /// Requests waiting to be sent, by `broker`.
+    gauge REQUESTS_WAITING = "orderflow_producer_broker_requests_waiting";
+    /// Requests sent and not answered yet, by `broker`.
+    gauge REQUESTS_UNANSWERED = "orderflow_producer_broker_requests_unanswered";
+    /// Request retries, by `broker`.
+    counter RETRIES = "orderflow_producer_broker_retries_total";
+    /// Request timeouts, by `broker`.
+    counter TIMEOUTS = "orderflow_producer_broker_timeouts_total";
+    /// 1 while the `broker` is connected, else 0.
+    gauge CONNECTED = "orderflow_producer_broker_connected";
+}
+
+/// Describes the metrics, and registers the counters of what may never happen: its first time is an increase then.
+pub fn register() {
+    describe();
+    for outcome in ["failed", "unknown"] {
+        ::metrics::counter!(UNACKNOWLEDGED, "outcome" => outcome).increment(0);
+    }
+    ::metrics::counter!(SAMPLES_REUSED).increment(0);
+}

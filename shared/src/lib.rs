@@ -20,7 +20,7 @@
 //! - [`program`]: start, `.env`, exit codes.
 //! - [`confirm`]: confirmation before rows are deleted.
 //! - [`retry`]: the delays between retries.
-//! - [`health`], [`telemetry`]: readiness, logs and metrics.
+//! - [`health`], [`telemetry`], [`metrics`]: readiness, logs and metrics.
 //! - [`shutdown`]: the stop signal.
 
 #![deny(missing_docs)]
@@ -34,6 +34,7 @@ pub mod health;
 pub mod kafka;
 pub mod latency;
 pub mod ledger;
+pub mod metrics;
 pub mod order;
 pub mod order_id;
 pub mod program;

@@ -49,6 +49,9 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// All values of [`Self::kind`].
+    pub const KINDS: [&'static str; 3] = ["invalid_id", "unknown_type", "malformed"];
+
     /// Value of [`crate::dlq_headers::KIND`] for this error.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -149,14 +149,14 @@ impl Delivery {
                 tracing::warn!(
                     "dead letter of {place}: its headers are left out, since {topic} refuses them: {refusal}"
                 );
-                counter!(DEAD_LETTERS_REDUCED, "without" => "headers").increment(1);
+                counter!(DEAD_LETTERS_REDUCED, "part" => "headers").increment(1);
             }
             Form::Reference => {
                 tracing::error!(
                     "dead letter of {place}: its value is replaced by its SHA-256, since {topic} refuses it: \
                      {refusal}. Copy the record before the retention of its topic removes it"
                 );
-                counter!(DEAD_LETTERS_REDUCED, "without" => "value").increment(1);
+                counter!(DEAD_LETTERS_REDUCED, "part" => "value").increment(1);
             }
         }
     }

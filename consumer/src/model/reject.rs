@@ -30,6 +30,12 @@ fn texts(differences: &[FieldDifference]) -> String {
 }
 
 impl RejectReason {
+    /// All values of [`Self::kind`].
+    pub const KINDS: [&'static str; 7] = {
+        let [invalid_id, unknown_type, malformed] = DecodeError::KINDS;
+        [invalid_id, unknown_type, malformed, "unknown_user", "unknown_product", "refused_by_table", "conflicting"]
+    };
+
     /// The name by which dead letters are counted.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -39,5 +45,37 @@ impl RejectReason {
             Self::RefusedByTable(_) | Self::NotKept => "refused_by_table",
             Self::Conflicting(_) => "conflicting",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_one_of_the_kinds_and_each_kind_a_reason() {
+        let decoded = [
+            DecodeError::MissingId,
+            DecodeError::InvalidId,
+            DecodeError::UnreadableHeader,
+            DecodeError::UnknownType(String::new()),
+            DecodeError::MissingValue,
+            DecodeError::IdTooLong,
+            DecodeError::NulCharacter,
+        ];
+        let others = [
+            RejectReason::UnknownUser(String::new()),
+            RejectReason::UnknownProduct(String::new()),
+            RejectReason::RefusedByTable(SqlError::NoRow),
+            RejectReason::NotKept,
+            RejectReason::Conflicting(Vec::new()),
+        ];
+        let reasons = decoded.into_iter().map(RejectReason::from).chain(others);
+        let mut kinds: Vec<&str> = reasons.map(|reason| reason.kind()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let mut expected = RejectReason::KINDS;
+        expected.sort_unstable();
+        assert_eq!(kinds, expected);
     }
 }

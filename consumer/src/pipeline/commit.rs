@@ -20,7 +20,7 @@ use crate::{
         topic::DeadLetterSink,
     },
     metrics,
-    model::{InFlightRecord, OrderRow, PartitionHandle, RejectReason},
+    model::{InFlightRecord, KafkaRecord, OrderRow, PartitionHandle, RejectReason},
     retry_scope::{Cancelled, RetryScope},
     sink::{
         batch::{InsertedBatch, insert_batch},
@@ -176,26 +176,27 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
     fn store_offsets(&self, records: &[PreparedRecord]) {
         struct PartitionEnd<'a> {
             partition: &'a Arc<PartitionHandle>,
-            last_offset: i64,
+            last: &'a KafkaRecord,
             records: usize,
         }
         let mut ends: HashMap<*const PartitionHandle, PartitionEnd<'_>> = HashMap::new();
         for InFlightRecord { partition, record, .. } in records.iter().map(|record| &record.in_flight) {
-            let offset = record.position.offset;
             let end = ends.entry(Arc::as_ptr(partition)).or_insert(PartitionEnd {
                 partition,
-                last_offset: offset,
+                last: record,
                 records: 0,
             });
-            end.last_offset = end.last_offset.max(offset);
+            if record.position.offset > end.last.position.offset {
+                end.last = record;
+            }
             end.records += 1;
         }
         let assigned = ends.values().filter(|end| !end.partition.is_revoked());
         let offsets: Vec<(i32, i64)> = assigned
             .map(|end| {
-                let next = end.last_offset + 1;
-                end.partition.advance_stored_offset(next);
-                (end.partition.partition(), next)
+                let offset = end.last.position.offset;
+                end.partition.note_stored(offset, end.last.timestamp);
+                (end.partition.partition(), offset + 1)
             })
             .collect();
         self.offsets.store(&offsets);

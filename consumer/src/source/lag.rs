@@ -2,12 +2,13 @@
 //! a partition that is stuck.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
+use rdkafka::consumer::Consumer;
 use tokio_util::sync::CancellationToken;
 
 use super::{client::Member, group::Group, watermarks::fetch_watermarks};
@@ -74,13 +75,16 @@ impl LagMonitor {
     /// # Errors
     /// When a partition is stuck: the instance must leave the group, so that another one takes the partition.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let mut progress = HashMap::new();
+        let (mut progress, mut exported) = (HashMap::new(), BTreeSet::new());
         while stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
             let (member, topic, stopping) = (self.group.member(), self.topic.clone(), stop.clone());
             let asking = tokio::task::spawn_blocking(move || positions(&member, &topic, &stopping));
             // Without brokers, the requests take longer than the timeout of a stop.
             let Some(positions) = stop.run_until_cancelled(asking).await else { break };
-            match positions.context("the lag can't be read")? {
+            let positions = positions.context("the lag can't be read")?;
+            let assigned = self.group.member().assignment.partitions();
+            export(positions.as_deref().unwrap_or_default(), &assigned, &mut exported);
+            match positions {
                 Some(mut positions) => {
                     share_progress(&mut positions, self.workers);
                     self.health.resolve(ConsumerIssue::Brokers);
@@ -110,6 +114,10 @@ impl LagMonitor {
 /// left out. Returns none when no broker answers for any partition. Blocks.
 fn positions(member: &Member, topic: &str, stop: &CancellationToken) -> Option<Vec<Position>> {
     let partitions = member.assignment.partitions();
+    if partitions.is_empty() {
+        // An instance also has no partition after the brokers were lost for the session timeout.
+        return member.consumer().fetch_metadata(Some(topic), REQUEST_TIMEOUT).ok().map(|_| Vec::new());
+    }
     let found = Mutex::new((Vec::new(), 0));
     fetch_watermarks(
         member.consumer(),
@@ -124,13 +132,11 @@ fn positions(member: &Member, topic: &str, stop: &CancellationToken) -> Option<V
             let (positions, answers) = &mut *found.lock().unwrap_or_else(PoisonError::into_inner);
             *answers += 1;
             if let Some((stored, handle)) = stored {
-                let lag = end.saturating_sub(stored).max(0);
-                ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(lag as f64);
                 positions.push(Position {
                     partition,
                     stored,
                     inserted: handle.progress(),
-                    lag,
+                    lag: end.saturating_sub(stored).max(0),
                     busy: handle.is_busy(),
                     waits_for_worker: handle.waits_for_worker(),
                 });
@@ -138,7 +144,27 @@ fn positions(member: &Member, topic: &str, stop: &CancellationToken) -> Option<V
         },
     );
     let (positions, answers) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    (answers > 0 || partitions.is_empty()).then_some(positions)
+    (answers > 0).then_some(positions)
+}
+
+/// Exports the lag of partitions. One whose lag was `exported` before and that is not assigned any more gets 0: another
+/// instance may own it now, and export its lag. One that is assigned keeps its last lag while the next is not known.
+fn export(positions: &[Position], assigned: &[i32], exported: &mut BTreeSet<i32>) {
+    for position in positions {
+        gauge(position.partition).set(position.lag as f64);
+        exported.insert(position.partition);
+    }
+    exported.retain(|partition| {
+        let is_assigned = assigned.contains(partition);
+        if !is_assigned {
+            gauge(*partition).set(0.0);
+        }
+        is_assigned
+    });
+}
+
+fn gauge(partition: i32) -> ::metrics::Gauge {
+    ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string())
 }
 
 /// Counts the rows of a worker for each partition that waits for it. A worker stores records in the order in which they
@@ -164,14 +190,7 @@ fn check(
 ) -> anyhow::Result<()> {
     // The time starts again at the end of an issue.
     progress.retain(|partition, _| !is_explained(*partition));
-    progress.retain(|partition, _| {
-        let known = positions.iter().any(|position| position.partition == *partition);
-        if !known {
-            // Another instance may own the partition now, and export its lag.
-            ::metrics::gauge!(metrics::LAG, "partition" => partition.to_string()).set(0.0);
-        }
-        known
-    });
+    progress.retain(|partition, _| positions.iter().any(|position| position.partition == *partition));
     for position in positions.iter().copied() {
         let Position { partition, stored, inserted, lag, .. } = position;
         let seen = progress.entry(partition).or_insert_with(|| StoredProgress::at(position, now));
@@ -191,12 +210,40 @@ fn check(
 
 #[cfg(test)]
 mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
     use super::*;
 
     const STUCK_AFTER: Duration = Duration::from_millis(500);
 
     fn position(partition: i32, stored: i64, lag: i64, busy: bool) -> Position {
         Position { partition, stored, inserted: 0, lag, busy, waits_for_worker: busy }
+    }
+
+    #[test]
+    fn the_lag_is_exported_while_a_partition_is_assigned_and_is_0_afterwards() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let lags = || {
+            let page = recorder.handle().render();
+            let lines = page.lines().filter_map(|line| line.strip_prefix(metrics::LAG)?.strip_prefix("{partition=\""));
+            lines.map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        let expected = |lags: [&str; 3]| BTreeSet::from(lags.map(str::to_owned));
+        ::metrics::with_local_recorder(&recorder, || {
+            let (mut exported, mut progress) = (BTreeSet::new(), HashMap::new());
+            let positions = [1, 2, 3].map(|partition| position(partition, 10, 7, true));
+            // An issue explains their lag, so that no progress is kept.
+            check(&|_| true, STUCK_AFTER, &positions, &mut progress, Instant::now()).unwrap();
+            export(&positions, &[1, 2, 3], &mut exported);
+            assert_eq!(lags(), expected(["1\"} 7", "2\"} 7", "3\"} 7"]));
+            // Of the others, one has no leader, and one was revoked.
+            check(&|_| true, STUCK_AFTER, &positions[..1], &mut progress, Instant::now()).unwrap();
+            export(&positions[..1], &[1, 2], &mut exported);
+            assert_eq!(lags(), expected(["1\"} 7", "2\"} 7", "3\"} 0"]));
+            // All brokers are down, and the assignment is lost.
+            export(&[], &[], &mut exported);
+            assert_eq!(lags(), expected(["1\"} 0", "2\"} 0", "3\"} 0"]));
+        });
     }
 
     #[test]

@@ -201,6 +201,7 @@ impl Reader {
         match member.assignment.read(record.partition(), record.offset()) {
             Some(partition) => {
                 let (record, read_at) = (KafkaRecord::copy_of(record), SystemTime::now());
+                partition.note_read(record.position.offset, record.timestamp);
                 let backlog = &mut backlogs[self.worker_of(partition.partition()).index()];
                 backlog.push(WaitingRecord { partition, record, read_at });
             }

@@ -36,8 +36,9 @@ fn export_broker(broker: &Broker) {
     ::metrics::counter!(metrics::RETRIES, &[label()]).absolute(count(broker.txretries as i64));
     ::metrics::counter!(metrics::TIMEOUTS, &[label()]).absolute(count(broker.req_timeouts as i64));
     if let Some(round_trip) = &broker.rtt {
-        for (quantile, micros) in [("0.5", round_trip.p50), ("0.99", round_trip.p99)] {
-            let labels = [label(), ("quantile", quantile.to_owned())];
+        // Prometheus reserves the label `quantile` for summaries.
+        for (percentile, micros) in [("50", round_trip.p50), ("99", round_trip.p99)] {
+            let labels = [label(), ("percentile", percentile.to_owned())];
             ::metrics::gauge!(metrics::ROUND_TRIP, &labels).set(micros as f64 / 1e6);
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use shared::{
-    latency::{LatencyLog, until_interval_end},
+    latency::{Latencies, LatencyLog, until_interval_end},
     ledger::{Journal, JournalContents},
 };
 use tokio::sync::watch;
@@ -14,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::live_stats::LiveStats;
 use crate::{
+    clock::RunClock,
     health::{ProducerHealth, ProducerIssue},
     metrics,
+    pace::Pacer,
     sample::CacheAge,
     send::{delivery::DeliveryTracker, tally::Tally},
 };
@@ -25,6 +27,9 @@ const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Records a run.
 pub struct Recorder {
+    pub clock: RunClock,
+    /// The schedule at its first order.
+    pub schedule: Pacer,
     pub tracker: Arc<DeliveryTracker>,
     pub journal: Journal,
     pub latency_log: LatencyLog,
@@ -70,7 +75,7 @@ impl Recorder {
 
     fn update_health(&self) {
         let Some(unacknowledged) = self.live_stats.borrow().unacknowledged_for() else { return };
-        self.health.forget(ProducerIssue::NotStarted);
+        self.health.resolve(ProducerIssue::NotStarted);
         if unacknowledged <= ACKNOWLEDGEMENT_TIMEOUT {
             self.health.resolve(ProducerIssue::NoAcknowledgement);
         } else {
@@ -117,7 +122,7 @@ impl Recorder {
         }
     }
 
-    fn update_metrics(&self, tally: &Tally, length: Duration) {
+    fn update_metrics(&mut self, tally: &Tally, length: Duration) {
         self.live_stats.send_modify(|stats| stats.add(tally, length));
         let stats = *self.live_stats.borrow();
         let (acknowledged, failed) = (tally.sequences.acknowledged.len(), tally.sequences.failed.len());
@@ -131,5 +136,18 @@ impl Recorder {
         if let Some(age) = self.cache_age.get() {
             ::metrics::gauge!(metrics::CACHE_AGE).set(age.as_secs_f64());
         }
+        // Without a schedule, no order is due before it is sent.
+        if let Some(due) = self.schedule.became_due_by(self.clock.since_start().as_nanos() as u64) {
+            ::metrics::counter!(metrics::DUE).absolute(due);
+            export(metrics::DUE_TO_ENQUEUED_SECONDS, &tally.lateness);
+            export(metrics::DUE_TO_ACKNOWLEDGED_SECONDS, &tally.acknowledgement);
+        }
+    }
+}
+
+fn export(metric: &'static str, latencies: &Latencies) {
+    let histogram = ::metrics::histogram!(metric);
+    for (seconds, orders) in latencies.recorded() {
+        histogram.record_many(seconds, orders as usize);
     }
 }

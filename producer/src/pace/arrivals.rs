@@ -74,6 +74,11 @@ impl Arrivals {
         self.burst.as_ref().map_or(self.next_of_profile, |burst| burst.at.min(self.next_of_profile))
     }
 
+    /// Whether a part of them is a Poisson process.
+    pub fn are_random(&self) -> bool {
+        self.spans.iter().any(|span| span.arrival == Arrival::Poisson)
+    }
+
     /// Number of orders due before `time`: exact when evenly spaced, the expected value of a Poisson process.
     pub fn count_before(&self, time: u64) -> u64 {
         let (constant, poisson) = self.counts_before(time);

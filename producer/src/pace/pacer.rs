@@ -229,6 +229,17 @@ impl Pacer {
         }
     }
 
+    /// Number of orders of this shard that became due before `now`, in nanoseconds after the start. Where the arrivals
+    /// are a Poisson process, they are taken to be counted: `now` must not go back. `None` for an unpaced run.
+    pub fn became_due_by(&mut self, now: u64) -> Option<u64> {
+        let Pace::Scheduled(arrivals) = &self.pace else { return None };
+        if !arrivals.are_random() {
+            return self.due_by(now);
+        }
+        while self.take_before(now).is_some() {}
+        Some(self.shard.share_of(self.number))
+    }
+
     /// Number of orders of this shard that are due by `now`, in nanoseconds after the start; an expected value with
     /// Poisson arrivals. `None` for an unpaced run.
     pub fn due_by(&self, now: u64) -> Option<u64> {
@@ -365,6 +376,28 @@ mod tests {
         }
         assert_eq!(sent, [16, 19, 22, 25, 28].map(|n| (n, n * 100_000_000)));
         assert_eq!((resumed.skipped(), resumed.take_before(u64::MAX)), (Skipped::default(), None));
+    }
+
+    #[test]
+    fn the_number_that_became_due_is_that_of_the_orders_that_were_sent_or_skipped() {
+        for arrival in [Arrival::Constant, Arrival::Poisson] {
+            let arrivals = Arrivals::new(Profile::constant(rate(1_000.0)), arrival, None, 7);
+            let (pace, catch_up) = (Pace::Scheduled(Box::new(arrivals)), Duration::from_millis(100));
+            let all = Pacer::new(pace, End::Orders(2_500), Duration::ZERO, catch_up);
+            for shard in "1/3".parse::<Shard>().unwrap().all() {
+                let (mut sending, mut counting) = (all.clone().of_shard(shard), all.clone().of_shard(shard));
+                let mut sent = 0;
+                for now in [0, 1, 2, 4].map(|second| second * 1_000_000_000) {
+                    while let Next::Send(_) = sending.next(now as i64) {
+                        sent += 1;
+                    }
+                    assert_eq!(counting.became_due_by(now + 1), Some(sent + sending.skipped().measured));
+                }
+                assert_eq!(counting.became_due_by(u64::MAX), Some(shard.share_of(2_500)));
+            }
+        }
+        let mut unpaced = Pacer::new(Pace::Unpaced, End::AtStop, Duration::ZERO, Duration::ZERO);
+        assert_eq!(unpaced.became_due_by(7), None);
     }
 
     #[test]

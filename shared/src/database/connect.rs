@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
 use diesel_async::AsyncPgConnection;
@@ -9,7 +9,8 @@ use rustls::{
 use tokio_postgres::{CancelToken, Client, NoTls, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::settings::DatabaseSettings;
+use super::{connections::OpenConnection, settings::DatabaseSettings};
+use crate::tls::{crypto_provider, system_authorities};
 
 /// Timeout of connecting, for a server that accepts the connection but does not answer (paused, behind a broken
 /// network).
@@ -29,12 +30,22 @@ pub async fn connect(settings: &DatabaseSettings) -> anyhow::Result<Client> {
 async fn open(settings: &DatabaseSettings) -> anyhow::Result<Client> {
     if settings.config.get_ssl_mode() == SslMode::Disable {
         let (client, connection) = settings.config.connect(NoTls).await?;
-        tokio::spawn(connection);
+        spawn(connection);
         return Ok(client);
     }
     let (client, connection) = settings.config.connect(tls(settings)?).await?;
-    tokio::spawn(connection);
+    spawn(connection);
     Ok(client)
+}
+
+/// Runs the connection until its client is dropped or the server is lost, and counts it until then.
+fn spawn(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static) {
+    let open = OpenConnection::count();
+    tokio::spawn(async move {
+        let _open = open;
+        // The client gets the error as well.
+        let _ended = connection.await;
+    });
 }
 
 /// Requests the server to cancel the statement of `token`. Otherwise the server continues to execute a statement whose
@@ -67,14 +78,13 @@ pub async fn connect_diesel(settings: &DatabaseSettings) -> anyhow::Result<Async
 
 fn tls(settings: &DatabaseSettings) -> anyhow::Result<MakeRustlsConnect> {
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(system_authorities());
     if let Some(file) = &settings.authority {
         let context = || format!("the CA certificate {} can't be read", file.display());
         for certificate in CertificateDer::pem_file_iter(file).with_context(context)? {
             roots.add(certificate.with_context(context)?).with_context(context)?;
         }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = ClientConfig::builder_with_provider(crypto_provider()).with_safe_default_protocol_versions()?;
     Ok(MakeRustlsConnect::new(config.with_root_certificates(roots).with_no_client_auth()))
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod connect;
+mod connections;
 mod deadline;
 pub mod migrations;
 mod passwords;
@@ -13,6 +14,7 @@ mod statement;
 
 pub use args::{DatabaseArgs, DatabaseType};
 pub use connect::{connect, connect_diesel};
+pub use connections::export_connection_limit;
 pub use deadline::StatementDeadline;
 pub use reconnect::ReconnectingClient;
 pub use rows::{ProductRow, UserRow};

@@ -3,6 +3,7 @@
 mod headers;
 mod lag;
 mod reachability;
+mod retention;
 mod scan;
 mod security;
 mod settings;
@@ -10,6 +11,7 @@ mod topic;
 
 pub use headers::{UnreadableHeader, read_headers};
 pub use lag::{GroupLag, group_lag};
+pub use retention::retention;
 pub use scan::{scan, scan_unconsumed};
 pub use security::{SaslMechanism, SecurityProtocol, SecuritySettings};
 pub use settings::KafkaSettings;

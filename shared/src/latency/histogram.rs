@@ -64,6 +64,11 @@ impl Latencies {
         self.microseconds.len()
     }
 
+    /// Each latency that was recorded, in seconds, with how often it was; to three significant digits.
+    pub fn recorded(&self) -> impl Iterator<Item = (f64, u64)> {
+        self.microseconds.iter_recorded().map(|value| (value.value_iterated_to() as f64 / 1e6, value.count_at_value()))
+    }
+
     /// The latency at `quantile` (0 to 1) in milliseconds; `None` when nothing is recorded.
     pub fn at_quantile(&self, quantile: f64) -> Option<f64> {
         (self.count() > 0).then(|| self.microseconds.value_at_quantile(quantile) as f64 / 1_000.0)
@@ -126,6 +131,16 @@ mod tests {
         latencies.record_nanos(-1);
         latencies.record_nanos(2_000);
         assert_eq!((latencies.count(), latencies.summary().clock_skew), (1, 1));
+    }
+
+    #[test]
+    fn each_latency_is_recorded_with_its_count() {
+        let mut latencies = Latencies::default();
+        for nanos in [5_000, 2_000_000, 2_000_000, -1] {
+            latencies.record_nanos(nanos);
+        }
+        let recorded: Vec<(f64, u64)> = latencies.recorded().collect();
+        assert_eq!(recorded, [(0.000_005, 1), (0.002, 2)]);
     }
 
     #[test]

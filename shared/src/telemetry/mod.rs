@@ -1,6 +1,7 @@
 //! Logs on stderr, or [diverted](divert_logs); metrics and health over HTTP.
 
 mod divert;
+mod metric_names;
 mod pages;
 mod server;
 

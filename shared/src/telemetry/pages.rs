@@ -12,10 +12,14 @@ use axum::{
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_process::Collector;
 use serde::Serialize;
 
 use super::ProgramInfo;
-use crate::health::{DependencyStatus, HealthStatus, StatusSource};
+use crate::{
+    health::{DependencyStatus, HealthStatus, StatusSource},
+    metrics::READY,
+};
 
 /// Seconds after which a client may ask a program again that is not ready. Probes ask as often.
 const RETRY_AFTER_SECONDS: &str = "5";
@@ -26,6 +30,8 @@ pub struct Pages {
     pub started_at: DateTime<Utc>,
     pub status: StatusSource,
     pub metrics: PrometheusHandle,
+    /// Memory, CPU time and open files of the process, read at each request of /metrics.
+    pub process: Collector,
 }
 
 #[derive(Serialize)]
@@ -68,6 +74,8 @@ async fn start_page(State(pages): State<Arc<Pages>>) -> Html<String> {
 }
 
 async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
+    pages.process.collect();
+    ::metrics::gauge!(READY).set(f64::from(u8::from((pages.status)().is_ready())));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], pages.metrics.render()).into_response()
 }
 
@@ -148,6 +156,7 @@ mod tests {
             started_at: at,
             status: Arc::new(move || status.clone()),
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
+            process: Collector::default(),
         }))
     }
 

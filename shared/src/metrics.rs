@@ -1,0 +1,12 @@
+//! The names of the metrics that several programs have.
+
+crate::metric_names! {
+    /// 1, with the `program` and its `version`.
+    gauge BUILD_INFO = "orderflow_build_info";
+    /// 1 while the program can do its work (/readyz is 200), else 0.
+    gauge READY = "orderflow_ready";
+    /// Connections to PostgreSQL that are open.
+    gauge DATABASE_CONNECTIONS = "orderflow_database_connections";
+    /// Connections to PostgreSQL that are open at most, by the settings of the program.
+    gauge DATABASE_CONNECTIONS_MAX = "orderflow_database_connections_max";
+}
