@@ -11,7 +11,7 @@ use benches::{
     report::draw_reports,
     run::run_command,
     scenario,
-    settings::{Action, BenchAction, Command},
+    settings::{Action, BenchAction, Command, PipelineSettings},
 };
 use shared::{
     program::{self, Outcome},
@@ -32,7 +32,9 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     match command.action {
         Action::Run(settings) => run_command(*settings, stop).await,
         Action::Pipeline(settings) if settings.check_only => Ok(Outcome::Valid),
-        Action::Pipeline(settings) => run_pipeline(*settings, stop).await,
+        Action::Pipeline(settings) => {
+            run_pipeline(PipelineSettings { log_format: command.log.log_format, ..*settings }, stop).await
+        }
         Action::List(settings) => scenario::print_library(settings.output),
         Action::Report(settings) => draw_reports(&settings),
         Action::Bench(BenchAction::Producer(settings)) => bench_producer(*settings, &stop).await,

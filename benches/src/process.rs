@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context, bail};
 use rand::RngExt;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use shared::kafka::KafkaSettings;
+use shared::{kafka::KafkaSettings, telemetry::LOG_FORMAT_VARIABLE};
 
 /// Longer than a consumer's own stop deadline.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -268,7 +268,7 @@ impl Drop for Program {
 }
 
 /// A command for a program of this workspace. Its binary is in the folder of this process's own binary, or (for a test)
-/// in the parent folder.
+/// in the parent folder. It logs as text: people read it, in files and in messages.
 ///
 /// # Errors
 /// When there is no such binary.
@@ -277,7 +277,9 @@ pub fn command(binary: &str) -> anyhow::Result<Command> {
     let found = this.ancestors().skip(1).take(2).map(|folder| folder.join(binary)).find(|path| path.is_file());
     let path =
         found.with_context(|| format!("{binary} is not in the folder of {}: build the workspace", this.display()))?;
-    Ok(Command::new(path))
+    let mut command = Command::new(path);
+    command.env(LOG_FORMAT_VARIABLE, "text");
+    Ok(command)
 }
 
 /// `--kafka-config` as it was given, for a program that is started. These settings have no environment variable.

@@ -24,7 +24,7 @@ const READ_OUTSIDE_OF_CLAP: [&str; 12] = [
     "SUPABASE_PASSWORD",
     // shared/src/program.rs
     "ORDERFLOW_ENV_FILE",
-    // shared/src/telemetry.rs
+    // shared/src/telemetry/logs.rs
     "RUST_LOG",
     // deploy/stack
     "JAVA_HOME",
@@ -83,8 +83,8 @@ fn variables_of_clap() -> BTreeMap<String, Variable> {
 }
 
 /// Variables that are not about the services of a program.
-const NOT_OF_A_SERVICE: [&str; 6] =
-    ["RUNS_DIR", "RUST_LOG", "JAVA_HOME", "KAFKA_OPTS", "ORDERFLOW_STATE", "XDG_CACHE_HOME"];
+const NOT_OF_A_SERVICE: [&str; 7] =
+    ["RUNS_DIR", "RUST_LOG", "ORDERFLOW_LOG_FORMAT", "JAVA_HOME", "KAFKA_OPTS", "ORDERFLOW_STATE", "XDG_CACHE_HOME"];
 
 #[test]
 fn deploy_run_clears_every_variable_by_which_a_program_finds_its_services() {

@@ -7,8 +7,8 @@ use shared::{
     cache::CacheSettings,
     confirm::YesDestroy,
     database::DatabaseArgs,
-    program::{OutputFormat, positive_duration},
-    telemetry::TelemetrySettings,
+    program::{OutputFormat, ProgramArgs, positive_duration},
+    telemetry::{LogSettings, ProgramInfo, TelemetrySettings},
 };
 
 /// Keeps the Redis cache of users and products fresh. In each interval it replaces the whole cache by rows that were
@@ -36,6 +36,16 @@ pub struct Command {
     pub database: DatabaseArgs,
     #[command(flatten)]
     pub telemetry: TelemetrySettings,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+impl ProgramArgs for Command {
+    const PROGRAM: ProgramInfo = ProgramInfo { program: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+
+    fn log_settings(&self) -> LogSettings {
+        self.log
+    }
 }
 
 #[derive(Debug, Subcommand)]

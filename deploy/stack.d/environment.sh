@@ -12,7 +12,8 @@ is_service_setting() { # NAME
   esac
 }
 
-# Removes the caller's settings of services, and prints in one line which of them have no effect.
+# Removes the caller's settings of services, and prints in one line which of them have no effect. The programs log as
+# text: people read it, also where it goes to a file.
 clear_service_settings() {
   local name file
   local -a ignored=()
@@ -24,7 +25,7 @@ clear_service_settings() {
   done
   file=$(env_file)
   [[ -z $file ]] || ignored+=("$file")
-  export ORDERFLOW_ENV_FILE=/dev/null
+  export ORDERFLOW_ENV_FILE=/dev/null ORDERFLOW_LOG_FORMAT=${ORDERFLOW_LOG_FORMAT:-text}
   (( ${#ignored[@]} == 0 )) ||
     echo "deploy/${0##*/}: no effect, since all settings of services come from the stack: ${ignored[*]}" >&2
 }

@@ -13,7 +13,8 @@ use shared::{
     database::DatabaseArgs,
     kafka::KafkaSettings,
     ledger::{RunId, RunsFolder},
-    program::{OutputFormat, positive_duration},
+    program::{OutputFormat, ProgramArgs, positive_duration},
+    telemetry::{LogSettings, ProgramInfo},
 };
 
 /// Maximum number of users, and of products, of a synthetic catalog.
@@ -29,6 +30,16 @@ pub struct Command {
     pub action: Action,
     #[command(flatten)]
     pub database: DatabaseArgs,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+impl ProgramArgs for Command {
+    const PROGRAM: ProgramInfo = ProgramInfo { program: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+
+    fn log_settings(&self) -> LogSettings {
+        self.log
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -77,6 +77,7 @@ async fn send_orders(command: &Command) -> anyhow::Result<Outcome> {
     let prepared = prepare(command, &stop).await?;
     let run = &prepared.ledger.run;
     let (run_id, shard) = (run.run_id.clone(), run.shard);
+    telemetry::log_run_id(&run_id);
     match shard {
         Shard::SINGLE => tracing::info!(run = %run_id, "sending"),
         shard => tracing::info!(run = %run_id, %shard, "sending"),

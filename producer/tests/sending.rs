@@ -17,6 +17,7 @@ use shared::{
     ledger::{JournalContents, Ledger, RunSummary, RunsFolder, Verdict, read_journal},
     order::OrderPlaced,
     order_id::OrderId,
+    telemetry::LOG_FORMAT_VARIABLE,
 };
 use testbed::Testbed;
 
@@ -228,4 +229,28 @@ async fn two_runs_of_one_name_in_different_folders_are_told_apart() {
         own.sort_unstable();
         assert_eq!(own, (0..150).collect::<Vec<_>>());
     }
+}
+
+#[tokio::test]
+async fn log_lines_are_json_unless_stderr_is_a_terminal_and_so_is_the_error_that_ends_the_run() {
+    let bed = Testbed::new("json_logs").await;
+    let load = ["--rate", "200", "--count", "20", "--source", "builtin", "--run-id", "json-logs"];
+    let run = [&load[..], &["--require", "ack p99 < 1us"]].concat();
+    let lines = || -> Vec<serde_json::Value> {
+        let output = command(&bed, &run).env(LOG_FORMAT_VARIABLE, "auto").output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect()
+    };
+    let sent = lines();
+    let sending = sent.iter().find(|line| line["message"] == "sending").unwrap_or_else(|| panic!("{sent:?}"));
+    assert_eq!((&sending["run"], &sending["program"]), (&"json-logs".into(), &"producer".into()));
+    let is_not_met = |line: &&serde_json::Value| {
+        let message = line["message"].as_str().unwrap_or_default();
+        message.starts_with("requirement not met: ack p99 < 1us: measured ")
+    };
+    assert_eq!(sent.iter().filter(is_not_met).count(), 1, "{sent:?}");
+    let refused = lines();
+    let last = refused.last().unwrap();
+    assert_eq!(last["level"], "ERROR");
+    assert!(last["message"].as_str().unwrap().contains("exists already in"), "{last}");
 }

@@ -45,7 +45,9 @@ impl fmt::Display for Dependency {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DependencyState {
-    /// It has no issue.
+    /// The program has not used it yet. It has no issue.
+    Unknown,
+    /// It works.
     Up,
     /// The program does its work without it.
     Degraded,
@@ -56,6 +58,7 @@ pub enum DependencyState {
 impl fmt::Display for DependencyState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Unknown => "unknown",
             Self::Up => "up",
             Self::Degraded => "degraded",
             Self::Down => "down",
@@ -65,7 +68,7 @@ impl fmt::Display for DependencyState {
 
 /// A kind of issue of a dependency.
 pub trait HealthIssue: Copy + Ord + fmt::Debug + Send + 'static {
-    /// All dependencies of the program.
+    /// All dependencies that the program may have.
     const DEPENDENCIES: &'static [Dependency];
 
     /// What has the issue.
@@ -121,7 +124,7 @@ pub struct DependencyStatus {
 /// The status of a program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HealthStatus {
-    /// All dependencies of the program.
+    /// All dependencies that the program uses.
     pub dependencies: Vec<DependencyStatus>,
 }
 
@@ -130,6 +133,11 @@ impl HealthStatus {
     pub fn reasons(&self) -> Vec<&str> {
         let down = self.dependencies.iter().filter(|dependency| dependency.state == DependencyState::Down);
         down.flat_map(|dependency| &dependency.issues).map(|issue| issue.message.as_str()).collect()
+    }
+
+    /// Whether no dependency is down.
+    pub fn is_ready(&self) -> bool {
+        self.reasons().is_empty()
     }
 
     /// # Errors
@@ -185,10 +193,10 @@ pub struct Health<Issue> {
 impl<Issue: HealthIssue> Default for Health<Issue> {
     fn default() -> Self {
         let now = Utc::now();
-        let up = |dependency: &Dependency| {
-            (*dependency, History { state: DependencyState::Up, since: now, last_error: None })
+        let unknown = |dependency: &Dependency| {
+            (*dependency, History { state: DependencyState::Unknown, since: now, last_error: None })
         };
-        let dependencies = Issue::DEPENDENCIES.iter().map(up).collect();
+        let dependencies = Issue::DEPENDENCIES.iter().map(unknown).collect();
         Self { state: Mutex::new(State { issues: BTreeMap::new(), dependencies }) }
     }
 }
@@ -202,6 +210,13 @@ impl<Issue: HealthIssue> Health<Issue> {
         state.update(issue.dependency(), now, None);
         drop(state);
         health
+    }
+
+    /// The health of a program that does not use `dependency`, by its settings: the status does not have it.
+    #[must_use]
+    pub fn without(self, dependency: Dependency) -> Self {
+        self.lock().dependencies.remove(&dependency);
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, State<Issue>> {
@@ -220,14 +235,27 @@ impl<Issue: HealthIssue> Health<Issue> {
         drop(state);
         match before {
             Some(before) => tracing::debug!("{message}; previously: {}", before.message),
-            None => tracing::warn!("{message}"),
+            None => tracing::warn!(dependency = %issue.dependency(), "{message}"),
         }
     }
 
-    /// Resolves an issue and logs its [`HealthIssue::resolution`]. Does nothing when the issue was not reported.
+    /// Resolves an issue and logs its [`HealthIssue::resolution`]. When the issue was not reported, it only
+    /// [confirms](Self::confirm) that the dependency works.
     pub fn resolve(&self, issue: Issue) {
         if self.remove(issue) {
-            tracing::info!("{}", issue.resolution());
+            tracing::info!(dependency = %issue.dependency(), "{}", issue.resolution());
+        } else {
+            self.confirm(issue.dependency());
+        }
+    }
+
+    /// Records that a dependency works, after its first use: it is up instead of unknown. An issue stays.
+    pub fn confirm(&self, dependency: Dependency) {
+        let mut state = self.lock();
+        if let Some(history) = state.dependencies.get_mut(&dependency)
+            && history.state == DependencyState::Unknown
+        {
+            (history.state, history.since) = (DependencyState::Up, Utc::now());
         }
     }
 
@@ -335,6 +363,8 @@ mod tests {
     fn the_status_has_every_dependency_with_its_issues_and_its_last_error() {
         let health = Health::default();
         let of = |name| health.status().dependencies.into_iter().find(|dependency| dependency.name == name).unwrap();
+        assert_eq!(of(Dependency::Postgres).state, DependencyState::Unknown);
+        health.resolve(Issue::Unreachable);
         let up_since = of(Dependency::Postgres).since;
         assert_eq!(of(Dependency::Postgres).state, DependencyState::Up);
 
@@ -350,6 +380,24 @@ mod tests {
         let postgres = of(Dependency::Postgres);
         assert_eq!((postgres.state, postgres.issues.len()), (DependencyState::Up, 0));
         assert_eq!(postgres.last_error.unwrap().message, "refused");
+    }
+
+    #[test]
+    fn a_dependency_is_unknown_until_it_was_used_and_left_out_if_it_never_is() {
+        let health = Health::<Issue>::default().without(Dependency::Redis);
+        let states = || {
+            let dependencies = health.status().dependencies;
+            dependencies.into_iter().map(|dependency| (dependency.name, dependency.state)).collect::<Vec<_>>()
+        };
+        assert_eq!(states(), [(Dependency::Postgres, DependencyState::Unknown)]);
+        assert_eq!(health.status().ready(), Ok(()));
+        health.resolve(Issue::CacheMissing);
+        assert_eq!(states(), [(Dependency::Postgres, DependencyState::Unknown)]);
+        health.confirm(Dependency::Postgres);
+        assert_eq!(states(), [(Dependency::Postgres, DependencyState::Up)]);
+        health.report(Issue::Slow, "slow".to_owned());
+        health.confirm(Dependency::Postgres);
+        assert_eq!(states(), [(Dependency::Postgres, DependencyState::Down)]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{ffi::OsStr, future::Future, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
-use crate::telemetry;
+use crate::telemetry::{LogSettings, Logging, ProgramInfo};
 
 /// Result of a run that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,15 @@ pub enum OutputFormat {
     Json,
 }
 
+/// The command line of a program.
+pub trait ProgramArgs: Parser {
+    /// The program's name and version, in its log, its metrics and its traces.
+    const PROGRAM: ProgramInfo;
+
+    /// How the program logs.
+    fn log_settings(&self) -> LogSettings;
+}
+
 /// Environment variable with the path of a file to read instead of `.env`; `/dev/null` for none.
 const ENV_FILE: &str = "ORDERFLOW_ENV_FILE";
 
@@ -37,10 +46,10 @@ const THREAD_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 /// for none. A variable that is set already is not overridden by the file.
 ///
 /// Exit codes: that of the [`Outcome`]; 1 when `body` fails, with the error and its causes in one line on stderr; 2
-/// when the command line or `.env` is wrong.
+/// when the command line or `.env` is wrong, with a message for people whatever the form of the log lines.
 pub fn run<Args, Body, Run>(body: Body) -> ExitCode
 where
-    Args: Parser,
+    Args: ProgramArgs,
     Body: FnOnce(Args) -> Run,
     Run: Future<Output = anyhow::Result<Outcome>>,
 {
@@ -50,11 +59,11 @@ where
         return ExitCode::from(2);
     }
     let args = Args::parse();
-    telemetry::start_logging();
+    let logging = Logging::start(args.log_settings(), Args::PROGRAM);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the async runtime can't be started: {error}");
+            logging.failure(&anyhow::Error::from(error).context("the async runtime can't be started"));
             return ExitCode::FAILURE;
         }
     };
@@ -66,7 +75,7 @@ where
         Ok(Outcome::Valid) => ExitCode::SUCCESS,
         Ok(Outcome::Invalid) => ExitCode::from(3),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            logging.failure(&error);
             ExitCode::FAILURE
         }
     }

@@ -8,6 +8,8 @@ use std::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry::end_diversion;
+
 /// Returns a token that the first SIGTERM, SIGINT (Ctrl-C) or SIGHUP (the terminal goes away) cancels. After that, a
 /// SIGTERM or SIGINT ends the process at once, with exit code 130. A SIGHUP does not: when a terminal goes away, it
 /// comes from the shell and again from the system. Nor does it count in a process that was started with SIGHUP ignored,
@@ -58,7 +60,8 @@ pub fn before_exit_at_once(function: fn()) {
 pub fn exit_at_once() -> ! {
     let functions = std::mem::take(&mut *BEFORE_EXIT.lock().unwrap_or_else(PoisonError::into_inner));
     functions.iter().for_each(|function| function());
-    eprintln!("second signal: exiting at once");
+    end_diversion();
+    tracing::warn!("second signal: exiting at once");
     std::process::exit(130)
 }
 

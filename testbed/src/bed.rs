@@ -17,6 +17,7 @@ use shared::{
     database::{DatabaseSettings, StatementClient, StatementMode, connect},
     kafka::{KafkaSettings, TopicSettings},
     services::ServiceSettings,
+    telemetry::LOG_FORMAT_VARIABLE,
 };
 use tempfile::TempDir;
 use tokio_postgres::Client;
@@ -109,13 +110,15 @@ impl Testbed {
         Proxy::to(format!("{host}:{port}").parse().expect("the database host is an IP address")).await
     }
 
-    /// The test's resources as environment variables, for a program that the test starts.
+    /// The test's resources as environment variables, for a program that the test starts. The program logs as text,
+    /// also into a pipe.
     pub fn environment(&self) -> Vec<(String, String)> {
         let mut environment = self.services.environment();
         for (name, value) in [
             ("CONSUMER_GROUP", self.name.clone()),
             ("POSTGRES_DB", self.database.database().to_owned()),
             ("RUNS_DIR", self.runs().display().to_string()),
+            (LOG_FORMAT_VARIABLE, "text".to_owned()),
         ] {
             environment.retain(|(present, _)| present != name);
             environment.push((name.to_owned(), value));

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use shared::{
     ledger::RunSummary,
     requirement::{MeasuredBy, Requirement},
+    telemetry::LOG_FORMAT_VARIABLE,
 };
 
 use super::environment::environment;
@@ -16,7 +17,8 @@ use crate::{
 };
 
 /// Runs the producer for `duration`. It checks those of the `requirements` that it can measure. Its log goes to the
-/// stderr of this process. When the future is dropped, the producer is stopped, and its ledger is complete.
+/// stderr of this process, in the same form. When the future is dropped, the producer is stopped, and its ledger is
+/// complete.
 ///
 /// # Errors
 /// When the producer fails. A run that is not valid is not an error.
@@ -33,6 +35,7 @@ pub async fn run_producer(
     }
     producer.args(kafka_config_arguments(&settings.services.kafka));
     producer.args(["--output", "json", "--runs-dir"]).arg(&settings.runs.runs_dir).envs(environment(settings));
+    producer.env(LOG_FORMAT_VARIABLE, settings.log_format.name());
     producer.stdout(Stdio::piped());
     let output = run_to_end("the producer", producer).await?;
     match output.status.code() {

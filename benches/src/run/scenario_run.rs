@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
-use shared::ledger::RunsFolder;
+use shared::{ledger::RunsFolder, telemetry::log_run_id};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +44,7 @@ pub async fn run_scenario(
 ) -> anyhow::Result<RunReport> {
     let stack = chosen_stack(&settings.stack);
     let folder = RunFolder::create(scenario, settings, stack.as_ref().map(|stack| stack.name.as_str()))?;
+    log_run_id(&folder.run_id);
     let chronicle = Chronicle::new(observations.clone());
     let programs = Programs::new(program_setup(settings, &folder));
     chronicle.observe(Observation::Outline(Arc::new(outline(scenario, &folder))));

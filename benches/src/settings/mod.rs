@@ -9,6 +9,10 @@ mod run;
 mod stack;
 
 use clap::{Parser, Subcommand};
+use shared::{
+    program::ProgramArgs,
+    telemetry::{LogSettings, ProgramInfo},
+};
 
 pub use bench::{BenchAction, CacheBenchSettings, ProducerBenchSettings, SinkBenchSettings};
 pub use compare::{CompareSettings, GateSettings, Percent};
@@ -24,6 +28,16 @@ pub use stack::StackSettings;
 pub struct Command {
     #[command(subcommand)]
     pub action: Action,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+impl ProgramArgs for Command {
+    const PROGRAM: ProgramInfo = ProgramInfo { program: "loadtest", version: env!("CARGO_PKG_VERSION") };
+
+    fn log_settings(&self) -> LogSettings {
+        self.log
+    }
 }
 
 #[derive(Debug, Subcommand)]

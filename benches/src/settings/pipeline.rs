@@ -7,6 +7,7 @@ use shared::{
     program::{OutputFormat, positive_duration},
     requirement::Requirement,
     services::ServiceSettings,
+    telemetry::LogFormat,
 };
 
 #[derive(Clone, Debug, Args)]
@@ -49,4 +50,7 @@ pub struct PipelineSettings {
     pub runs: RunsFolder,
     #[command(flatten)]
     pub services: ServiceSettings,
+    /// The form of this program's log lines, and of those of the producer among them.
+    #[arg(skip)]
+    pub log_format: LogFormat,
 }

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     metrics::DEAD_LETTERS_REDUCED,
+    model::{KafkaRecord, RecordPosition},
     retry_scope::{Cancelled, RetryScope},
 };
 
@@ -134,32 +135,44 @@ impl Delivery {
     /// The place of the record of a letter, for a message.
     fn place(&self, letter: &Letter<'_>) -> String {
         let record = &letter.rejected.in_flight.record;
-        let key: String =
-            String::from_utf8_lossy(record.key().unwrap_or_default()).chars().take(MAX_KEY_CHARS).collect();
-        format!("{} {} (key {key:?})", self.writer.source_topic, record.position)
+        format!("{} {} (key {:?})", self.writer.source_topic, record.position, key_text(record))
     }
 
     /// Reports a dead letter that lacks a part of its record.
     fn report_reduced(&self, letter: &Letter<'_>) {
-        let (topic, place) = (&self.writer.topic, self.place(letter));
+        let topic = &self.writer.topic;
+        let record = &letter.rejected.in_flight.record;
+        let (RecordPosition { partition, offset }, key) = (record.position, key_text(record));
+        let key = key.as_str();
         let refusal = letter.refusal.as_ref().map(ToString::to_string).unwrap_or_default();
         match letter.attempt.form() {
             Form::Whole => {}
             Form::WithoutHeaders => {
                 tracing::warn!(
-                    "dead letter of {place}: its headers are left out, since {topic} refuses them: {refusal}"
+                    partition,
+                    offset,
+                    key,
+                    "dead letter: its headers are left out, since {topic} refuses them: {refusal}"
                 );
                 counter!(DEAD_LETTERS_REDUCED, "part" => "headers").increment(1);
             }
             Form::Reference => {
                 tracing::error!(
-                    "dead letter of {place}: its value is replaced by its SHA-256, since {topic} refuses it: \
-                     {refusal}. Copy the record before the retention of its topic removes it"
+                    partition,
+                    offset,
+                    key,
+                    "dead letter: its value is replaced by its SHA-256, since {topic} refuses it: {refusal}. Copy the \
+                     record before the retention of its topic removes it"
                 );
                 counter!(DEAD_LETTERS_REDUCED, "part" => "value").increment(1);
             }
         }
     }
+}
+
+/// The beginning of the key.
+fn key_text(record: &KafkaRecord) -> String {
+    String::from_utf8_lossy(record.key().unwrap_or_default()).chars().take(MAX_KEY_CHARS).collect()
 }
 
 fn is_queue_full(error: &KafkaError) -> bool {

@@ -179,7 +179,8 @@ impl Replay {
         if error.is_outage() {
             bail!("{error}: {}; repeat the command to replay the rest", self.counts);
         }
-        tracing::error!("dead letter {position} (key {key:?}) can't be replayed: {error}");
+        let RecordPosition { partition, offset } = position;
+        tracing::error!(partition, offset, key, "dead letter can't be replayed: {error}");
         Ok(())
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         topic::DeadLetterSink,
     },
     metrics,
-    model::{InFlightRecord, KafkaRecord, OrderRow, PartitionHandle, RejectReason},
+    model::{InFlightRecord, KafkaRecord, OrderRow, PartitionHandle, RecordPosition, RejectReason},
     retry_scope::{Cancelled, RetryScope},
     sink::{
         batch::{InsertedBatch, insert_batch},
@@ -207,8 +207,8 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
 /// Logs an order whose id the table has with other content.
 fn log_conflict(PreparedRecord { in_flight, row }: &PreparedRecord, reason: &RejectReason) {
     if let (RejectReason::Conflicting(_), Ok(row)) = (reason, row) {
-        let (order, position) = (&row.order.order_id, in_flight.record.position);
-        tracing::warn!("conflicting order {order:?}: record {position} is dead-lettered: {reason}");
+        let (order, RecordPosition { partition, offset }) = (row.order.order_id.as_str(), in_flight.record.position);
+        tracing::warn!(order, partition, offset, "conflicting order is dead-lettered: {reason}");
     }
 }
 

@@ -9,7 +9,11 @@ mod group;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use shared::{services::ServiceSettings, telemetry::TelemetrySettings};
+use shared::{
+    program::ProgramArgs,
+    services::ServiceSettings,
+    telemetry::{LogSettings, TelemetrySettings},
+};
 
 pub use self::{
     batches::{BatchSettings, StatementSettings},
@@ -46,9 +50,17 @@ pub struct Command {
     pub services: ServiceSettings,
     #[command(flatten)]
     pub telemetry: TelemetrySettings,
+    #[command(flatten)]
+    pub log: LogSettings,
     /// Append latency logs (HdrHistogram interval logs, one interval per second) in this folder.
     #[arg(long, value_name = "FOLDER", help_heading = "Telemetry")]
     pub stats_dir: Option<PathBuf>,
+}
+
+impl ProgramArgs for Command {
+    fn log_settings(&self) -> LogSettings {
+        self.log
+    }
 }
 
 #[derive(Debug, Subcommand)]

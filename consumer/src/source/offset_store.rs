@@ -13,7 +13,7 @@ impl OffsetStore for Arc<Group> {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
             if let Err(error) = list.add_partition_offset(self.topic(), *partition, Offset::Offset(*offset)) {
-                tracing::warn!(%error, "Kafka: offset {offset} of partition {partition} can't be stored");
+                tracing::warn!(%error, partition, offset, "Kafka: an offset can't be stored");
             }
         }
         // Refused when the partition is revoked at this moment: its next owner reads the records again and counts them

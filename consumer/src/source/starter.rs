@@ -17,6 +17,7 @@ use rdkafka::{
 use super::{
     assignment::LookupRequest,
     client::Member,
+    failed_starts::FailedStarts,
     group::Group,
     start_position::{OffsetOutOfRange, PartitionState, StartPosition, look_up},
 };
@@ -46,6 +47,7 @@ pub struct Starter {
     found: mpsc::Sender<Found>,
     results: mpsc::Receiver<Found>,
     lookups: Vec<JoinHandle<()>>,
+    failed: FailedStarts,
     skipped_at: Instant,
 }
 
@@ -57,7 +59,8 @@ struct Found {
 impl Starter {
     pub fn new(group: Arc<Group>, on_offset_out_of_range: OnOffsetOutOfRange) -> Self {
         let (found, results) = mpsc::channel();
-        Self { group, on_offset_out_of_range, found, results, lookups: Vec::new(), skipped_at: Instant::now() }
+        let (lookups, failed, skipped_at) = (Vec::new(), FailedStarts::default(), Instant::now());
+        Self { group, on_offset_out_of_range, found, results, lookups, failed, skipped_at }
     }
 
     /// Begins the lookups that are due, and starts the partitions whose position is known. Does not block.
@@ -79,6 +82,7 @@ impl Starter {
         for lookup in self.lookups.extract_if(.., |lookup| lookup.is_finished()) {
             lookup.join().map_err(|_| StartError::Panicked)?;
         }
+        self.failed.retain(|handle| member.assignment.is_current(handle), self.group.health());
         while let Ok(found) = self.results.try_recv() {
             self.apply(member, found)?;
         }
@@ -90,7 +94,7 @@ impl Starter {
     }
 
     fn apply(
-        &self,
+        &mut self,
         member: &Member,
         Found { request: LookupRequest { handle, .. }, state }: Found,
     ) -> Result<(), StartError> {
@@ -100,8 +104,7 @@ impl Starter {
         let state = match state {
             Ok(state) => state,
             Err(error) => {
-                tracing::debug!("Kafka: partition {} can't be started yet, retrying: {error:#}", handle.partition());
-                member.assignment.look_up_again(&handle, RETRY_DELAY);
+                self.retry(member, &handle, &error);
                 return Ok(());
             }
         };
@@ -119,15 +122,16 @@ impl Starter {
                 if self.on_offset_out_of_range == OnOffsetOutOfRange::End {
                     return Err(StartError::OutOfRange(out_of_range));
                 }
-                tracing::warn!("{out_of_range}; continuing at the first offset of the partition");
+                let (partition, offset) = (handle.partition(), state.first);
+                tracing::warn!(partition, offset, "{out_of_range}; continuing at the first offset of the partition");
                 state.first
             }
         };
         if let Err(error) = self.start(member, &handle, offset) {
-            tracing::warn!(%error, "Kafka: partition {} can't be started, retrying", handle.partition());
-            member.assignment.look_up_again(&handle, RETRY_DELAY);
+            self.retry(member, &handle, &error.into());
             return Ok(());
         }
+        self.failed.retain(|failed| !Arc::ptr_eq(failed, &handle), self.group.health());
         if next.is_none() {
             handle.advance_stored_offset(offset);
         }
@@ -140,6 +144,13 @@ impl Starter {
             StartPosition::WithoutOffset { .. } | StartPosition::OutOfRange(_) => self.store(&handle),
         }
         Ok(())
+    }
+
+    /// Looks the position of a partition up again, which could not be started.
+    fn retry(&mut self, member: &Member, handle: &Arc<PartitionHandle>, error: &anyhow::Error) {
+        tracing::debug!("Kafka: partition {} can't be started yet, retrying: {error:#}", handle.partition());
+        self.failed.failed(handle, error, self.group.health());
+        member.assignment.look_up_again(handle, RETRY_DELAY);
     }
 
     /// The brokers delete the offsets of a group that has had no member for `offsets.retention.minutes`. Such a group
@@ -157,8 +168,10 @@ impl Starter {
             "a new group never had one; the offsets of a group without members expire (offsets.retention.minutes)"
         };
         tracing::warn!(
-            "partition {partition}: group {group} has no committed offset and starts at the first one, {first}; whether \
-             it had read the {first} records before it is not known: {advice}"
+            partition,
+            offset = first,
+            "group {group} has no committed offset and starts at the first one, {first}; whether it had read the \
+             {first} records before it is not known: {advice}"
         );
     }
 

@@ -21,6 +21,7 @@ pub mod topic;
 use shared::{
     database::DatabaseSettings,
     program::{Outcome, OutputFormat},
+    telemetry::log_run_id,
 };
 
 use self::report::AuditReport;
@@ -34,6 +35,7 @@ use crate::settings::AuditSettings;
 /// As [`gather`].
 pub async fn audit(settings: AuditSettings, database: &DatabaseSettings) -> anyhow::Result<Outcome> {
     let AuditSettings { run_id, runs, stats_dir, kafka, output } = settings;
+    log_run_id(&run_id);
     let report = gather(AuditInputs { run_id, runs, stats_dir, kafka }, database).await?;
     match output {
         OutputFormat::Json => println!("{}", serde_json::to_string_pretty(&report)?),

@@ -70,12 +70,12 @@ fn add_counts(report: &mut Report, summary: &RunSummary) {
     report.line("unknown", counts.unknown, with_warm_up("may be in the log", warm_up.unknown));
 }
 
-/// The sequences of each outcome as ranges, one line per outcome: `acknowledged 0-41,43`.
+/// The sequences of each outcome as ranges: `acknowledged 0-41,43; invalid 7`.
 pub fn sequence_ranges(contents: &JournalContents) -> String {
     let outcomes =
         [("acknowledged", &contents.acknowledged), ("failed", &contents.failed), ("invalid", &contents.invalid)];
-    let lines = outcomes.iter().filter(|(_, sequences)| !sequences.is_empty());
-    lines.map(|(outcome, sequences)| format!("{outcome} {}", ranges(sequences))).collect::<Vec<_>>().join("\n")
+    let outcomes = outcomes.iter().filter(|(_, sequences)| !sequences.is_empty());
+    outcomes.map(|(outcome, sequences)| format!("{outcome} {}", ranges(sequences))).collect::<Vec<_>>().join("; ")
 }
 
 fn ranges(sequences: &RoaringTreemap) -> String {
@@ -156,6 +156,6 @@ mod tests {
             invalid: [7].into_iter().collect(),
             ..JournalContents::default()
         };
-        assert_eq!(sequence_ranges(&contents), "acknowledged 0-41,43,50-51\ninvalid 7");
+        assert_eq!(sequence_ranges(&contents), "acknowledged 0-41,43,50-51; invalid 7");
     }
 }

@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand};
 use shared::{
     cache::CacheSettings,
     kafka::{KafkaSettings, TopicSettings},
-    program::OutputFormat,
+    program::{OutputFormat, ProgramArgs},
     requirement::{Metric, Requirement},
-    telemetry::TelemetrySettings,
+    telemetry::{LogSettings, TelemetrySettings},
 };
 
 use super::{
@@ -55,6 +55,8 @@ pub struct Command {
     pub run: RunSettings,
     #[command(flatten)]
     pub telemetry: TelemetrySettings,
+    #[command(flatten)]
+    pub log: LogSettings,
     /// Exit with 3 unless this holds at the end, such as 'ack p99 < 50ms' or 'stall < 2s'; may be repeated. Metrics:
     /// sent, ack, round_trip (each with a percentile, such as p99 or max), stall, tail, rate, rate_error, skipped,
     /// failed, unknown, queue_full.
@@ -78,6 +80,12 @@ pub struct RunPlan {
     pub seed: u64,
     pub pacer: Pacer,
     pub source: Source,
+}
+
+impl ProgramArgs for Command {
+    fn log_settings(&self) -> LogSettings {
+        self.log
+    }
 }
 
 impl Command {

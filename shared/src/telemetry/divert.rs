@@ -33,6 +33,11 @@ impl Drop for DivertedLogs {
     }
 }
 
+/// Lets the lines go to stderr again, for a process that ends without dropping the guard.
+pub(crate) fn end_diversion() {
+    set(None);
+}
+
 fn set(receiver: Option<Receiver>) {
     *RECEIVER.write().unwrap_or_else(std::sync::PoisonError::into_inner) = receiver;
 }
@@ -82,6 +87,10 @@ mod tests {
             assert!(!is_written());
             drop(diverted);
             tracing::info!("after");
+            assert!(is_written());
+            let _diverted = divert_logs(|_, _| panic!("the process ends"));
+            end_diversion();
+            tracing::warn!("the last line");
             assert!(is_written());
         });
         assert_eq!(*lines.lock().unwrap(), ["WARN no leader partition=3"]);

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::ProgramInfo;
 use crate::{
-    health::{DependencyStatus, HealthStatus, StatusSource},
+    health::{DependencyStatus, StatusSource},
     metrics::READY,
 };
 
@@ -99,7 +99,7 @@ async fn readiness(State(pages): State<Arc<Pages>>, headers: HeaderMap) -> Respo
 async fn status(State(pages): State<Arc<Pages>>, headers: HeaderMap) -> Response {
     let health = (pages.status)();
     let status = Status {
-        ready: health.ready().is_ok(),
+        ready: health.is_ready(),
         program: pages.program,
         started_at: pages.started_at,
         dependencies: health.dependencies,
@@ -138,7 +138,7 @@ fn text(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::{CurrentIssue, Dependency, DependencyState, LastError};
+    use crate::health::{CurrentIssue, Dependency, DependencyState, HealthStatus, LastError};
 
     fn pages(state: DependencyState) -> State<Arc<Pages>> {
         let at: DateTime<Utc> = "2026-01-31T09:00:00Z".parse().unwrap();
