@@ -14,7 +14,7 @@ use documents::{Line, code, documents, read, root};
 const MAX_LINE_WIDTH: usize = 120;
 
 /// Variables that are read outside of clap, and documented with the others.
-const READ_OUTSIDE_OF_CLAP: [&str; 12] = [
+const READ_OUTSIDE_OF_CLAP: [&str; 14] = [
     // shared/src/secret.rs: secrets have no flag.
     "KAFKA_SASL_PASSWORD",
     "KAFKA_TLS_KEY_PASSWORD",
@@ -26,6 +26,9 @@ const READ_OUTSIDE_OF_CLAP: [&str; 12] = [
     "ORDERFLOW_ENV_FILE",
     // shared/src/telemetry/logs.rs
     "RUST_LOG",
+    // opentelemetry-otlp and opentelemetry_sdk
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_RESOURCE_ATTRIBUTES",
     // deploy/stack
     "JAVA_HOME",
     "KAFKA_OPTS",

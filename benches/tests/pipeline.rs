@@ -21,6 +21,7 @@ mod reported_run;
 mod resumed;
 mod scenario;
 mod secure;
+mod traces;
 
 use std::{process::Stdio, time::Duration};
 

@@ -10,6 +10,7 @@ use shared::{
     latency::{Latencies, LatencyLog, LatencySummary},
     program::Outcome,
     telemetry::{self, ProgramInfo},
+    traces::SpanExport,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -28,6 +29,7 @@ use crate::{
         commit::BatchCommitter,
         enrich::Enricher,
         latency::LatencyRecorder,
+        spans::OrderSpans,
         worker::{Pipeline, run_worker},
     },
     settings::{BatchSettings, Command, DlqAction, OnOffsetOutOfRange},
@@ -103,6 +105,7 @@ struct ConsumerTasks {
     /// Cancelled once all latencies are recorded: ends the latency log.
     all_recorded: CancellationToken,
     accounting: Arc<Accounting>,
+    span_export: Option<Arc<SpanExport>>,
     /// Cancelled: workers stop retrying and hand back their records.
     force_stop: CancellationToken,
 }
@@ -114,10 +117,12 @@ impl ConsumerTasks {
         health: Arc<ConsumerHealth>,
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let Command { group: settings, batches, enrichment, dead_letters, statements, services, stats_dir, .. } =
-            command;
+        let Command {
+            group: settings, batches, enrichment, dead_letters, statements, services, traces, stats_dir, ..
+        } = command;
         let (stop_deadline, stuck_after) = (settings.stop_deadline, settings.stuck_after);
         let (on_offset_out_of_range, instance) = (settings.on_offset_out_of_range, settings.instance_name());
+        let span_export = SpanExport::start(&traces, PROGRAM, instance.clone())?;
         let log = stats_dir.as_deref().map(|folder| open_latency_log(folder, &instance)).transpose()?;
         let limiter = Arc::new(DeadLetterLimiter::new(dead_letters.dead_letter_limit));
         let mut monitors = JoinSet::new();
@@ -135,6 +140,7 @@ impl ConsumerTasks {
                 offsets: group.clone(),
                 accounting: accounting.clone(),
                 latency: latency.clone(),
+                spans: span_export.clone().map(|export| OrderSpans::new(export, group.topic(), group.name())),
                 force_stop: force_stop.clone(),
             },
         };
@@ -161,6 +167,7 @@ impl ConsumerTasks {
             latency_log,
             all_recorded,
             accounting,
+            span_export,
             force_stop,
         })
     }
@@ -175,6 +182,9 @@ impl ConsumerTasks {
         while workers.join_next().await.is_some() {}
         leave(group).await;
         self.all_recorded.cancel();
+        if let Some(export) = self.span_export {
+            export.close().await;
+        }
         log_totals(&self.accounting, &latency_log.await?.summary());
         ended?;
         let accounting = self.accounting;

@@ -18,7 +18,8 @@ clear_service_settings() {
   local name file
   local -a ignored=()
   for name in $(compgen -e); do
-    if is_service_setting "$name" || [[ $name == ORDERFLOW_LISTEN ]]; then # many programs can't listen at one address
+    # Many programs can't listen at one address, and a collector of traces is a service, too.
+    if is_service_setting "$name" || [[ $name == @(ORDERFLOW_LISTEN|OTEL_*) ]]; then
       [[ -z ${!name} ]] || ignored+=("$name")
       unset "$name"
     fi

@@ -6,10 +6,11 @@ use anyhow::{Context, anyhow};
 use rdkafka::ClientConfig;
 use shared::{
     kafka::ensure_topic,
-    ledger::{Counts, RunSummary, Shard, Verdict},
+    ledger::{Counts, Run, RunSummary, Shard, Verdict},
     program::{Outcome, OutputFormat},
     shutdown,
     telemetry::{self, ProgramInfo},
+    traces::SpanExport,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,7 @@ use crate::{
         partition_queue::{PartitionQueues, WaitPolicy},
         partitioner::{PartitionChooser, Partitioner},
         publisher::{Publisher, Sent},
+        spans::OrderSpans,
     },
     settings::{Action, Command, RunPlan},
 };
@@ -112,14 +114,17 @@ async fn execute(
     let PreparedRun { seed, mut pacer, partitions, source, ledger, live_stats, health } = prepared;
     let RunLedger { run, clock, mut journal, latency_log, earlier } = ledger;
     let OpenSource { samples, prefetcher, cache_age } = source;
-    let mut encoder = Encoder::new(run.tag, samples, seed, command.orders.invalid);
+    let (sampler, span_export) = (command.traces.sampler(), start_span_export(command, &run)?);
+    let mut encoder = Encoder::new(run.tag, samples, seed, command.orders.invalid).with_traces(sampler);
     let earlier = earlier.map(|results| EarlierOrders::take(&mut pacer, &mut encoder, clock, &results)).transpose()?;
     if let Some(earlier) = &earlier {
         journal.append(&earlier.unknown_invalid)?;
         live_stats.send_modify(|stats| stats.add_earlier(earlier.counts()));
         log_resumption(earlier.counts(), &pacer);
     }
-    let tracker = DeliveryTracker::new(clock, command.load.warm_up());
+    let spans = sampler.zip(span_export.clone());
+    let spans = spans.map(|(sampler, export)| OrderSpans::new(sampler, export, clock, &run));
+    let tracker = DeliveryTracker::with_spans(clock, command.load.warm_up(), spans);
     let statistics = watch::Sender::new(Vec::new());
     let background = [
         prefetcher.map(|prefetcher| tokio::spawn(prefetcher.run(health.clone()))),
@@ -143,17 +148,28 @@ async fn execute(
         pacer,
         encoder,
         partitioner: partitioner(command, &config, partitions),
-        queues: PartitionQueues::new(client_orders, wait_policy, ClientLimits::of(&config)),
+        queues: PartitionQueues::new(client_orders, wait_policy, client_limits(command, &config)),
         topic: run.topic,
         flush_timeout: command.load.flush_timeout,
     };
     let recorder = Recorder { clock, schedule, tracker, journal, latency_log, live_stats, cache_age, health };
     let (sent, recorded) = send_and_record(publisher, recorder, stop).await?;
     background.into_iter().flatten().for_each(|task| task.abort());
+    if let Some(export) = span_export {
+        export.close().await;
+    }
     if tokio::time::timeout(DISPLAY_END_TIMEOUT, showing).await.is_err() {
         tracing::debug!("progress display: not ended within {DISPLAY_END_TIMEOUT:?}");
     }
     Ok((sent, recorded, earlier))
+}
+
+/// `None` when no order is traced.
+fn start_span_export(command: &Command, run: &Run) -> anyhow::Result<Option<Arc<SpanExport>>> {
+    match command.traces.sampler() {
+        Some(_) => SpanExport::start(&command.traces.export, PROGRAM, format!("{}-{}", run.run_id, run.tag)),
+        None => Ok(None),
+    }
 }
 
 fn log_resumption(earlier: Counts, pacer: &Pacer) {
@@ -173,6 +189,11 @@ fn kafka_config(command: &Command) -> ClientConfig {
         config.set("statistics.interval.ms", "1000");
     }
     config
+}
+
+fn client_limits(command: &Command, config: &ClientConfig) -> ClientLimits {
+    let limits = ClientLimits::of(config);
+    if command.traces.sampler().is_some() { limits.with_traces() } else { limits }
 }
 
 /// `None` when `--kafka-config` has another hash of the key.

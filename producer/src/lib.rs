@@ -6,6 +6,8 @@
 //! the outcomes in the run's ledger. [`report`] shows the progress and, at the end, the summary. [`app`] connects these
 //! parts and runs them; all of them use the [`clock`] of the run, its [`random`] numbers, its [`health`] and the names in
 //! [`metrics`].
+//! The [`trace_sampler`] chooses the orders that are traced; a [`share`] of the orders is parsed for it and for invalid
+//! ones.
 //! [`catalog_export`] prints the builtin catalog instead of a run.
 
 pub mod app;
@@ -21,3 +23,5 @@ pub mod report;
 pub mod sample;
 pub mod send;
 pub mod settings;
+pub mod share;
+pub mod trace_sampler;

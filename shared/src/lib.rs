@@ -21,6 +21,7 @@
 //! - [`confirm`]: confirmation before rows are deleted.
 //! - [`retry`]: the delays between retries.
 //! - [`health`], [`telemetry`], [`metrics`]: readiness, logs and metrics.
+//! - [`traces`]: the spans of sampled orders, for an OpenTelemetry collector.
 //! - [`shutdown`]: the stop signal.
 
 #![deny(missing_docs)]
@@ -45,4 +46,5 @@ pub mod secret;
 pub mod services;
 pub mod shutdown;
 pub mod telemetry;
+pub mod traces;
 pub mod wire;

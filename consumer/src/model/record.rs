@@ -10,6 +10,7 @@ use rdkafka::{
 use serde::{Serialize, Serializer};
 use shared::{
     kafka::{UnreadableHeader, read_headers},
+    traces::{SpanContext, TRACEPARENT_HEADER, decode_traceparent},
     wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1},
 };
 
@@ -150,6 +151,14 @@ impl KafkaRecord {
         let find = || headers.iter().find(|header| header.key == EVENT_TYPE_HEADER)?.value;
         read_headers(find)
     }
+
+    /// The producer's span of a sampled order.
+    pub fn trace_parent(&self) -> Option<SpanContext> {
+        let RecordHeaders::Other(headers) = &self.headers else { return None };
+        let find = || headers.iter().find(|header| header.key == TRACEPARENT_HEADER)?.value;
+        let value = read_headers(find).ok().flatten()?;
+        decode_traceparent(value).filter(SpanContext::is_sampled)
+    }
 }
 
 #[cfg(test)]
@@ -179,5 +188,23 @@ mod tests {
                 assert_eq!((record.key(), record.value()), (key, value));
             }
         }
+    }
+
+    #[test]
+    fn only_a_sampled_order_has_a_span_of_its_producer() {
+        let span = |headers: &[(&str, &str)]| {
+            let add = |all: OwnedHeaders, (key, value): &(&str, &str)| all.insert(Header { key, value: Some(*value) });
+            let headers = RecordHeaders::Other(headers.iter().fold(OwnedHeaders::new(), add));
+            let position = RecordPosition { partition: 0, offset: 0 };
+            KafkaRecord::new(position, None, None, None, headers).trace_parent().map(|span| span.span_id().to_string())
+        };
+        let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
+        let (sampled, not_sampled) = (format!("{context}-01"), format!("{context}-00"));
+        let event_type = (EVENT_TYPE_HEADER, ORDER_PLACED_V1);
+        let found = span(&[event_type, (TRACEPARENT_HEADER, sampled.as_str())]);
+        assert_eq!(found.as_deref(), Some("b7ad6b7169203331"));
+        assert_eq!(span(&[event_type, (TRACEPARENT_HEADER, not_sampled.as_str())]), None);
+        assert_eq!(span(&[(TRACEPARENT_HEADER, "00-0-0-01")]), None);
+        assert_eq!(span(&[event_type]), None);
     }
 }

@@ -13,6 +13,7 @@ use super::{
     accounting::Accounting,
     decode::due,
     latency::{LatencyRecorder, PreparationTimes},
+    spans::{BatchInsert, OrderSpans, ProcessedRecord},
 };
 use crate::{
     dlq::{
@@ -53,6 +54,8 @@ pub struct BatchCommitter<D, O> {
     pub offsets: O,
     pub accounting: Arc<Accounting>,
     pub latency: Arc<LatencyRecorder>,
+    /// `None`: no order is traced.
+    pub spans: Option<OrderSpans>,
     /// Cancelled at the deadline of a stop: records that are not stored by then are handed back.
     pub force_stop: CancellationToken,
 }
@@ -108,6 +111,7 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         let records = &batch.records;
         let all_revoked = || records.iter().all(|record| record.in_flight.partition.is_revoked());
         let mut inserting = RetryScope::new(&self.force_stop, &all_revoked);
+        let began = SystemTime::now();
         let inserted = insert_rows(records, table, &mut inserting).await?;
         inserting.succeed();
         let committed = SystemTime::now();
@@ -115,6 +119,7 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         // Not counted earlier: a cancelled batch is handed back completely.
         self.count(records, &inserted, &outcomes);
         self.record_latency(batch, committed, &outcomes);
+        self.export_spans(batch, BatchInsert { began, committed, records: records.len() }, &outcomes);
         self.store_offsets(records);
         Ok(())
     }
@@ -172,6 +177,19 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         self.latency.record(batch.times, committed, orders);
     }
 
+    fn export_spans(&self, batch: &PreparedBatch, insert: BatchInsert, outcomes: &[RecordOutcome<'_>]) {
+        let Some(spans) = &self.spans else { return };
+        let records = batch.records.iter().zip(outcomes).filter_map(|(PreparedRecord { in_flight, row }, outcome)| {
+            let rejected = match outcome {
+                RecordOutcome::Stored => None,
+                RecordOutcome::DeadLettered(reason) => Some(*reason),
+                RecordOutcome::HandedBack => return None,
+            };
+            Some(ProcessedRecord { in_flight, rejected, has_row: row.is_ok() })
+        });
+        spans.export(batch.times, insert, records);
+    }
+
     /// Stores the offset of each partition of a batch whose records all have an outcome, unless it is revoked.
     fn store_offsets(&self, records: &[PreparedRecord]) {
         struct PartitionEnd<'a> {
@@ -181,11 +199,8 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         }
         let mut ends: HashMap<*const PartitionHandle, PartitionEnd<'_>> = HashMap::new();
         for InFlightRecord { partition, record, .. } in records.iter().map(|record| &record.in_flight) {
-            let end = ends.entry(Arc::as_ptr(partition)).or_insert(PartitionEnd {
-                partition,
-                last: record,
-                records: 0,
-            });
+            let end =
+                ends.entry(Arc::as_ptr(partition)).or_insert(PartitionEnd { partition, last: record, records: 0 });
             if record.position.offset > end.last.position.offset {
                 end.last = record;
             }

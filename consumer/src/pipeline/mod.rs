@@ -1,5 +1,6 @@
 //! From records to committed offsets: a [`worker`] takes all records that wait for it, [`decode`]s and [`enrich`]es
-//! them, and [`commit`]s the batch. [`accounting`] counts every record, [`latency`] measures every order.
+//! them, and [`commit`]s the batch. [`accounting`] counts every record, [`latency`] measures every order, and [`spans`]
+//! trace those that the producer has sampled.
 
 pub mod accounting;
 mod cached_row;
@@ -9,4 +10,5 @@ pub mod decode;
 pub mod enrich;
 pub mod latency;
 mod lookup_cache;
+pub mod spans;
 pub mod worker;

@@ -12,7 +12,8 @@ use clap::{Parser, Subcommand};
 use shared::{
     program::ProgramArgs,
     services::ServiceSettings,
-    telemetry::{LogSettings, TelemetrySettings},
+    telemetry::{LogSettings, ProgramInfo, TelemetrySettings},
+    traces::TraceExportSettings,
 };
 
 pub use self::{
@@ -52,12 +53,16 @@ pub struct Command {
     pub telemetry: TelemetrySettings,
     #[command(flatten)]
     pub log: LogSettings,
+    #[command(flatten)]
+    pub traces: TraceExportSettings,
     /// Append latency logs (HdrHistogram interval logs, one interval per second) in this folder.
     #[arg(long, value_name = "FOLDER", help_heading = "Telemetry")]
     pub stats_dir: Option<PathBuf>,
 }
 
 impl ProgramArgs for Command {
+    const PROGRAM: ProgramInfo = ProgramInfo { program: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+
     fn log_settings(&self) -> LogSettings {
         self.log
     }

@@ -38,6 +38,7 @@ impl Instance {
             offsets: MutantOffsets { cluster: cluster.clone(), mutant },
             accounting: Arc::default(),
             latency: Arc::default(),
+            spans: None,
             force_stop: CancellationToken::new(),
         };
         Self { committer, mutant, queues: Default::default(), memory: Arc::new(Semaphore::new(1_000_000)) }

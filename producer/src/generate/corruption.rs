@@ -9,6 +9,8 @@ use shared::{
     wire::{self, ORDER_PLACED_V1},
 };
 
+use crate::share::parse_share;
+
 /// An id that is in no table: no generated id has this form.
 const UNKNOWN_ID: &str = "no-such-id";
 /// A version that does not exist yet.
@@ -66,10 +68,7 @@ impl FromStr for InvalidShare {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |percent| (percent, 0.01));
-        let share = number.trim().parse::<f64>().map(|number| number * unit);
-        let valid = share.ok().filter(|share| (0.0..=1.0).contains(share));
-        valid.map(Self).ok_or("a share is 0% to 100%, such as 0.1%, or 0 to 1, such as 0.001")
+        parse_share(text).map(Self)
     }
 }
 

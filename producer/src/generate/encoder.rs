@@ -1,4 +1,4 @@
-//! Encodes an order as a Kafka record: key, value and header. The buffers are reused for every order.
+//! Encodes an order as a Kafka record: key, value and headers. The buffers are reused for every order.
 
 use std::time::Instant;
 
@@ -7,6 +7,7 @@ use chrono::DateTime;
 use rdkafka::message::{Header, OwnedHeaders};
 use shared::{
     order_id::{OrderId, RunTag, Sequence},
+    traces::{TRACEPARENT_HEADER, encode_traceparent},
     wire::{self, EVENT_TYPE_HEADER},
 };
 
@@ -14,7 +15,7 @@ use super::{
     corruption::{Corruption, InvalidShare},
     generator::Generator,
 };
-use crate::{random::OrderRandoms, sample::Samples};
+use crate::{random::OrderRandoms, sample::Samples, trace_sampler::TraceSampler};
 
 /// Encodes the orders of a run, one after the other.
 pub struct Encoder {
@@ -27,6 +28,9 @@ pub struct Encoder {
     key: [u8; OrderId::TEXT_LEN],
     value: Vec<u8>,
     corruption: Option<Corruption>,
+    /// `None`: no order is traced.
+    sampler: Option<TraceSampler>,
+    traceparent: Option<String>,
 }
 
 impl Encoder {
@@ -42,7 +46,14 @@ impl Encoder {
             key: [0; OrderId::TEXT_LEN],
             value: Vec::with_capacity(512),
             corruption: None,
+            sampler: None,
+            traceparent: None,
         }
+    }
+
+    /// Adds the context of its span to each order that `sampler` samples.
+    pub fn with_traces(self, sampler: Option<TraceSampler>) -> Self {
+        Self { sampler, ..self }
     }
 
     /// Encodes order `number` of the run, which is due `due_nanos` nanoseconds after the Unix epoch.
@@ -51,7 +62,11 @@ impl Encoder {
     /// When `number` is not below [`Sequence::LIMIT`].
     pub fn encode(&mut self, number: u64, due_nanos: u64, now: Instant) -> anyhow::Result<()> {
         let sequence = Sequence::new(number).context("the run has more orders than order ids can number")?;
-        OrderId::new(due_nanos, self.tag, sequence).encode(&mut self.key);
+        let id = OrderId::new(due_nanos, self.tag, sequence);
+        id.encode(&mut self.key);
+        if let Some(sampler) = self.sampler {
+            self.traceparent = sampler.span_of(id).as_ref().map(encode_traceparent);
+        }
         let created_at = DateTime::from_timestamp_micros((due_nanos / 1_000) as i64).unwrap_or_default();
         let mut random = self.randoms.of(number);
         let (user, product) = self.samples.next(now, &mut random);
@@ -93,7 +108,11 @@ impl Encoder {
     }
 
     pub fn headers(&self) -> OwnedHeaders {
-        if self.corruption.is_none() { self.headers.clone() } else { headers(self.corruption) }
+        match &self.traceparent {
+            None if self.corruption.is_none() => self.headers.clone(),
+            None => headers(self.corruption),
+            Some(context) => headers(self.corruption).insert(Header { key: TRACEPARENT_HEADER, value: Some(context) }),
+        }
     }
 }
 

@@ -42,11 +42,18 @@ pub fn client_config(kafka: &KafkaSettings, paced: bool) -> ClientConfig {
     ])
 }
 
+/// What librdkafka adds to the key and the value of an order in its limits: the record's own fields and its header.
+const RECORD_OVERHEAD: usize = 80;
+/// What it adds for the second header of an order that is traced.
+const TRACEPARENT_BYTES: usize = 70;
+
 /// The limits of the client's batches and of its queue.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientLimits {
     /// How long a batch gets orders.
     pub window: Duration,
+    /// Bytes of an order in addition to its key and its value.
+    pub record_overhead: usize,
     /// Maximum orders of a batch.
     pub batch_orders: usize,
     /// Maximum bytes of a batch.
@@ -72,12 +79,18 @@ impl ClientLimits {
             // Slightly less than `linger.ms`, since the thread may be interrupted between the clock and the client.
             window: (millis(value(&["queue.buffering.max.ms", "linger.ms"]).unwrap_or_default()) * 15 / 16)
                 .max(MIN_WINDOW),
+            record_overhead: RECORD_OVERHEAD,
             batch_orders: limit(&["batch.num.messages"], 10_000),
             batch_bytes: limit(&["batch.size"], 1_000_000).min(limit(&["message.max.bytes"], 1_000_000)),
             queue_orders: queue("queue.buffering.max.messages"),
             queue_bytes: queue("queue.buffering.max.kbytes").saturating_mul(1_024),
             timeout: if timeout > 0.0 { millis(timeout) } else { Duration::MAX },
         }
+    }
+
+    /// The same for a run in which orders are traced: each order may be one of them.
+    pub fn with_traces(self) -> Self {
+        Self { record_overhead: self.record_overhead + TRACEPARENT_BYTES, ..self }
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::{
     client_orders::ClientOrders,
+    spans::{OrderSpans, SpanOutcome},
     stall::{Stall, StallWatch},
     tally::{Tally, error_name},
 };
@@ -81,15 +82,18 @@ impl State {
 pub struct DeliveryTracker {
     clock: RunClock,
     warm_up_nanos: u64,
+    /// `None`: no order is traced.
+    spans: Option<OrderSpans>,
     state: Mutex<State>,
 }
 
 impl DeliveryTracker {
-    pub fn new(clock: RunClock, warm_up: Duration) -> Arc<Self> {
+    /// `spans` exports those of sampled orders; `None` when no order is traced.
+    pub fn new(clock: RunClock, warm_up: Duration, spans: Option<OrderSpans>) -> Arc<Self> {
         let warm_up_nanos = u64::try_from(warm_up.as_nanos()).unwrap_or(u64::MAX);
         let stalls = StallWatch::new(i64::try_from(warm_up_nanos).unwrap_or(i64::MAX));
         let state = State { tally: Tally::default(), stalls, in_flight: Slab::default(), polling_since: None };
-        Arc::new(Self { clock, warm_up_nanos, state: Mutex::new(state) })
+        Arc::new(Self { clock, warm_up_nanos, spans, state: Mutex::new(state) })
     }
 
     /// Returns the outcomes since the last call, and resets the tally.
@@ -149,6 +153,7 @@ impl DeliveryTracker {
             }
             Err(error) => {
                 tally.failed(order.number, &error, phase);
+                self.export_failed(order, now, now, &error);
                 Err(error)
             }
         }
@@ -177,8 +182,9 @@ impl DeliveryTracker {
     pub fn fail(&self, token: DeliveryToken, error: &KafkaError) {
         let mut state = self.lock();
         let now = self.clock.now();
-        let InFlight { order, .. } = state.in_flight.remove(token.0);
+        let InFlight { order, enqueued } = state.in_flight.remove(token.0);
         state.tally.failed(order.number, error, self.phase(order.due));
+        self.export_failed(order, enqueued, now, error);
         state.end_stall_without_orders(now);
     }
 
@@ -191,11 +197,18 @@ impl DeliveryTracker {
             Ok(message) if has_offset(message) => {
                 state.stalls.acknowledged(now);
                 state.tally.acknowledged(order.number, order.due as i64, enqueued, now, phase);
+                if let Some(spans) = &self.spans {
+                    let (partition, offset) = (message.partition(), message.offset());
+                    spans.export(order, enqueued, now, SpanOutcome::Acknowledged { partition, offset });
+                }
                 return;
             }
             Ok(message) => {
                 tracing::debug!(key = ?message.key_view::<str>(), "an order was not acknowledged itself");
                 state.tally.unknown(IMPLICIT_ACKNOWLEDGEMENT);
+                if let Some(spans) = &self.spans {
+                    spans.export(order, enqueued, now, SpanOutcome::NotAcknowledged(IMPLICIT_ACKNOWLEDGEMENT));
+                }
             }
             Err((error, message)) => {
                 tracing::debug!(%error, key = ?message.key_view::<str>(), "an order was not acknowledged");
@@ -204,9 +217,16 @@ impl DeliveryTracker {
                 } else {
                     state.tally.unknown(&error_name(error));
                 }
+                self.export_failed(order, enqueued, now, error);
             }
         }
         state.end_stall_without_orders(now);
+    }
+
+    fn export_failed(&self, order: Order, enqueued: i64, now: i64, error: &KafkaError) {
+        if let Some(spans) = &self.spans {
+            spans.export(order, enqueued, now, SpanOutcome::NotAcknowledged(&error_name(error)));
+        }
     }
 
     fn phase(&self, due: u64) -> Phase {

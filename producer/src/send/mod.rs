@@ -1,8 +1,8 @@
 //! Sends the orders: the [`publisher`] passes each record to the Kafka [`client`] at its due time, for the partition
 //! that the [`partitioner`] chooses; the [`partition_queue`] keeps it while the client has orders of the partition
 //! ([`client_orders`]). A signal of librdkafka ends its waits when a delivery report arrives. [`delivery`] matches the
-//! delivery reports with the orders in flight and counts them in a [`tally`]; [`stall`] finds the longest time without an
-//! acknowledgement.
+//! delivery reports with the orders in flight, counts them in a [`tally`], and exports the [`spans`] of those that are
+//! sampled; [`stall`] finds the longest time without an acknowledgement.
 
 pub mod client;
 pub mod client_orders;
@@ -11,5 +11,6 @@ pub mod partition_queue;
 pub mod partitioner;
 pub mod publisher;
 mod report_signal;
+pub mod spans;
 pub mod stall;
 pub mod tally;

@@ -37,9 +37,6 @@ pub enum WaitPolicy {
 
 type Record<'a> = BaseRecord<'a, [u8], [u8], usize>;
 
-/// What librdkafka adds to the key and the value of an order in its limits: the record's own fields and its header.
-const RECORD_OVERHEAD: usize = 80;
-
 /// The record of an order that waits.
 struct WaitingRecord {
     token: DeliveryToken,
@@ -52,8 +49,8 @@ struct WaitingRecord {
 }
 
 impl WaitingRecord {
-    fn size(&self) -> usize {
-        self.key.len() + self.value.len() + RECORD_OVERHEAD
+    fn size(&self, overhead: usize) -> usize {
+        self.key.len() + self.value.len() + overhead
     }
 
     /// Passes the record to the client.
@@ -169,7 +166,8 @@ impl PartitionQueues {
         let Some((partition, queue)) = partition.and_then(|index| Some((index, self.queues.get_mut(index)?))) else {
             return client.send(record).map_err(|(error, _)| error);
         };
-        let size = record.key.map_or(0, <[u8]>::len) + record.payload.map_or(0, <[u8]>::len) + RECORD_OVERHEAD;
+        let overhead = self.admission.limits.record_overhead;
+        let size = record.key.map_or(0, <[u8]>::len) + record.payload.map_or(0, <[u8]>::len) + overhead;
         if queue.waiting.is_empty() && self.admission.admit(partition, &mut queue.batch, size, || clock.now()) {
             client.send(record).map_err(|(error, _)| error)?;
             self.admission.client_orders.sent(partition);
@@ -207,7 +205,7 @@ impl PartitionQueues {
         }
         for (partition, queue) in self.queues.iter_mut().enumerate() {
             while let Some(first) = queue.waiting.front() {
-                let size = first.size();
+                let size = first.size(self.admission.limits.record_overhead);
                 let is_too_old = clock.now() >= after(first.since, self.admission.limits.timeout);
                 if !is_too_old && !self.admission.admit(partition, &mut queue.batch, size, || clock.now()) {
                     break;
@@ -242,6 +240,7 @@ mod tests {
 
     const LIMITS: ClientLimits = ClientLimits {
         window: Duration::from_nanos(100),
+        record_overhead: 0,
         batch_orders: 8,
         batch_bytes: 1_000,
         queue_orders: 1_000,

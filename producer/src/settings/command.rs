@@ -6,12 +6,12 @@ use shared::{
     kafka::{KafkaSettings, TopicSettings},
     program::{OutputFormat, ProgramArgs},
     requirement::{Metric, Requirement},
-    telemetry::{LogSettings, TelemetrySettings},
+    telemetry::{LogSettings, ProgramInfo, TelemetrySettings},
 };
 
 use super::{
     catalog::CatalogSettings, load::LoadSettings, orders::OrderSettings, run::RunSettings, source::SourceSettings,
-    usage::wrong_usage,
+    traces::TraceSettings, usage::wrong_usage,
 };
 use crate::{pace::Pacer, sample::Source};
 
@@ -31,6 +31,7 @@ use crate::{pace::Pacer, sample::Source};
         producer --rate max --count 1000000\n  \
         producer --rate 1k --duration 30s --require 'ack p99 < 50ms' --require 'stall < 2s'\n  \
         producer --rate 1k --source builtin --brokers host:9092 --replication 1\n  \
+        producer --rate 1k --trace-sample 0.1% --otlp-endpoint http://127.0.0.1:4318\n  \
         producer catalog --output sql | psql\n\n\
         Exit codes: 0 valid, 1 failed, 2 wrong usage, 3 finished but not valid (rate missed, orders lost, or a\n\
         requirement not met)."
@@ -57,6 +58,8 @@ pub struct Command {
     pub telemetry: TelemetrySettings,
     #[command(flatten)]
     pub log: LogSettings,
+    #[command(flatten)]
+    pub traces: TraceSettings,
     /// Exit with 3 unless this holds at the end, such as 'ack p99 < 50ms' or 'stall < 2s'; may be repeated. Metrics:
     /// sent, ack, round_trip (each with a percentile, such as p99 or max), stall, tail, rate, rate_error, skipped,
     /// failed, unknown, queue_full.
@@ -83,6 +86,8 @@ pub struct RunPlan {
 }
 
 impl ProgramArgs for Command {
+    const PROGRAM: ProgramInfo = ProgramInfo { program: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+
     fn log_settings(&self) -> LogSettings {
         self.log
     }
@@ -96,6 +101,7 @@ impl Command {
     pub fn plan(&self) -> Result<RunPlan, clap::Error> {
         self.check_guarantees()?;
         self.check_requirements()?;
+        self.traces.check()?;
         let source = self.source.source()?;
         self.check_resume(&source)?;
         if self.run.shard.is_some() && matches!(source, Source::RedisSnapshot { .. }) {

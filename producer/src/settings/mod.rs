@@ -6,6 +6,7 @@ mod load;
 mod orders;
 mod run;
 mod source;
+mod traces;
 mod usage;
 
 pub use catalog::{CatalogFormat, CatalogSettings};
@@ -14,3 +15,4 @@ pub use load::LoadSettings;
 pub use orders::OrderSettings;
 pub use run::RunSettings;
 pub use source::SourceSettings;
+pub use traces::TraceSettings;
