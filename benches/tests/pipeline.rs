@@ -21,6 +21,7 @@ mod reported_run;
 mod resumed;
 mod scenario;
 mod secure;
+mod service_manager;
 mod traces;
 
 use std::{process::Stdio, time::Duration};

@@ -12,12 +12,9 @@ use cache_worker::{
 };
 use shared::{
     database::export_connection_limit,
-    program::{self, Outcome},
-    shutdown,
-    telemetry::{self, ProgramInfo},
+    program::{self, Outcome, ProgramArgs},
+    service_manager, shutdown, telemetry,
 };
-
-const PROGRAM: ProgramInfo = ProgramInfo { program: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
 
 fn main() -> ExitCode {
     program::run(run)
@@ -31,13 +28,15 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     }
     let stop = shutdown::on_signal()?;
     let mut worker = CacheWorker::new(command.aging, command.cache, command.database.settings()?)?;
-    telemetry::serve(&command.telemetry, PROGRAM, worker.health().source(), stop.clone()).await?;
+    telemetry::serve(&command.telemetry, Command::PROGRAM, worker.health().source(), stop.clone()).await?;
     metrics::register();
     export_connection_limit(MAX_CONNECTIONS);
     if command.once {
         stop.run_until_cancelled(worker.once()).await.context("interrupted")??;
     } else {
+        let notifications = service_manager::notify(worker.health().source(), worker.heartbeat().clone(), &stop);
         worker.run(stop).await;
+        notifications.close().await;
     }
     Ok(Outcome::Valid)
 }

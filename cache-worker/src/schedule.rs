@@ -13,6 +13,7 @@ use shared::{
     database::{DatabaseSettings, ReconnectingClient, StatementClient, StatementMode, migrations::require_tables},
     health::Health,
     retry::Backoff,
+    service_manager::Heartbeat,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +49,7 @@ pub struct CacheWorker {
     redis: ConnectionManager,
     database: ReconnectingClient,
     health: Arc<Health<CacheIssue>>,
+    heartbeat: Heartbeat,
     monitor: CacheMonitor,
     reporter: RoundReporter,
     freshness: FreshnessExporter,
@@ -73,6 +75,7 @@ impl CacheWorker {
             // Unnamed statements work behind a pooler too. At this rate, planning each one again costs nothing.
             database: ReconnectingClient::new(database, StatementMode::Unnamed, aging.step_timeout()),
             health: health.clone(),
+            heartbeat: Heartbeat::default(),
             monitor: CacheMonitor::new(aging),
             reporter: RoundReporter::new(health, aging),
             freshness: FreshnessExporter::new(aging),
@@ -85,6 +88,11 @@ impl CacheWorker {
 
     pub fn health(&self) -> &Arc<Health<CacheIssue>> {
         &self.health
+    }
+
+    /// Beats with each step. A step takes up to some 75 s when each of its timeouts is just not over.
+    pub fn heartbeat(&self) -> &Heartbeat {
+        &self.heartbeat
     }
 
     /// Runs a single round now, due or not.
@@ -112,6 +120,7 @@ impl CacheWorker {
     /// Runs rounds until `stop`.
     pub async fn run(&mut self, stop: CancellationToken) {
         while let Some(wait) = stop.run_until_cancelled(self.step()).await {
+            self.heartbeat.beat();
             if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 break;
             }
@@ -150,12 +159,18 @@ impl CacheWorker {
         match result {
             Ok(()) => {
                 self.health.resolve(CacheIssue::RoundFailed);
+                self.health.resolve(CacheIssue::SwapFailed);
                 self.backoff = Backoff::start();
             }
             Err(error) => {
                 ::metrics::counter!(metrics::ROUNDS, "outcome" => "failed").increment(1);
                 let message = format!("cache round: failed, retrying until it succeeds: {error:#}");
-                self.health.report(CacheIssue::RoundFailed, message);
+                let issue = CacheIssue::of_failed_round(&error);
+                if issue == CacheIssue::SwapFailed {
+                    // PostgreSQL had answered until then.
+                    self.health.resolve(CacheIssue::RoundFailed);
+                }
+                self.health.report(issue, message);
                 self.next_try = Instant::now() + self.backoff.next_delay();
             }
         }

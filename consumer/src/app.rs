@@ -6,10 +6,12 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, anyhow, ensure};
 use shared::{
     database::{DatabaseSettings, export_connection_limit, migrations::require_tables},
+    health::Dependency,
     kafka::ensure_topic,
     latency::{Latencies, LatencyLog, LatencySummary},
-    program::Outcome,
-    telemetry::{self, ProgramInfo},
+    program::{Outcome, ProgramArgs},
+    service_manager::{self, Heartbeat},
+    telemetry,
     traces::SpanExport,
 };
 use tokio::{
@@ -36,11 +38,9 @@ use crate::{
     sink::database::OrderDatabase,
     source::{
         group::Group, lag::LagMonitor, owner_monitor::OwnerMonitor, queue_memory::QueueMemory, reader::Reader,
-        retention::export_retention, stored_offsets::StoredOffsets,
+        retention::RetentionExporter, stored_offsets::StoredOffsets,
     },
 };
-
-const PROGRAM: ProgramInfo = ProgramInfo { program: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
 
 /// A worker looks up users and products over one connection while it inserts a batch over the other.
 const CONNECTIONS_PER_WORKER: usize = 2;
@@ -55,14 +55,20 @@ const GROUP_CLOSE_TIMEOUT: Duration = Duration::from_secs(8);
 pub async fn run_consumer(command: Command, stop: CancellationToken) -> anyhow::Result<Outcome> {
     let database = prepare_services(&command).await?;
     let health = Arc::new(ConsumerHealth::default());
-    telemetry::serve(&command.telemetry, PROGRAM, health.source(), stop.clone()).await?;
+    // Both have just answered.
+    health.confirm(Dependency::Brokers);
+    health.confirm(Dependency::Postgres);
+    telemetry::serve(&command.telemetry, Command::PROGRAM, health.source(), stop.clone()).await?;
     if command.telemetry.listen.is_some() {
         metrics::register();
         export_connection_limit(usize::from(command.batches.workers) * CONNECTIONS_PER_WORKER);
-        export_retention(&command.services.kafka, &command.services.topic.topic).await;
     }
-    let tasks = ConsumerTasks::start(command, database, health, &stop)?;
-    tasks.run(stop).await
+    let heartbeat = Heartbeat::default();
+    let tasks = ConsumerTasks::start(command, database, health.clone(), heartbeat.clone(), &stop)?;
+    let notifications = service_manager::notify(health.source(), heartbeat, &stop);
+    let ended = tasks.run(stop).await;
+    notifications.close().await;
+    ended
 }
 
 /// Lists, shows or replays dead letters.
@@ -115,14 +121,24 @@ impl ConsumerTasks {
         command: Command,
         database: DatabaseSettings,
         health: Arc<ConsumerHealth>,
+        heartbeat: Heartbeat,
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let Command {
-            group: settings, batches, enrichment, dead_letters, statements, services, traces, stats_dir, ..
+            group: settings,
+            batches,
+            enrichment,
+            dead_letters,
+            statements,
+            services,
+            telemetry,
+            traces,
+            stats_dir,
+            ..
         } = command;
         let (stop_deadline, stuck_after) = (settings.stop_deadline, settings.stuck_after);
         let (on_offset_out_of_range, instance) = (settings.on_offset_out_of_range, settings.instance_name());
-        let span_export = SpanExport::start(&traces, PROGRAM, instance.clone())?;
+        let span_export = SpanExport::start(&traces, Command::PROGRAM, instance.clone())?;
         let log = stats_dir.as_deref().map(|folder| open_latency_log(folder, &instance)).transpose()?;
         let limiter = Arc::new(DeadLetterLimiter::new(dead_letters.dead_letter_limit));
         let mut monitors = JoinSet::new();
@@ -130,7 +146,12 @@ impl ConsumerTasks {
         let dead_letters = DeadLetterTopic::open(&services.kafka, &services.topic, instance, limiter, health.clone())?;
         let redis = services.cache.connect_lazily()?;
         let topic = services.topic.topic.clone();
-        let group = Arc::new(Group::join(services.kafka, settings, topic.clone(), health.clone())?);
+        if telemetry.listen.is_some() {
+            let retention = RetentionExporter { kafka: services.kafka.clone(), topic: topic.clone() };
+            monitors.spawn(retention.run(stop.clone()));
+        }
+        let group = Group::join(services.kafka, settings, topic.clone(), health.clone(), heartbeat.clone())?;
+        let group = Arc::new(group);
         let (accounting, latency) = (Arc::new(Accounting::default()), Arc::new(LatencyRecorder::default()));
         let (force_stop, all_recorded) = (CancellationToken::new(), CancellationToken::new());
         let pipeline = Pipeline {
@@ -146,7 +167,8 @@ impl ConsumerTasks {
         };
         let connection = |worker| OrderDatabase::new(database.clone(), statements, worker, health.clone());
         let (workers, channels) = start_workers(pipeline, batches, connection);
-        let reader = reader(group.clone(), channels, batches.queue_size, accounting.clone(), on_offset_out_of_range);
+        let memory = QueueMemory::new(batches.queue_size as usize * 1024 * 1024, channels.len());
+        let reader = reader(group.clone(), channels, memory, accounting.clone(), on_offset_out_of_range, heartbeat);
         let lag_monitor =
             LagMonitor { group: group.clone(), topic, workers: batches.workers, health: health.clone(), stuck_after };
         monitors.spawn(lag_monitor.run(stop.clone()));
@@ -193,17 +215,16 @@ impl ConsumerTasks {
     }
 }
 
-/// The reader, with a queue of `queue_size` MiB.
 fn reader(
     group: Arc<Group>,
     workers: Vec<mpsc::UnboundedSender<InFlightRecord>>,
-    queue_size: u32,
+    memory: QueueMemory,
     accounting: Arc<Accounting>,
     on_offset_out_of_range: OnOffsetOutOfRange,
+    heartbeat: Heartbeat,
 ) -> Reader {
     let topic = group.topic().to_owned();
-    let memory = QueueMemory::new(queue_size as usize * 1024 * 1024, workers.len());
-    Reader { group, workers, memory, accounting, topic, on_offset_out_of_range }
+    Reader { group, workers, memory, accounting, topic, on_offset_out_of_range, heartbeat }
 }
 
 fn open_latency_log(folder: &Path, instance: &str) -> anyhow::Result<LatencyLog> {

@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, anyhow};
 use rdkafka::ClientConfig;
 use shared::{
+    health::Dependency,
     kafka::ensure_topic,
     ledger::{Counts, Run, RunSummary, Shard, Verdict},
-    program::{Outcome, OutputFormat},
-    shutdown,
-    telemetry::{self, ProgramInfo},
+    program::{Outcome, OutputFormat, ProgramArgs},
+    service_manager::{self, Heartbeat},
+    shutdown, telemetry,
     traces::SpanExport,
 };
 use tokio::sync::watch;
@@ -34,7 +35,7 @@ use crate::{
         summary::summarize,
         text::{sequence_ranges, table},
     },
-    sample::{self, OpenSource},
+    sample::{self, OpenSource, Source},
     send::{
         client::{ClientLimits, client, client_config, linger, partitioner_window},
         client_orders::ClientOrders,
@@ -60,8 +61,6 @@ struct PreparedRun {
     live_stats: watch::Sender<LiveStats>,
     health: Arc<ProducerHealth>,
 }
-
-const PROGRAM: ProgramInfo = ProgramInfo { program: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
 
 /// Sends the orders of a run, or prints the builtin catalog.
 ///
@@ -95,14 +94,20 @@ async fn prepare(command: &Command, stop: &CancellationToken) -> anyhow::Result<
     let partitions = ensure_topic(&command.kafka, &command.topic.orders()).await?;
     let opened = sample::open(&source, &command.cache, command.load.sample_batch_size(), seed).await?;
     let live_stats = watch::Sender::new(LiveStats::default());
-    let health = Arc::new(ProducerHealth::with_issue(ProducerIssue::NotStarted, "nothing has been sent yet"));
-    telemetry::serve(&command.telemetry, PROGRAM, health.source(), stop.clone()).await?;
+    let health = Arc::new(health(&source));
+    telemetry::serve(&command.telemetry, Command::PROGRAM, health.source(), stop.clone()).await?;
     metrics::register();
     let ledger = match &command.run.run_id {
         Some(id) if command.run.resume => reopen_ledger(command, id, seed, &source)?,
         _ => open_ledger(command, seed, &source, &opened.samples)?,
     };
     Ok(PreparedRun { seed, pacer, partitions, source: opened, ledger, live_stats, health })
+}
+
+/// Not ready before the first order. A catalog, also one that was read from Redis, needs no Redis any more.
+fn health(source: &Source) -> ProducerHealth {
+    let health = ProducerHealth::with_issue(ProducerIssue::NotStarted, "nothing has been sent yet");
+    if matches!(source, Source::Redis) { health } else { health.without(Dependency::Redis) }
 }
 
 /// Sends the orders, and records and shows the run meanwhile.
@@ -124,7 +129,7 @@ async fn execute(
     }
     let spans = sampler.zip(span_export.clone());
     let spans = spans.map(|(sampler, export)| OrderSpans::new(sampler, export, clock, &run));
-    let tracker = DeliveryTracker::with_spans(clock, command.load.warm_up(), spans);
+    let tracker = DeliveryTracker::new(clock, command.load.warm_up(), spans);
     let statistics = watch::Sender::new(Vec::new());
     let background = [
         prefetcher.map(|prefetcher| tokio::spawn(prefetcher.run(health.clone()))),
@@ -141,6 +146,8 @@ async fn execute(
     };
     let config = kafka_config(command);
     let context = DeliveryContext { tracker: tracker.clone(), client_orders: client_orders.clone(), statistics };
+    let heartbeat = Heartbeat::default();
+    let notifications = service_manager::notify(health.source(), heartbeat.clone(), &stop);
     let publisher = Publisher {
         client: client(&config, context)?,
         clock,
@@ -151,10 +158,12 @@ async fn execute(
         queues: PartitionQueues::new(client_orders, wait_policy, client_limits(command, &config)),
         topic: run.topic,
         flush_timeout: command.load.flush_timeout,
+        heartbeat,
     };
     let recorder = Recorder { clock, schedule, tracker, journal, latency_log, live_stats, cache_age, health };
     let (sent, recorded) = send_and_record(publisher, recorder, stop).await?;
     background.into_iter().flatten().for_each(|task| task.abort());
+    notifications.close().await;
     if let Some(export) = span_export {
         export.close().await;
     }
@@ -167,7 +176,7 @@ async fn execute(
 /// `None` when no order is traced.
 fn start_span_export(command: &Command, run: &Run) -> anyhow::Result<Option<Arc<SpanExport>>> {
     match command.traces.sampler() {
-        Some(_) => SpanExport::start(&command.traces.export, PROGRAM, format!("{}-{}", run.run_id, run.tag)),
+        Some(_) => SpanExport::start(&command.traces.export, Command::PROGRAM, format!("{}-{}", run.run_id, run.tag)),
         None => Ok(None),
     }
 }
@@ -221,7 +230,7 @@ async fn send_and_record(
     Ok((sent.map_err(|_| anyhow!("the sending thread panicked"))?, recorded))
 }
 
-/// Stores and prints the summary, and the entries that are missing from the ledger.
+/// Stores and prints the summary. The error has the entries that are missing from the ledger.
 fn conclude(
     command: &Command,
     summary: &RunSummary,
@@ -234,13 +243,13 @@ fn conclude(
         OutputFormat::Text => println!("{}", table(summary)),
     }
     for result in summary.requirements.iter().filter(|result| !result.met) {
-        eprintln!("requirement not met: {}: measured {}", result.requirement, result.measured_text());
+        tracing::warn!("requirement not met: {}: measured {}", result.requirement, result.measured_text());
     }
     if let Some(UnsavedEntries { error, sequences }) = unsaved {
-        eprintln!("{}", sequence_ranges(&sequences));
-        let missing =
-            "the orders were sent, but the run ledger lacks the entries printed above: an audit will be incomplete";
-        return Err(error.context(missing));
+        return Err(error.context(format!(
+            "the orders were sent, but an audit will be incomplete, since the run ledger lacks these entries: {}",
+            sequence_ranges(&sequences)
+        )));
     }
     stored.context("the orders were sent, but the summary printed above is not in the run ledger")?;
     match fatal {

@@ -26,7 +26,7 @@ use rdkafka::{
     producer::{DefaultProducerContext, FutureProducer, FutureRecord},
     types::{RDKafkaApiKey, RDKafkaRespErr},
 };
-use shared::order_id::RunTag;
+use shared::{order_id::RunTag, service_manager::Heartbeat};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +59,7 @@ async fn send_to(brokers: &MockCluster<'_, DefaultProducerContext>, arguments: &
     let source = sample::open(&plan.source, &command.cache, 500, plan.seed).await.unwrap();
     // The client is connected when the first order is due.
     let clock = RunClock { start: Instant::now() + START_DELAY, started_at: chrono::Utc::now() + START_DELAY };
-    let tracker = DeliveryTracker::new(clock, command.load.warm_up);
+    let tracker = DeliveryTracker::new(clock, command.load.warm_up, None);
     let client_orders = ClientOrders::new(PARTITIONS as usize);
     let statistics = watch::Sender::default();
     let last_statistics = statistics.subscribe();
@@ -80,6 +80,7 @@ async fn send_to(brokers: &MockCluster<'_, DefaultProducerContext>, arguments: &
         queues: PartitionQueues::new(client_orders, WaitPolicy::UntilAcknowledged, ClientLimits::of(&config)),
         topic: "orders".to_owned(),
         flush_timeout: command.load.flush_timeout,
+        heartbeat: Heartbeat::default(),
     };
     let sent = tokio::task::spawn_blocking(move || publisher.run(&CancellationToken::new())).await.unwrap();
     let last_statistics = serde_json::from_slice(&last_statistics.borrow()).unwrap();

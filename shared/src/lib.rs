@@ -7,7 +7,7 @@
 //! - [`order`], [`order_id`], [`wire`]: an order event, its id, and its form as a Kafka record.
 //! - [`kafka`]: topics, client settings and consumer lag.
 //! - [`dlq_headers`]: the headers of a dead letter.
-//! - [`secret`]: passwords as settings, from the environment or a file.
+//! - [`secret`]: passwords as settings, from the environment or a file; `tls`: whom a client trusts.
 //! - [`services`]: the settings of Kafka, Redis and PostgreSQL in one struct.
 //!
 //! The results of a run:
@@ -23,6 +23,7 @@
 //! - [`health`], [`telemetry`], [`metrics`]: readiness, logs and metrics.
 //! - [`traces`]: the spans of sampled orders, for an OpenTelemetry collector.
 //! - [`shutdown`]: the stop signal.
+//! - [`service_manager`]: notifications to systemd, and its watchdog.
 
 #![deny(missing_docs)]
 
@@ -43,8 +44,10 @@ pub mod report;
 pub mod requirement;
 pub mod retry;
 pub mod secret;
+pub mod service_manager;
 pub mod services;
 pub mod shutdown;
 pub mod telemetry;
+mod tls;
 pub mod traces;
 pub mod wire;

@@ -13,6 +13,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
 };
+use shared::service_manager::Heartbeat;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +54,8 @@ pub struct Reader {
     pub accounting: Arc<Accounting>,
     pub topic: String,
     pub on_offset_out_of_range: OnOffsetOutOfRange,
+    /// Beats with each poll. A reader that hangs would keep its partitions until max.poll.interval.ms (5 min) is over.
+    pub heartbeat: Heartbeat,
 }
 
 impl Reader {
@@ -69,6 +72,7 @@ impl Reader {
         let mut starter = Starter::new(self.group.clone(), self.on_offset_out_of_range);
         let mut started = Ok(());
         while !stop.is_cancelled() && read.is_ok() && started.is_ok() {
+            self.heartbeat.beat();
             let member = self.group.member();
             read = self.step(&member, &mut backlogs);
             started = starter.step(&member);
@@ -247,6 +251,7 @@ impl Reader {
         let mut late = self.empty_backlogs();
         let mut drained = false;
         while !drained && Instant::now() < deadline {
+            self.heartbeat.beat();
             member
                 .consumer()
                 .pause(&self.list(&self.started_partitions(&member)))

@@ -11,14 +11,20 @@ use rdkafka::{
     topic_partition_list::TopicPartitionListElem,
     types::RDKafkaRespErr,
 };
+use shared::service_manager::Heartbeat;
 
 use super::{assignment::Assignment, offset_commit::commit_stored_offsets};
+
+/// Time between two beats while partitions are drained.
+const DRAIN_SLICE: Duration = Duration::from_millis(100);
 
 /// Keeps the assignment up to date.
 pub struct RebalanceContext {
     pub assignment: Arc<Assignment>,
     /// How long a revoked partition is drained.
     pub drain_timeout: Duration,
+    /// Beats while partitions are drained: the polling thread waits in `poll` meanwhile.
+    pub heartbeat: Heartbeat,
 }
 
 impl ClientContext for RebalanceContext {}
@@ -59,7 +65,7 @@ impl RebalanceContext {
             tracing::warn!(?partitions, "consumer group: partitions lost, records in flight are dropped");
             self.assignment.revoke(partitions)
         } else {
-            let drained = self.assignment.drain(partitions, Instant::now() + self.drain_timeout);
+            let drained = self.drain(partitions);
             let started = self.assignment.revoke(partitions);
             commit_stored_offsets(consumer);
             tracing::info!(?partitions, drained, "consumer group: partitions revoked");
@@ -79,8 +85,42 @@ impl RebalanceContext {
             tracing::warn!(%error, "consumer group: revoked partitions can't be released");
         }
     }
+
+    /// Waits until no record of the partitions is in flight. Returns false when that takes too long.
+    fn drain(&self, partitions: &[i32]) -> bool {
+        let deadline = Instant::now() + self.drain_timeout;
+        loop {
+            self.heartbeat.beat();
+            let slice_end = deadline.min(Instant::now() + DRAIN_SLICE);
+            if self.assignment.drain(partitions, slice_end) {
+                return true;
+            }
+            if slice_end == deadline {
+                return false;
+            }
+        }
+    }
 }
 
 fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
     list.elements().iter().map(TopicPartitionListElem::partition).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_has_beats_while_partitions_are_drained() {
+        let (assignment, heartbeat) = (Arc::new(Assignment::default()), Heartbeat::default());
+        let drain_timeout = DRAIN_SLICE * 3;
+        let context = RebalanceContext { assignment: assignment.clone(), drain_timeout, heartbeat: heartbeat.clone() };
+        assignment.assign([1]);
+        let handle = assignment.handle(1).unwrap();
+        assert!(handle.begin());
+        assert!(!context.drain(&[1]), "its record is in flight");
+        assert!(heartbeat.beats() >= 3, "{}", heartbeat.beats());
+        handle.end(1);
+        assert!(context.drain(&[1]));
+    }
 }

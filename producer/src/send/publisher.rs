@@ -10,6 +10,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     producer::{BaseProducer, BaseRecord, Producer, PurgeConfig},
 };
+use shared::service_manager::Heartbeat;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -49,6 +50,8 @@ pub struct Publisher {
     pub topic: String,
     /// Timeout of the outstanding acknowledgements at the end.
     pub flush_timeout: Duration,
+    /// Beats with each poll of the delivery reports.
+    pub heartbeat: Heartbeat,
 }
 
 /// How the sending ended.
@@ -105,6 +108,7 @@ impl Publisher {
 
     /// Polls the delivery reports, and passes to the client the orders that waited for them.
     fn poll_deliveries(&mut self) {
+        self.heartbeat.beat();
         self.tracker.poll_deliveries(|| self.client.poll(Duration::ZERO));
         let failed = |token, error: &KafkaError| self.tracker.fail(token, error);
         self.queues.send_waiting(&self.client, &self.topic, &self.clock, failed);
