@@ -14,8 +14,9 @@ use documents::{Line, code, documents, read, root};
 const MAX_LINE_WIDTH: usize = 120;
 
 /// Variables that are read outside of clap, and documented with the others.
-const READ_OUTSIDE_OF_CLAP: [&str; 14] = [
+const READ_OUTSIDE_OF_CLAP: [&str; 15] = [
     // shared/src/secret.rs: secrets have no flag.
+    "CREDENTIALS_DIRECTORY",
     "KAFKA_SASL_PASSWORD",
     "KAFKA_TLS_KEY_PASSWORD",
     "POSTGRES_PASSWORD",

@@ -1,7 +1,7 @@
-//! Passwords as settings. They come from the environment or from a file, never from the command line: all users of a
-//! machine can read the command lines of its processes.
+//! Passwords as settings. They come from the environment, from a file or from systemd's credentials, never from the
+//! command line: all users of a machine can read the command lines of its processes.
 
-use std::ffi::OsStr;
+use std::{ffi::OsStr, io, path::Path};
 
 use clap::{
     Arg, Command, Error,
@@ -11,9 +11,36 @@ use clap::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-/// Reads a secret from the environment. An empty variable counts as not set.
+/// Reads a secret from the environment, else from the credential of the same name, which systemd passes to a service
+/// (`LoadCredential=`) as a file in `CREDENTIALS_DIRECTORY`. An empty one counts as not set. A credential that can't be
+/// read ends the process as wrong usage does: it is read while the command line is parsed.
 pub fn variable(name: &str) -> Option<SecretString> {
-    std::env::var(name).ok().filter(|secret| !secret.is_empty()).map(SecretString::from)
+    let variable = std::env::var(name).ok().filter(|secret| !secret.is_empty());
+    variable.map(SecretString::from).or_else(|| {
+        let folder = std::env::var_os("CREDENTIALS_DIRECTORY")?;
+        let credential = credential(&Path::new(&folder).join(name));
+        credential.unwrap_or_else(|message| {
+            let error: Error = Error::raw(ErrorKind::Io, format!("{message}\n"));
+            error.exit()
+        })
+    })
+}
+
+/// Reads a credential. One that is missing or empty counts as not set.
+///
+/// # Errors
+/// When the file can't be read. The message has the path.
+fn credential(path: &Path) -> std::result::Result<Option<SecretString>, String> {
+    match read(path) {
+        Ok(secret) => Ok((!secret.is_empty()).then(|| secret.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("the credential {} can't be read: {error}", path.display())),
+    }
+}
+
+/// Reads a file without the line break at its end: editors end a file with one.
+fn read(path: &Path) -> io::Result<String> {
+    Ok(std::fs::read_to_string(path)?.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Reads a secret from a file; a line break at its end is not part of it. An empty path is no file, and its secret is
@@ -25,9 +52,7 @@ pub fn file(path: &str) -> std::result::Result<SecretString, String> {
     if path.is_empty() {
         return Ok(SecretString::from(""));
     }
-    let content = std::fs::read_to_string(path).map_err(|error| format!("{path} can't be read: {error}"))?;
-    // Editors end a file with a line break.
-    let secret = content.trim_end_matches(['\r', '\n']);
+    let secret = read(Path::new(path)).map_err(|error| format!("{path} can't be read: {error}"))?;
     if secret.is_empty() { Err(format!("{path} is empty")) } else { Ok(secret.into()) }
 }
 
@@ -150,5 +175,20 @@ mod tests {
         assert_eq!(chosen(None, None), None);
         assert_eq!(file("").unwrap().expose_secret(), "");
         assert!(file("/nowhere/secret").unwrap_err().contains("/nowhere/secret can't be read"));
+    }
+
+    #[test]
+    fn a_credential_that_is_missing_or_empty_counts_as_not_set_and_one_that_cannot_be_read_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("POSTGRES_PASSWORD");
+        let read = || credential(&path).map(|secret| secret.map(|secret| secret.expose_secret().to_owned()));
+        assert_eq!(read(), Ok(None));
+        std::fs::write(&path, "\n").unwrap();
+        assert_eq!(read(), Ok(None));
+        std::fs::write(&path, "hunter2\n").unwrap();
+        assert_eq!(read(), Ok(Some("hunter2".to_owned())));
+        std::fs::write(&path, b"hunter2\xff").unwrap();
+        let error = read().unwrap_err();
+        assert!(error.contains(path.to_str().unwrap()) && !error.contains("hunter2"), "{error}");
     }
 }

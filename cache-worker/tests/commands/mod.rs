@@ -127,3 +127,30 @@ async fn the_password_of_the_database_may_be_in_a_file() {
         assert_eq!(output.status.code(), code, "{}", stderr(&output));
     }
 }
+
+/// As systemd passes it with `LoadCredential=`. The variable has priority over it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_of_the_database_may_be_a_credential() {
+    let bed = Testbed::new("credential").await;
+    let environment = bed.environment();
+    let password = &environment.iter().find(|(name, _)| name == "POSTGRES_PASSWORD").unwrap().1;
+    let once = |credential: &[u8], variable: &str| {
+        std::fs::write(bed.folder().join("POSTGRES_PASSWORD"), credential).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cache-worker"));
+        command.arg("--once").envs(bed.environment()).env("CREDENTIALS_DIRECTORY", bed.folder());
+        command.env("POSTGRES_PASSWORD", variable).output().unwrap()
+    };
+    let wrong = b"wrong".as_slice();
+    for (credential, variable, code) in [
+        (password.as_bytes(), "", Some(0)),
+        (wrong, "", Some(1)),
+        (wrong, password.as_str(), Some(0)),
+        (b"".as_slice(), "", Some(1)),
+    ] {
+        let output = once(credential, variable);
+        assert_eq!(output.status.code(), code, "{}", stderr(&output));
+    }
+    let unreadable = once(b"\xff", "");
+    assert_eq!(unreadable.status.code(), Some(2), "{}", stderr(&unreadable));
+    assert!(stderr(&unreadable).contains("/POSTGRES_PASSWORD can't be read"), "{}", stderr(&unreadable));
+}

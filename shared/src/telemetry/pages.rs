@@ -15,7 +15,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use metrics_process::Collector;
 use serde::Serialize;
 
-use super::ProgramInfo;
+use super::program_info::ProgramInfo;
 use crate::{
     health::{DependencyStatus, StatusSource},
     metrics::READY,

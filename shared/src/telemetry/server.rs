@@ -6,10 +6,12 @@ use anyhow::Context;
 use chrono::Utc;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::pages::{Pages, routes};
+use super::{
+    pages::{Pages, routes},
+    program_info::ProgramInfo,
+};
 use crate::{
     health::StatusSource,
     metrics::{self, BUILD_INFO},
@@ -22,15 +24,6 @@ pub struct TelemetrySettings {
     /// nothing is served.
     #[arg(long, env = "ORDERFLOW_LISTEN", value_name = "ADDRESS:PORT", help_heading = "Telemetry")]
     pub listen: Option<SocketAddr>,
-}
-
-/// A program, as its pages and metrics name it.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct ProgramInfo {
-    /// Its name, such as `consumer`.
-    pub program: &'static str,
-    /// Its version, such as `0.1.0`.
-    pub version: &'static str,
 }
 
 /// Upper bounds, in seconds, of the buckets of every histogram whose name ends in `_seconds`. Some stages of an order

@@ -18,7 +18,10 @@ use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
 };
-use shared::{shutdown, telemetry};
+use shared::{
+    shutdown,
+    telemetry::{LogFormat, LogSettings, Logging, ProgramInfo},
+};
 use testbed::eventually;
 
 use super::*;
@@ -33,7 +36,7 @@ const FOLDER: &str = "VIEW_TEST_FOLDER";
 #[ignore = "is started by the other tests"]
 async fn program() {
     let ending = env::var(ENDING).expect("the other tests set how it ends");
-    telemetry::start_logging();
+    Logging::start(LogSettings { log_format: LogFormat::Text }, ProgramInfo { program: "view", version: "1.2.3" });
     let (stop, observations) = (shutdown::on_signal().unwrap(), observations());
     let view = View::start(ViewMode::Auto, observations.subscribe(), stop.clone()).unwrap();
     let observe = |observation| drop(observations.send(observation));
