@@ -33,7 +33,7 @@ find_jars() {
 }
 
 # The build tools besides Rust: librdkafka is in C and C++, built by CMake with OpenSSL. The checks also need
-# the linter of shell scripts, and a browser for the report of a load test.
+# the linter of shell scripts, a browser for the report of a load test, and Prometheus for the alerts and dashboards.
 install_tools() { # [--build | --check | --faults]
   local -a packages=()
   [[ -n ${1-} ]] || return 0
@@ -47,6 +47,7 @@ install_tools() { # [--build | --check | --faults]
   pkg-config --exists openssl 2> /dev/null || packages+=(libssl-dev)
   [[ $1 != --check ]] || command -v shellcheck > /dev/null || packages+=(shellcheck)
   [[ $1 != --check ]] || command -v curl > /dev/null || packages+=(curl)
+  [[ $1 != --check ]] || command -v promtool > /dev/null || packages+=(prometheus)
   [[ $1 != --check ]] || command -v chromium-headless-shell chromium google-chrome chrome > /dev/null ||
     packages+=(chromium-headless-shell)
   if (( ${#packages[@]} > 0 )); then install_packages "${packages[@]}"; fi
@@ -99,7 +100,7 @@ install_packages() { # PACKAGE...
 }
 
 # Debian packages start their services after installation and at each boot: Redis on 6379, PostgreSQL with a cluster on
-# 5432. This prevents both.
+# 5432, Prometheus on 9090. This prevents it.
 as_root_install() { # PACKAGE...; runs in its own shell
   set -eu
   policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/orderflow.conf
@@ -116,12 +117,14 @@ as_root_install() { # PACKAGE...; runs in its own shell
   before=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2> /dev/null || true)
   options=(-y --no-install-recommends -o DPkg::Lock::Timeout=300)
   apt-get install "${options[@]}" "$@" || { apt-get update && apt-get install "${options[@]}" "$@"; }
-  case $before in
-    *'redis-server installed'*) ;;
-    *) case " $* " in
-      *' redis-server '*) if [ -d /run/systemd/system ]; then systemctl disable redis-server || true; fi ;;
-    esac ;;
-  esac
+  for service in redis-server prometheus; do
+    case $before in
+      *"$service installed"*) ;;
+      *) case " $* " in
+        *" $service "*) if [ -d /run/systemd/system ]; then systemctl disable "$service" || true; fi ;;
+      esac ;;
+    esac
+  done
 }
 
 # Downloads to a temporary folder and renames it, so that an interrupted download is never used. A lock lets the second
