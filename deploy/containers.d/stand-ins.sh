@@ -4,19 +4,16 @@
 # and the Dockerfile are tested as they are. They contain the CA certificates of this machine: never publish them.
 
 readonly DEBIAN=bookworm DEBIAN_MIRROR=http://deb.debian.org/debian
+# The label of a stand-in has the hash of what it was made of.
+readonly STAND_IN_LABEL=orderflow.stand-in
 
-has_image() { docker image inspect "$1" > /dev/null 2>&1; }
-
-# Makes each image that is missing.
+# Makes each image that is missing, or that is a stand-in made of other files. A public image stays.
 make_stand_ins() {
-  local rust postgres kafka redis
-  rust=$(sed -n 's/^FROM \(rust:[^ ]*\).*/\1/p' "$DEPLOY/Dockerfile")
-  postgres=$(compose_image POSTGRES_IMAGE) kafka=$(compose_image KAFKA_IMAGE) redis=$(compose_image REDIS_IMAGE)
-  has_image "debian:$DEBIAN-slim" || stand_in_debian
-  has_image "$redis" || stand_in "$redis" redis
-  has_image "$postgres" || stand_in "$postgres" postgres
-  has_image "$kafka" || stand_in_kafka "$kafka"
-  has_image "$rust" || stand_in_rust "$rust"
+  stand_in_debian
+  stand_in_folder "$(compose_image REDIS_IMAGE)" redis
+  stand_in_folder "$(compose_image POSTGRES_IMAGE)" postgres
+  stand_in_kafka "$(compose_image KAFKA_IMAGE)"
+  stand_in_rust "$(sed -n 's/^FROM \(rust:[^ ]*\).*/\1/p' "$DEPLOY/Dockerfile")"
 }
 
 # The default of a variable in compose.yaml.
@@ -24,14 +21,36 @@ compose_image() { # VARIABLE
   sed -n "s/.*image: \${$1:-\(.*\)}\$/\1/p" "$DEPLOY/compose.yaml" | head -n 1
 }
 
-stand_in() { # IMAGE FOLDER [CONTEXT]
-  local start=${EPOCHREALTIME/./} context=${3:-$DEPLOY/containers.d/stand-ins/$2}
-  DOCKER_BUILDKIT=1 docker build --network host --quiet --tag "$1" "$context" > /dev/null
+# The hash of a folder of stand-ins, and of what else the image is made of.
+content_hash() { # FOLDER TEXT...
+  local folder=$DEPLOY/containers.d/stand-ins/$1
+  shift
+  { find "$folder" -type f -print0 | sort -z | xargs -0 cat; printf '%s\n' "$@"; } | sha256sum | cut -c1-12
+}
+
+is_current() { # IMAGE HASH
+  local label
+  label=$(docker image inspect --format "{{index .Config.Labels \"$STAND_IN_LABEL\"}}" "$1" 2> /dev/null) || return 1
+  [[ -z $label || $label == "$2" ]]
+}
+
+build_stand_in() { # IMAGE HASH CONTEXT
+  local start=${EPOCHREALTIME/./}
+  docker build --network host --quiet --label "$STAND_IN_LABEL=$2" --tag "$1" "$3" > /dev/null
   say image "$1 ($(seconds_since "$start") s)"
 }
 
+stand_in_folder() { # IMAGE FOLDER
+  local hash
+  hash=$(content_hash "$2")
+  is_current "$1" "$hash" || build_stand_in "$1" "$hash" "$DEPLOY/containers.d/stand-ins/$2"
+}
+
 stand_in_debian() {
-  local start=${EPOCHREALTIME/./} root=$STATE/debian
+  local start=${EPOCHREALTIME/./} root=$STATE/debian hash
+  hash=$(declare -f stand_in_debian | sha256sum | cut -c1-12)
+  if is_current "debian:$DEBIAN-slim" "$hash"; then return; fi
+  command -v debootstrap > /dev/null || install_packages debootstrap
   rm -rf "$root"
   debootstrap --variant=minbase "$DEBIAN" "$root" "$DEBIAN_MIRROR" > "$STATE/debootstrap.log" 2>&1 ||
     die "debootstrap failed: see $STATE/debootstrap.log"
@@ -42,35 +61,55 @@ stand_in_debian() {
   cp /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/" 2> /dev/null || true
   cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
-  tar -C "$root" -c . | docker import --change 'CMD ["bash"]' - "debian:$DEBIAN-slim" > /dev/null
+  tar -C "$root" -c . |
+    docker import --change 'CMD ["bash"]' --change "LABEL $STAND_IN_LABEL=$hash" - "debian:$DEBIAN-slim" > /dev/null
   rm -rf "$root"
   say image "debian:$DEBIAN-slim ($(seconds_since "$start") s)"
 }
 
 stand_in_kafka() { # IMAGE
-  local context=$STATE/kafka-context
-  find_jars || fetch_jars
+  local context=$STATE/kafka-context hash
+  if ! find_jars; then
+    command -v mvn > /dev/null || install_packages maven
+    fetch_jars
+  fi
+  hash=$(content_hash kafka "${JARS##*/}" "$KAFKA_TOOLS" "$(declare -f kafka_image_files)")
+  if is_current "$1" "$hash"; then return; fi
   rm -rf "$context"
   cp -r "$DEPLOY/containers.d/stand-ins/kafka" "$context"
   cp -r "$JARS" "$context/jars"
   kafka_image_files "$context/docker"
-  stand_in "$1" kafka "$context"
+  build_stand_in "$1" "$hash" "$context"
   rm -rf "$context"
 }
 
 stand_in_rust() { # IMAGE
-  local context=$STATE/rust-context sysroot
+  local context=$STATE/rust-context sysroot hash
+  command -v rustc > /dev/null ||
+    die "$1 is made of the Rust toolchain of this machine, which is missing: install it (https://rustup.rs)"
+  hash=$(cd "$ROOT" && content_hash rust "$(rustc --version --verbose)")
+  if is_current "$1" "$hash"; then return; fi
   sysroot=$(cd "$ROOT" && rustc --print sysroot)
   rm -rf "$context"
   cp -r "$DEPLOY/containers.d/stand-ins/rust" "$context"
   mkdir "$context/toolchain"
   cp -r "$sysroot/bin" "$sysroot/lib" "$context/toolchain/"
-  stand_in "$1" rust "$context"
+  build_stand_in "$1" "$hash" "$context"
   rm -rf "$context"
 }
 
-# The files of the public image that the variables are merged into. The tools of Kafka are not part of the stand-in.
+# The files of the public image that the variables are merged into, and its tools.
 kafka_image_files() { # FOLDER
+  local tool class
+  mkdir "$1/bin"
+  while read -r tool class; do
+    [[ -n $tool ]] || continue
+    # shellcheck disable=SC2016 # expanded in the container
+    printf '#!/bin/bash\nexec java ${KAFKA_HEAP_OPTS:--Xmx256m} %s -cp "/opt/kafka/libs/*" %s "$@"\n' \
+      "-XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=/etc/kafka/docker/tools-log4j2.yaml" "$class" \
+      > "$1/bin/$tool.sh"
+  done <<< "$KAFKA_TOOLS"
+  chmod 755 "$1"/bin/*.sh
   printf 'log.dirs=/var/lib/kafka/data\n' > "$1/server.properties"
   cat > "$1/log4j2.yaml" << 'END'
 Configuration:

@@ -53,6 +53,7 @@ print_env() { # [--secure | --tls | --proxied]
   local settings name
   load_stack || die "stack '$NAME' does not exist: '$ME up' creates it"
   require_passwords
+  [[ -z $WITH || ${1-} != --@(secure|tls) ]] || die "stack '$NAME' is in containers, which have no TLS listeners"
   [[ ${1-} != --@(secure|tls) || -e $STATE/tls/ca.pem ]] ||
     die "stack '$NAME' has no certificates: they are created at the first start of a broker, by '$ME up'"
   settings=$(stack_settings "${1-}")

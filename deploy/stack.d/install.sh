@@ -74,10 +74,14 @@ java_package() {
   if [[ -n $version ]] && (( version < 17 )); then echo openjdk-17-jre-headless; else echo default-jre-headless; fi
 }
 
+# What a script offers where there is no apt-get. deploy/stack replaces it.
+other_way() { :; }
+
 install_packages() { # PACKAGE...
   local -a sudo=()
   command -v apt-get > /dev/null ||
-    die "not installed: $*. There is no apt-get here: install the content of these Debian packages, then run this again"
+    die "not installed: $*.
+  There is no apt-get here: install the content of these Debian packages, then run this again$(other_way)"
   if (( EUID != 0 )); then
     sudo=(sudo -n)
     if ! "${sudo[@]}" true 2> /dev/null; then

@@ -5,7 +5,7 @@
 load_stack() { # fails when the stack does not exist
   STATE=$STATE_ROOT/$NAME
   set_ports 19092
-  POSTGRES_FOLDER=$STATE/postgres CLUSTER_ID=''
+  POSTGRES_FOLDER=$STATE/postgres CLUSTER_ID='' WITH=''
   [[ -r $STATE/settings ]] || return 1
   local key value
   while IFS='=' read -r key value; do
@@ -13,9 +13,16 @@ load_stack() { # fails when the stack does not exist
       base_port) set_ports "$value" ;;
       postgres_folder) POSTGRES_FOLDER=$value ;;
       cluster_id) CLUSTER_ID=$value ;;
+      with) WITH=$value ;;
     esac
   done < "$STATE/settings"
   load_passwords
+  [[ $WITH != docker ]] || use_docker
+}
+
+use_docker() {
+  # shellcheck source=stack.d/docker.sh
+  [[ -n ${COMPOSE_FILES-} ]] || source "$DEPLOY/stack.d/docker.sh"
 }
 
 # main has fixed ports that are easy to remember. Each other stack has a block of twenty ports. A broker listens at its
@@ -54,15 +61,25 @@ make_stack() {
   mkdir -p "$STATE/run" "$STATE/logs" 2> /dev/null ||
     die "can't write to $STATE_ROOT (set ORDERFLOW_STATE to another folder)"
   check_owner
-  [[ ! -e $STATE/settings ]] || return 0
+  if [[ -e $STATE/settings ]]; then
+    [[ $WITH == "$WITH_ASKED" || -z $WITH_ASKED ]] ||
+      die "stack '$NAME' runs as processes: use another --name, or delete its data with '$ME down --purge'"
+    return
+  fi
   local base=19092 id=-
   exec {lock}> "$STATE_ROOT/.ports.lock"
   flock "$lock"
   [[ $NAME == main ]] || base=$(free_block)
   while [[ $id == -* ]]; do id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22); done
-  make_passwords
-  printf '%s=%s\n' base_port "$base" postgres_folder "$(postgres_choose_folder)" cluster_id "$id" \
-    > "$STATE/settings.new"
+  if [[ $WITH_ASKED == docker ]]; then
+    use_docker
+    docker_required
+    printf '%s=%s\n' base_port "$base" with docker > "$STATE/settings.new"
+  else
+    make_passwords
+    printf '%s=%s\n' base_port "$base" postgres_folder "$(postgres_choose_folder)" cluster_id "$id" \
+      > "$STATE/settings.new"
+  fi
   mv "$STATE/settings.new" "$STATE/settings"
   exec {lock}>&-
 }
