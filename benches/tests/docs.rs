@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod documents;
+mod observability;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -149,22 +150,35 @@ fn every_variable_is_documented_with_its_flag_default_and_programs() {
     assert_none(&problems);
 }
 
-#[test]
-fn every_metric_is_documented() {
-    let mut defined = BTreeSet::new();
+/// The type of each metric, by its name: lines `counter NAME = "orderflow_…";` of the files `metrics.rs`.
+fn metrics_of_code() -> BTreeMap<String, String> {
+    let mut metrics = BTreeMap::new();
     for (_, text) in code().iter().filter(|(file, _)| file.ends_with("src/metrics.rs")) {
-        let literals = text.split('"').skip(1).step_by(2);
-        defined.extend(literals.filter(|literal| literal.starts_with("orderflow_")).map(str::to_owned));
+        for line in text.lines() {
+            let Some((kind_and_constant, name)) = line.trim().split_once(" = \"orderflow_") else { continue };
+            let (kind, _) = kind_and_constant.split_once(' ').unwrap();
+            metrics.insert(format!("orderflow_{}", name.trim_end_matches("\";")), kind.to_owned());
+        }
     }
+    metrics
+}
+
+#[test]
+fn every_metric_is_documented_with_its_type() {
+    let defined = metrics_of_code();
     let (mut documented, mut problems) = (BTreeSet::new(), Vec::new());
     for line in read("docs/metrics.md") {
         let names = line.text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let unknown = names.filter(|name| name.starts_with("orderflow_") && !defined.contains(*name));
+        let unknown = names.filter(|name| name.starts_with("orderflow_") && !defined.contains_key(*name));
         problems.extend(unknown.map(|name| format!("{line}: no program exports {name}")));
-        let cell = line.cells().map(|cells| cells[0].to_owned()).unwrap_or_default();
-        documented.insert(cell.trim_matches('`').to_owned());
+        let Some(cells) = line.cells() else { continue };
+        let name = cells[0].trim_matches('`');
+        if let Some(kind) = defined.get(name).filter(|kind| cells[1] != kind.as_str()) {
+            problems.push(format!("{line}: {name} is a {kind}"));
+        }
+        documented.insert(name.to_owned());
     }
-    let missing = defined.difference(&documented);
+    let missing = defined.keys().filter(|name| !documented.contains(*name));
     problems.extend(missing.map(|name| format!("docs/metrics.md: {name} is missing")));
     assert_none(&problems);
 }

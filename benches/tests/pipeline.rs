@@ -5,6 +5,7 @@
 mod aging;
 mod audit;
 mod bench_cache;
+mod dashboards;
 mod dead_letters;
 mod deploy_run;
 mod gaps;
@@ -91,7 +92,8 @@ async fn a_requirement_that_does_not_hold_makes_a_run_of_the_pipeline_not_valid(
     let bed = Testbed::new("requirement").await;
     let mut loadtest = command("loadtest").unwrap();
     let require = ["--require", "stored p50 < 0.001ms", "--require", "missing = 0"];
-    let loadtest = loadtest.args(&arguments(&bed, 100, "2s", 1)[1..]).args(require).args(["--output", "json"]);
+    let formats = ["--output", "json", "--log-format", "json"];
+    let loadtest = loadtest.args(&arguments(&bed, 100, "2s", 1)[1..]).args(require).args(formats);
     let output = loadtest.output().unwrap();
     let log = String::from_utf8_lossy(&output.stderr);
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
@@ -100,6 +102,11 @@ async fn a_requirement_that_does_not_hold_makes_a_run_of_the_pipeline_not_valid(
     assert_eq!((met, output.status.code()), (vec![&false.into(), &true.into()], Some(3)), "{summary}");
     // A machine that runs tests in parallel may miss the rate; that is told first.
     assert!(["requirement-not-met", "producer-invalid"].contains(&summary["verdict"].as_str().unwrap()), "{summary}");
+    let parse =
+        |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")) };
+    let lines: Vec<serde_json::Value> = log.lines().map(parse).collect();
+    let is_of = |program: &str| lines.iter().any(|line| line["program"] == program);
+    assert!(is_of("loadtest") && is_of("producer"), "{log}");
 }
 
 #[tokio::test]
