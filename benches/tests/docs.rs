@@ -15,7 +15,7 @@ use documents::{Line, code, documents, read, root};
 const MAX_LINE_WIDTH: usize = 120;
 
 /// Variables that are read outside of clap, and documented with the others.
-const READ_OUTSIDE_OF_CLAP: [&str; 15] = [
+const READ_OUTSIDE_OF_CLAP: [&str; 16] = [
     // shared/src/secret.rs: secrets have no flag.
     "CREDENTIALS_DIRECTORY",
     "KAFKA_SASL_PASSWORD",
@@ -28,6 +28,8 @@ const READ_OUTSIDE_OF_CLAP: [&str; 15] = [
     "ORDERFLOW_ENV_FILE",
     // shared/src/telemetry/logs.rs
     "RUST_LOG",
+    // shared/src/traces/settings.rs
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
     // opentelemetry-otlp and opentelemetry_sdk
     "OTEL_EXPORTER_OTLP_HEADERS",
     "OTEL_RESOURCE_ATTRIBUTES",
@@ -39,11 +41,12 @@ const READ_OUTSIDE_OF_CLAP: [&str; 15] = [
 ];
 
 /// Scripts whose `--help` names their flags.
-const SCRIPTS: [&str; 5] = ["deploy/run", "deploy/stack", "deploy/test", "deploy/docs-examples", "deploy/mutants"];
+const SCRIPTS: [&str; 6] =
+    ["deploy/run", "deploy/stack", "deploy/test", "deploy/docs-examples", "deploy/mutants", "deploy/package"];
 
 /// Third-party programs, whose flags are not checked. Those of Kafka's tools (`kafka-…`) are not either.
-const THIRD_PARTY_PROGRAMS: [&str; 9] =
-    ["cargo", "curl", "date", "docker", "git", "grep", "psql", "redis-cli", "shellcheck"];
+const THIRD_PARTY_PROGRAMS: [&str; 10] =
+    ["cargo", "curl", "date", "docker", "git", "grep", "psql", "redis-cli", "shellcheck", "systemctl"];
 
 fn assert_none(problems: &[String]) {
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
