@@ -48,7 +48,8 @@ pub struct GroupSettings {
     /// Exit when a partition has lag and its stored offset does not advance for this long without an outage.
     #[arg(long, default_value = "2m", value_parser = positive_duration, value_name = "DURATION")]
     pub stuck_after: Duration,
-    /// Name of this consumer in dead letters and latency logs. Default: --instance-id, else a name with the process id.
+    /// Name of this consumer in dead letters and latency logs. Default: --instance-id, else a name with the host's name
+    /// and the process id.
     #[arg(long, alias = "instance", env = "CONSUMER_INSTANCE")]
     pub instance_name: Option<String>,
     /// How long a revoked partition is drained: its records in flight are stored before it is released. Later ones are
@@ -63,6 +64,27 @@ pub struct GroupSettings {
 impl GroupSettings {
     pub fn instance_name(&self) -> String {
         let name = self.instance_name.clone().or_else(|| self.instance_id.clone());
-        name.unwrap_or_else(|| format!("consumer-{}", std::process::id()))
+        name.unwrap_or_else(default_instance_name)
+    }
+}
+
+/// `consumer-HOST-PROCESS`. In containers, each consumer has process id 1, and their latency logs are in one folder. A
+/// system without this file (macOS) runs no containers of its own, and there the process id is enough.
+fn default_instance_name() -> String {
+    let process = std::process::id();
+    match std::fs::read_to_string("/proc/sys/kernel/hostname") {
+        Ok(host) => format!("consumer-{}-{process}", host.trim()),
+        Err(_) => format!("consumer-{process}"),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consumers_of_two_hosts_have_different_names() {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        assert_eq!(default_instance_name(), format!("consumer-{}-{}", host.trim_end(), std::process::id()));
     }
 }
