@@ -10,8 +10,10 @@ use anyhow::Context;
 use askama::Template;
 
 use self::chart::{Chart, draw};
-use super::report::{FindMaxReport, nearest_held};
-use crate::find_max::search::CERTAINTY;
+use super::{
+    report::{FindMaxReport, nearest_held},
+    search::CERTAINTY,
+};
 use crate::report::page::{
     assets::STYLE,
     figures::{NONE, clock, latency, optional},

@@ -62,14 +62,13 @@ impl Search {
 
     /// What is known so far, for a search that ends now.
     pub fn result(&self, end: SearchEnd) -> SearchResult {
-        let held = self.rates(|outcome| outcome == Outcome::Held);
-        let broken = self.rates(|outcome| outcome != Outcome::Held);
-        let (lowest_broken, has_held) = (broken.reduce(f64::min), held.clone().count() > 0);
+        let highest_held = self.rates(|outcome| outcome == Outcome::Held).reduce(f64::max);
+        let lowest_broken = self.rates(|outcome| outcome != Outcome::Held).reduce(f64::min);
         SearchResult {
             end,
-            rate: (has_held && lowest_broken.is_some()).then(|| self.median()),
+            rate: highest_held.and(lowest_broken).map(|_| self.median()),
             interval: self.interval(),
-            highest_held: held.reduce(f64::max),
+            highest_held,
             lowest_broken,
         }
     }
@@ -81,7 +80,7 @@ impl Search {
         }
     }
 
-    fn rates(&self, is_wanted: fn(Outcome) -> bool) -> impl Iterator<Item = f64> + Clone {
+    fn rates(&self, is_wanted: fn(Outcome) -> bool) -> impl Iterator<Item = f64> {
         self.probes.iter().filter(move |(_, outcome)| is_wanted(*outcome)).map(|(rate, _)| *rate)
     }
 
