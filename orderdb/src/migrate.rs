@@ -1,9 +1,11 @@
 //! Applies and reverts the schema's migrations, and lists them.
 
+use std::error::Error;
+
 use anyhow::{Context, anyhow, ensure};
 use diesel::{
     QueryableByName,
-    migration::{Migration, MigrationSource},
+    migration::{Migration, MigrationSource, MigrationVersion},
     pg::Pg,
     sql_types::{BigInt, Bool},
 };
@@ -67,12 +69,43 @@ async fn blocking(
     deadline.run(tokio::task::spawn_blocking(move || work(&mut Harness::new(connection)))).await??
 }
 
+/// Versions that are applied, and that this program does not have: a newer one has migrated the database.
+fn unknown_versions(harness: &mut Harness) -> anyhow::Result<Vec<String>> {
+    let applied = harness.applied_migrations().map_err(unreadable)?;
+    let known = known_migrations()?;
+    let is_known = |version: &MigrationVersion<'_>| known.iter().any(|known| known.name().version() == *version);
+    let mut unknown: Vec<String> =
+        applied.iter().filter(|version| !is_known(version)).map(ToString::to_string).collect();
+    unknown.sort_unstable();
+    Ok(unknown)
+}
+
+fn known_migrations() -> anyhow::Result<Vec<Box<dyn Migration<Pg>>>> {
+    MIGRATIONS.migrations().map_err(unreadable)
+}
+
+fn unreadable(error: Box<dyn Error + Send + Sync>) -> anyhow::Error {
+    anyhow!("the migrations can't be read: {error}")
+}
+
+fn ensure_known(harness: &mut Harness) -> anyhow::Result<()> {
+    let unknown = unknown_versions(harness)?;
+    ensure!(
+        unknown.is_empty(),
+        "the schema is newer than this orderdb: it has migration {}, which is unknown here. Use the version of \
+         orderflow that migrated it, or a later one",
+        unknown.join(", ")
+    );
+    Ok(())
+}
+
 /// Applies every migration that is missing.
 ///
 /// # Errors
-/// When a migration fails, or the deadline passes.
+/// When a migration fails, when the schema is newer than this program, or when the deadline passes.
 pub async fn up(connection: AsyncPgConnection, deadline: &StatementDeadline) -> anyhow::Result<Outcome> {
     let apply = |harness: &mut Harness| {
+        ensure_known(harness)?;
         let applied =
             harness.run_pending_migrations(MIGRATIONS).map_err(|error| anyhow!("a migration failed: {error}"))?;
         match applied.as_slice() {
@@ -126,6 +159,7 @@ async fn down(
         }
     }
     let revert = |harness: &mut Harness| {
+        ensure_known(harness)?;
         let reverted = harness.revert_last_migration(MIGRATIONS);
         println!("reverted {}", reverted.map_err(|error| anyhow!("the migration can't be reverted: {error}"))?);
         Ok(Outcome::Valid)
@@ -134,18 +168,18 @@ async fn down(
 }
 
 fn status(harness: &mut Harness) -> anyhow::Result<Outcome> {
-    let pending = harness
-        .pending_migrations(MIGRATIONS)
-        .map_err(|error| anyhow!("the applied migrations can't be read: {error}"))?;
+    let pending = harness.pending_migrations(MIGRATIONS).map_err(unreadable)?;
     let missing: Vec<String> = pending.iter().map(|migration| migration.name().to_string()).collect();
-    let all: Vec<Box<dyn Migration<Pg>>> =
-        MIGRATIONS.migrations().map_err(|error| anyhow!("the embedded migrations can't be read: {error}"))?;
+    let unknown = unknown_versions(harness)?;
     let mut states = table(["migration", "state"]);
-    for migration in &all {
+    for migration in &known_migrations()? {
         let name = migration.name().to_string();
         let state = if missing.contains(&name) { "missing" } else { "applied" };
         states.add_row([name.as_str(), state]);
     }
+    for version in &unknown {
+        states.add_row([version.as_str(), "applied, unknown to this orderdb"]);
+    }
     println!("{states}");
-    Ok(if missing.is_empty() { Outcome::Valid } else { Outcome::Invalid })
+    Ok(if missing.is_empty() && unknown.is_empty() { Outcome::Valid } else { Outcome::Invalid })
 }

@@ -82,6 +82,19 @@ async fn migrations_go_up_and_down_and_rows_are_dropped_only_after_confirmation(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_schema_of_a_newer_version_is_refused_and_left_as_it_is() {
+    let bed = Testbed::new("newer_schema").await;
+    let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')";
+    bed.sql().await.batch_execute(newer).await.unwrap();
+    let up = migrate(migration(MigrateAction::Up), &bed.database).await.unwrap_err().to_string();
+    for error in [up, revert(&bed, None).unwrap_err()] {
+        assert!(error.contains("newer than this orderdb") && error.contains("99990101000000"), "{error}");
+    }
+    assert_eq!(migrate(migration(MigrateAction::Status), &bed.database).await.unwrap(), Outcome::Invalid);
+    assert_eq!(text(&bed, "SELECT max(version)::text FROM __diesel_schema_migrations").await, "99990101000000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_update_of_an_attribute_that_orders_copy_is_timed_and_no_other_one() {
     let bed = Testbed::new("attribute_updates").await;
     let timed = "SELECT (SELECT count(attributes_updated_at) FROM users) || ' users, ' || \
