@@ -116,7 +116,10 @@ start_services() { # SERVICE...
         ;;
     esac
   done
-  (( ${#missing[@]} == 0 )) || compose up -d "${missing[@]}"
+  if (( ${#missing[@]} > 0 )); then
+    compose up -d "${missing[@]}"
+    show_warnings
+  fi
   start=${EPOCHREALTIME/./} # images may have been pulled until now
   for service in ${missing[@]+"${missing[@]}"}; do
     rm -f "$STATE/run/$service.stopped"
@@ -125,6 +128,13 @@ start_services() { # SERVICE...
   copy_passwords
   wait_until_ready "$start" "$@"
   if [[ " $* " == *" postgres "* ]]; then grant_test_rights; fi
+}
+
+# On first use, of little memory.
+show_warnings() {
+  local container
+  container=$(container_of prepare)
+  docker logs "$container" 2>&1 | grep WARNING >&2 || true
 }
 
 # The passwords are made in volumes. The programs of this machine need them, too. When Redis or PostgreSQL does not run,

@@ -80,8 +80,9 @@ kafka_request() { # PORT REQUEST → array RESPONSE, the bytes after the length:
   { exec {fd}<> "/dev/tcp/127.0.0.1/$1"; } 2> /dev/null || return 1
   # shellcheck disable=SC2059 # the request has escape sequences of printf
   printf "$2" >&"$fd"
-  length=$(timeout 2 head -c 4 <&"$fd" | od -An -tu4 --endian=big)
-  mapfile -t RESPONSE < <(timeout 2 head -c $(( ${length:-0} )) <&"$fd" | od -An -v -w1 -tu1)
+  # The port of a container is open before its broker listens: such a connection is reset.
+  length=$(timeout 2 head -c 4 <&"$fd" 2> /dev/null | od -An -tu4 --endian=big)
+  mapfile -t RESPONSE < <(timeout 2 head -c $(( ${length:-0} )) <&"$fd" 2> /dev/null | od -An -v -w1 -tu1)
   exec {fd}>&-
   (( ${#RESPONSE[@]} > 9 ))
 }
