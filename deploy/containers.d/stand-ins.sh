@@ -21,11 +21,14 @@ compose_image() { # VARIABLE
   sed -n "s/.*image: \${$1:-\(.*\)}\$/\1/p" "$DEPLOY/compose.yaml" | head -n 1
 }
 
-# The hash of a folder of stand-ins, and of what else the image is made of.
+# The hash of a folder of stand-ins, of the Debian that all are based on, and of what else the image is made of.
 content_hash() { # FOLDER TEXT...
-  local folder=$DEPLOY/containers.d/stand-ins/$1
-  shift
-  { find "$folder" -type f -print0 | sort -z | xargs -0 cat; printf '%s\n' "$@"; } | sha256sum | cut -c1-12
+  local folder=$DEPLOY/containers.d/stand-ins
+  {
+    find "$folder/$1" "$folder/debian" -type f -print0 | sort -z | xargs -0 cat
+    declare -f stand_in_debian
+    printf '%s\n' "${@:2}"
+  } | sha256sum | cut -c1-12
 }
 
 is_current() { # IMAGE HASH
@@ -48,7 +51,7 @@ stand_in_folder() { # IMAGE FOLDER
 
 stand_in_debian() {
   local start=${EPOCHREALTIME/./} root=$STATE/debian hash
-  hash=$(declare -f stand_in_debian | sha256sum | cut -c1-12)
+  hash=$(content_hash debian)
   if is_current "debian:$DEBIAN-slim" "$hash"; then return; fi
   command -v debootstrap > /dev/null || install_packages debootstrap
   rm -rf "$root"
@@ -60,7 +63,8 @@ stand_in_debian() {
   mkdir -p "$root/usr/local/share/ca-certificates" "$root/etc/ssl/certs"
   cp /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/" 2> /dev/null || true
   cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
-  rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
+  rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/cache/apt/*.bin "$root"/var/lib/apt/lists/*
+  cp "$DEPLOY/containers.d/stand-ins/debian/docker-clean" "$root/etc/apt/apt.conf.d/"
   tar -C "$root" -c . |
     docker import --change 'CMD ["bash"]' --change "LABEL $STAND_IN_LABEL=$hash" - "debian:$DEBIAN-slim" > /dev/null
   rm -rf "$root"
