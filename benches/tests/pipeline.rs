@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod aging;
+mod alerts;
 mod audit;
 mod bench_cache;
 mod dashboards;
@@ -18,6 +19,7 @@ mod local_stack;
 mod members;
 mod outages;
 mod programs;
+mod prometheus;
 mod reported_run;
 mod resumed;
 mod scenario;

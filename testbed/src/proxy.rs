@@ -27,7 +27,15 @@ impl Proxy {
     /// # Panics
     /// When no port is free.
     pub async fn to(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
+        Self::at((Ipv4Addr::LOCALHOST, 0).into(), target).await
+    }
+
+    /// Starts a proxy to `target` that listens at `address`.
+    ///
+    /// # Panics
+    /// When the port is not free.
+    pub async fn at(address: SocketAddr, target: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the port is free");
         let address = listener.local_addr().expect("it is bound");
         let (forwards, cuts) = (watch::Sender::new(true), watch::Sender::new(0));
         let (forwarding, cutting) = (forwards.subscribe(), cuts.subscribe());

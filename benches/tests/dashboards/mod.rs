@@ -1,12 +1,12 @@
 //! The dashboards on a live Prometheus.
 
 mod panel;
-mod prometheus;
 
 use std::{
     io::Write,
     process::{Command, Stdio},
-    time::Duration,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use benches::{
@@ -14,11 +14,15 @@ use benches::{
     run::{ProducerSetup, ProgramSetup, ProgramState, Programs},
 };
 use panel::{Query, queries};
-use prometheus::Prometheus;
 use shared::{kafka::ensure_topic, ledger::RunsFolder};
 use testbed::Testbed;
 
-use super::scenario::TIMEOUT;
+use super::{
+    prometheus::{Prometheus, ScrapeTarget},
+    scenario::TIMEOUT,
+};
+
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A cache-worker, two consumers, and a producer that sends until it is stopped.
 async fn start_programs(bed: &Testbed) -> Programs {
@@ -38,6 +42,25 @@ async fn start_programs(bed: &Testbed) -> Programs {
     });
     programs.start(Target::Producer(1)).await.unwrap();
     programs
+}
+
+fn scrape_target(program: &ProgramState) -> ScrapeTarget {
+    let job = match program.target {
+        Target::Producer(_) => "producer",
+        Target::Consumer(_) => "consumer",
+        _ => "cache-worker",
+    };
+    ScrapeTarget { job, address: program.address }
+}
+
+/// Waits until each query had data. Returns those that had none.
+fn wait_for_data(prometheus: &Prometheus, mut queries: Vec<Query>) -> Vec<Query> {
+    let started = Instant::now();
+    while !queries.is_empty() && started.elapsed() < TIMEOUT {
+        sleep(CHECK_INTERVAL);
+        queries.retain(|query| !prometheus.has_data(&query.expression));
+    }
+    queries
 }
 
 /// What `promtool check metrics` says of the page `/metrics` of a program; nothing when all is well.
@@ -64,8 +87,9 @@ async fn every_panel_of_the_dashboards_has_data_under_load_and_the_metrics_follo
     let (list, folder) = (programs.list(), bed.folder().to_owned());
     let consumer = programs.get(Target::Consumer(1)).unwrap().address.to_string();
     let checking = tokio::task::spawn_blocking(move || {
-        let prometheus = Prometheus::start(&list, &folder);
-        let without_data = prometheus.wait_for_data(queries(&consumer), TIMEOUT);
+        let prometheus = Prometheus::start(&folder);
+        prometheus.discover(&list.iter().map(scrape_target).collect::<Vec<_>>());
+        let without_data = wait_for_data(&prometheus, queries(&consumer));
         let without_data = without_data.into_iter().map(|Query { panel, expression }| format!("{panel}: {expression}"));
         let without_data: Vec<String> = without_data.collect();
         assert!(without_data.is_empty(), "no data:\n{}", without_data.join("\n"));

@@ -1,53 +1,62 @@
 //! A Prometheus that scrapes the programs of a test every second. `deploy/stack install --check` installs it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use benches::{
-    fault::Target,
-    process::{Program, free_address},
-    run::ProgramState,
-};
+use benches::process::{Program, free_address};
 use serde_json::{Value, json};
 use url::Url;
-
-use super::panel::Query;
 
 const ALERTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/observability/alerts.yaml");
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
+const JOBS: [&str; 3] = ["producer", "consumer", "cache-worker"];
+
+/// A program that is scraped. Its job is its name.
+#[derive(Clone, Debug)]
+pub struct ScrapeTarget {
+    pub job: &'static str,
+    pub address: SocketAddr,
+}
+
 pub struct Prometheus {
     address: SocketAddr,
+    folder: PathBuf,
     _process: Program,
 }
 
 impl Prometheus {
-    /// Starts it, with the alerts and with the jobs of `deploy/observability/prometheus.yaml`.
-    pub fn start(programs: &[ProgramState], folder: &Path) -> Self {
-        let (address, config) = (free_address().unwrap(), folder.join("prometheus.json"));
+    /// Starts it, with the alerts and with the jobs of `deploy/observability/prometheus.yaml`. It scrapes what
+    /// [`Self::discover`] names.
+    pub fn start(folder: &Path) -> Self {
+        let (address, folder) = (free_address().unwrap(), folder.join("prometheus"));
+        fs::create_dir(&folder).unwrap();
+        let config = folder.join("prometheus.json");
         // JSON is YAML.
-        fs::write(&config, configuration(programs).to_string()).unwrap();
+        fs::write(&config, configuration(&folder).to_string()).unwrap();
         let mut command = Command::new("prometheus");
-        command.arg("--config.file").arg(config).arg("--storage.tsdb.path").arg(folder.join("prometheus"));
+        command.arg("--config.file").arg(config).arg("--storage.tsdb.path").arg(folder.join("data"));
         command.arg("--web.listen-address").arg(address.to_string());
-        let process = Program::spawn("prometheus", command, folder).unwrap();
-        Self { address, _process: process }
+        let process = Program::spawn("prometheus", command, &folder).unwrap();
+        Self { address, folder, _process: process }
     }
 
-    /// Waits until each query had data. Returns those that had none.
-    pub fn wait_for_data(&self, mut queries: Vec<Query>, timeout: Duration) -> Vec<Query> {
-        let started = Instant::now();
-        while !queries.is_empty() && started.elapsed() < timeout {
-            sleep(CHECK_INTERVAL);
-            queries.retain(|query| !self.has_data(&query.expression));
+    /// Scrapes these programs from now on, and no other ones: as Docker's DNS, which names those that run.
+    pub fn discover<'a>(&self, programs: impl IntoIterator<Item = &'a ScrapeTarget> + Clone) {
+        for job in JOBS {
+            let programs = programs.clone().into_iter().filter(|program| program.job == job);
+            let targets: Vec<String> = programs.map(|program| program.address.to_string()).collect();
+            let (file, new) = (self.folder.join(format!("{job}.json")), self.folder.join("new"));
+            fs::write(&new, json!([{ "targets": targets }]).to_string()).unwrap();
+            fs::rename(new, file).unwrap();
         }
-        queries
     }
 
     /// Waits until each rule of the alerts was evaluated once more. Returns those that can't be evaluated.
@@ -63,16 +72,32 @@ impl Prometheus {
         rules.iter().map(|rule| format!("{}: {} {}", rule["name"], rule["health"], rule["lastError"])).collect()
     }
 
-    /// The rules, always in the same order.
+    /// The names of all alerts.
+    pub fn alerts(&self) -> BTreeSet<String> {
+        let rules = self.rules();
+        let alerts = rules.iter().filter(|rule| rule["type"] == "alerting");
+        alerts.map(|alert| alert["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The names of the alerts that fire.
+    pub fn firing(&self) -> BTreeSet<String> {
+        let rules = self.rules();
+        let firing = rules.iter().filter(|rule| rule["state"] == "firing");
+        firing.map(|alert| alert["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The rules, always in the same order; none while it starts.
     fn rules(&self) -> Vec<Value> {
-        let mut answer = ureq::get(format!("http://{}/api/v1/rules", self.address)).call().unwrap();
+        let Ok(mut answer) = ureq::get(format!("http://{}/api/v1/rules", self.address)).call() else {
+            return Vec::new();
+        };
         let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
         let groups = answer["data"]["groups"].as_array().unwrap();
         groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).cloned().collect()
     }
 
     /// Whether the result of a query has a value that is a number.
-    fn has_data(&self, expression: &str) -> bool {
+    pub fn has_data(&self, expression: &str) -> bool {
         let page = format!("http://{}/api/v1/query", self.address);
         let url = Url::parse_with_params(&page, [("query", expression)]).unwrap();
         let Ok(mut answer) = ureq::get(url.as_str()).call() else { return false };
@@ -88,25 +113,16 @@ fn has_rule_of(rules: &[Value], earlier: &[Value]) -> bool {
     rules.iter().zip(earlier).any(|(rule, earlier)| rule["lastEvaluation"] == earlier["lastEvaluation"])
 }
 
-fn configuration(programs: &[ProgramState]) -> Value {
+fn configuration(folder: &Path) -> Value {
     let scrape = |job: &str| {
-        let programs = programs.iter().filter(|program| job_of(program.target) == Some(job));
-        let targets: Vec<String> = programs.map(|program| program.address.to_string()).collect();
-        json!({ "job_name": job, "static_configs": [{ "targets": targets }] })
+        json!({
+            "job_name": job,
+            "file_sd_configs": [{ "files": [folder.join(format!("{job}.json"))], "refresh_interval": "1s" }],
+        })
     };
-    let jobs = ["producer", "consumer", "cache-worker"].map(scrape);
     json!({
         "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
         "rule_files": [ALERTS],
-        "scrape_configs": jobs,
+        "scrape_configs": JOBS.map(scrape),
     })
-}
-
-fn job_of(target: Target) -> Option<&'static str> {
-    match target {
-        Target::Producer(_) => Some("producer"),
-        Target::Consumer(_) => Some("consumer"),
-        Target::CacheWorker => Some("cache-worker"),
-        _ => None,
-    }
 }
