@@ -1,6 +1,7 @@
-"""Stores orders from Kafka in PostgreSQL, batch by batch, with the same guarantees as the consumer of orderflow.
+"""Stores orders from Kafka in PostgreSQL, with the same guarantees as the consumer of orderflow.
 
-A batch is decoded, enriched, inserted and committed to the database before its offsets are committed to Kafka. So each
+Each of the methods is common: statements of a batch in a pipeline (psycopg's executemany), COPY into a temporary table
+and one INSERT from there, or one order at a time. A batch is decoded, enriched, inserted and committed to the database before its offsets are committed to Kafka. So each
 order is written at least once and, because of its primary key, stored once. Several processes can share a topic as one
 group. There is no dead-letter topic: an order that can't be stored ends the process.
 """
@@ -19,6 +20,12 @@ INSERT = """
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (order_id) DO NOTHING
 """
+STAGED = "CREATE TEMPORARY TABLE staged (LIKE orders) ON COMMIT DELETE ROWS"
+COPY = """
+    COPY staged (order_id, user_id, product_id, quantity, total_amount, shipping_cost, discount_amount,
+                 payment_method, status, category, user_region, user_gender, user_age_group, created_at) FROM STDIN
+"""
+INSERT_STAGED = "INSERT INTO orders SELECT * FROM staged ON CONFLICT (order_id) DO NOTHING"
 USERS = "SELECT user_id, region, gender, age_group FROM users WHERE user_id = ANY(%s)"
 PRODUCTS = "SELECT product_id, category FROM products WHERE product_id = ANY(%s)"
 
@@ -63,6 +70,20 @@ def decode(message: Message) -> tuple[str, dict[str, Any]]:
     return message.key().decode(), json.loads(message.value())
 
 
+def store_by_pipeline(cursor: psycopg.Cursor, rows: list[tuple[Any, ...]]) -> None:
+    cursor.executemany(INSERT, rows)
+
+
+def store_by_copy(cursor: psycopg.Cursor, rows: list[tuple[Any, ...]]) -> None:
+    with cursor.copy(COPY) as copy:
+        for row in rows:
+            copy.write_row(row)
+    cursor.execute(INSERT_STAGED)
+
+
+METHODS = {"pipeline": store_by_pipeline, "copy": store_by_copy, "one-by-one": store_by_pipeline}
+
+
 def run(args: argparse.Namespace) -> None:
     stopping = False
 
@@ -84,13 +105,17 @@ def run(args: argparse.Namespace) -> None:
     try:
         with psycopg.connect(args.dsn) as connection, connection.cursor() as cursor:
             enricher = Enricher(connection)
+            store, batch = METHODS[args.method], 1 if args.method == "one-by-one" else args.batch
+            if args.method == "copy":
+                cursor.execute(STAGED)
+                connection.commit()
             while not stopping:
-                messages = consumer.consume(num_messages=args.batch, timeout=args.wait)
+                messages = consumer.consume(num_messages=batch, timeout=args.wait)
                 if not messages:
                     continue
                 orders = [decode(message) for message in messages]
                 enricher.lookup(orders)
-                cursor.executemany(INSERT, [enricher.row(*order) for order in orders])
+                store(cursor, [enricher.row(*order) for order in orders])
                 connection.commit()
                 consumer.commit(asynchronous=False)
     finally:
@@ -103,6 +128,7 @@ def main() -> None:
     parser.add_argument("--topic", required=True)
     parser.add_argument("--group", required=True)
     parser.add_argument("--dsn", required=True, help="postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    parser.add_argument("--method", choices=METHODS, default="pipeline")
     parser.add_argument("--batch", type=int, default=2000, help="maximum number of orders per batch")
     parser.add_argument("--wait", type=float, default=0.1, help="maximum time to fill a batch, in seconds")
     run(parser.parse_args())

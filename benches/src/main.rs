@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use benches::{
-    bench::{cache::bench_cache, producer::bench_producer, sink::bench_sink},
+    bench::{bare_loop::run_bare_loop, cache::bench_cache, producer::bench_producer, sink::bench_sink},
     compare::{run_compare, run_gate},
     find_max::run_find_max,
     pipeline::run_pipeline,
@@ -38,6 +38,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::List(settings) => scenario::print_library(settings.output),
         Action::Report(settings) => draw_reports(&settings),
         Action::Bench(BenchAction::Producer(settings)) => bench_producer(*settings, &stop).await,
+        Action::Bench(BenchAction::BareLoop(settings)) => run_bare_loop(*settings, &stop).await,
         Action::Bench(BenchAction::Cache(settings)) => bench_cache(*settings, &stop).await,
         Action::Bench(BenchAction::Sink(settings)) => bench_sink(*settings, &stop).await,
         Action::FindMax(settings) => run_find_max(*settings, stop).await,

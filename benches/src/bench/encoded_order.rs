@@ -25,6 +25,11 @@ impl EncodedOrder {
     }
 }
 
+/// Varied as those of a seeded table, which decides how well the orders compress: 1,000 to 1,000,000 in steps of 10.
+fn price(product: u32) -> i32 {
+    1_000 + (product.wrapping_mul(2_654_435_761) % 99_900) as i32 * 10
+}
+
 /// `count` orders as the producer encodes them, of a thousand users and products.
 pub fn encode_orders(count: usize) -> Arc<Vec<EncodedOrder>> {
     let (generator, mut randoms) = (Generator::default(), OrderRandoms::new(1));
@@ -32,8 +37,8 @@ pub fn encode_orders(count: usize) -> Arc<Vec<EncodedOrder>> {
     let encode = |n: usize| {
         let now = Utc::now();
         let mut random = randoms.of(n as u64);
-        let product_id = format!("P{:06}", random.random_range(0..1_000)).into();
-        let product = SampledProduct { product_id, price: 12_340 };
+        let product: u32 = random.random_range(0..1_000);
+        let product = SampledProduct { product_id: format!("P{product:06}").into(), price: price(product) };
         let user = format!("U{:08}", random.random_range(0..1_000)).into();
         let mut value = Vec::new();
         encode_value(&generator.order(&mut random, &user, &product, now), &mut value);

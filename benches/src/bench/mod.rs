@@ -1,17 +1,18 @@
 //! Benches: a program of orderflow and other software in one run, on the same machine and the same services. Only the
 //! ratios are meaningful, because the speed of the machine varies from run to run.
 //!
-//! Each bench works in a [`environment::BenchEnvironment`] or a topic of its own: [`producer`] compares [`bare_loop`]
-//! and [`perf_test`] with the producer, [`sink`] compares sinks that read a [`filled_topic`], [`cache`] compares
+//! Each bench works in a [`environment::BenchEnvironment`] or topics of its own: [`producer`] compares [`bare_loop`]
+//! and Kafka's perf-test with the producer, [`sink`] compares sinks that read a [`filled_topic`], [`cache`] compares
 //! lookups. All of them print with [`report`].
 
 pub mod bare_loop;
 pub mod cache;
+pub mod contest;
 pub mod encoded_order;
 pub mod environment;
 pub mod filled_topic;
-pub mod perf_test;
 pub mod producer;
+mod progress;
 pub mod report;
 pub mod sink;
 mod timeouts;

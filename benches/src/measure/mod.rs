@@ -36,7 +36,7 @@ pub use recovery::recoveries;
 pub use run_latencies::RunLatencies;
 pub use sampler::{Sampler, SamplerSettings};
 pub use schedule::{PhaseTime, Schedule};
-pub use servers::stack_folder;
+pub use servers::{running_brokers, stack_folder};
 pub use stages::{ACK, RunTags, SENT, STORED};
 pub use timeline::timeline;
 pub use versions::versions;

@@ -10,7 +10,7 @@ use shared::{
 pub enum BenchAction {
     /// The producer without a schedule, kafka-producer-perf-test and a bare librdkafka loop, on the same records.
     ///
-    /// The cache must be filled. The bench creates its own topic and deletes it at the end. It does not connect to the
+    /// The cache must be filled. The bench creates its own topics and deletes them. It does not connect to the
     /// database.
     Producer(Box<ProducerBenchSettings>),
     /// Lookups in the cache and in PostgreSQL, on tables of several sizes, and the number of statements that the cache
@@ -25,6 +25,18 @@ pub enum BenchAction {
     /// The bench creates its own topics, cache keys and database, and deletes them at the end; the database user needs
     /// CREATEDB.
     Sink(Box<SinkBenchSettings>),
+    /// The bare loop of `bench producer`, as a process of its own.
+    #[command(hide = true)]
+    BareLoop(Box<BareLoopSettings>),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct BareLoopSettings {
+    /// Orders to send to the topic.
+    #[arg(long)]
+    pub orders: u64,
+    #[command(flatten)]
+    pub services: ServiceSettings,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -33,8 +45,9 @@ pub struct SinkBenchSettings {
     /// distorts the result.
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(100_000..=2_000_000))]
     pub orders: u64,
-    /// Measured rounds; one more round before them warms up brokers and JVMs and is not counted.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// Measured rounds; one more round before them warms up brokers and JVMs and is not counted. After a multiple of
+    /// eight, each sink was in every place of a round.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
     /// Folder of the scripts that install and start the other sinks.
     #[arg(long, default_value = "benches/peers", value_name = "PATH")]
@@ -77,8 +90,9 @@ pub struct ProducerBenchSettings {
     /// Orders that each program sends in a round.
     #[arg(long, default_value_t = 3_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub orders: u64,
-    /// Measured rounds; one more round before them warms up the brokers and is not counted.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// Measured rounds; one more round before them warms up the brokers and is not counted. After a multiple of four,
+    /// each program was in every place of a round.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
     /// Script that runs Kafka's own tools.
     #[arg(long, default_value = "deploy/stack", value_name = "PATH")]

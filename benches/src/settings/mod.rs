@@ -14,7 +14,7 @@ use shared::{
     telemetry::{LogSettings, ProgramInfo},
 };
 
-pub use bench::{BenchAction, CacheBenchSettings, ProducerBenchSettings, SinkBenchSettings};
+pub use bench::{BareLoopSettings, BenchAction, CacheBenchSettings, ProducerBenchSettings, SinkBenchSettings};
 pub use compare::{CompareSettings, GateSettings, Percent};
 pub use find_max::{FindMaxSettings, HIGHEST_RATE, LOWEST_RATE};
 pub use pipeline::PipelineSettings;

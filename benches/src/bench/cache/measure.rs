@@ -14,10 +14,7 @@ use super::{
     statement_counter::StatementCounter,
 };
 use crate::{
-    bench::{
-        environment::BenchEnvironment,
-        report::{median, print},
-    },
+    bench::{contest::median, environment::BenchEnvironment, report::print},
     settings::CacheBenchSettings,
 };
 

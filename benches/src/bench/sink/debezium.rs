@@ -120,7 +120,11 @@ impl Connect {
     }
 }
 
-async fn fill_topic(
+/// Creates a topic with the orders, whose values `value` encodes.
+///
+/// # Errors
+/// When the brokers do not acknowledge an order.
+pub async fn fill_topic(
     bench: &mut BenchEnvironment,
     name: &str,
     orders: &[StoredOrder],

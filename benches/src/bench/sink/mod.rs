@@ -1,15 +1,16 @@
 //! The consumer and other sinks, on the same orders into the same table with both of its foreign keys.
 //!
-//! [`consumer`] and [`python_batch`] read the orders topic and enrich. [`debezium`] (with its [`connector`]) and
-//! [`copy`] get the enriched rows, [`stored_order`]. [`fill_rate`] measures all of them in the table; [`rounds`] runs
-//! them in order and prints the [`result`].
+//! [`consumer`] and [`python`] read the orders topic and enrich. [`debezium`], with its [`connector`], and [`copy`] get
+//! the enriched rows, [`stored_order`]. [`fill_rate`] measures each [`contestant`] in the table; [`rounds`] runs them in
+//! turns and prints the [`result`].
 
 mod connector;
 mod consumer;
+mod contestant;
 mod copy;
 mod debezium;
 mod fill_rate;
-mod python_batch;
+mod python;
 mod result;
 mod rounds;
 mod stored_order;

@@ -1,68 +1,85 @@
-//! The result of `bench sink`, and its report.
+//! The result of `bench sink`, and its table.
+
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
-use shared::report::Report;
+use shared::report::{align_right, table};
 
-use crate::bench::report::median;
+use super::contestant::Sink;
+use crate::bench::contest::Spread;
 
 /// Rows per second of each sink in one round.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct BenchRound {
-    pub one_consumer: f64,
-    pub three_consumers: f64,
-    pub debezium: f64,
-    pub debezium_tuned: f64,
-    pub python_batch: f64,
-    pub copy: f64,
+pub type Round = BTreeMap<Sink, f64>;
+
+#[derive(Debug, Serialize)]
+pub struct SinkBenchResult {
+    pub orders: u64,
+    pub sinks: BTreeMap<Sink, Summary>,
+    pub rounds: Vec<Round>,
+    /// Rows per second of a consumer in Python that stores one order at a time, measured once, with few orders.
+    pub python_one_by_one: f64,
     /// Peak resident memory of one consumer, in bytes.
     pub peak_memory: u64,
 }
 
-/// The throughput of one consumer divided by that of the other sink: medians of the rounds' ratios. One consumer has
-/// three connections, as Debezium and `COPY` have.
+/// A sink in all rounds.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Ratios {
-    debezium: f64,
-    debezium_tuned: f64,
-    python_batch: f64,
-    copy: f64,
-}
-
-#[derive(Debug, Serialize)]
-pub struct SinkBenchResult {
-    orders: u64,
-    rounds: Vec<BenchRound>,
-    ratios: Ratios,
+pub struct Summary {
+    pub rows_per_second: Spread,
+    /// The throughput of one consumer divided by that of this sink, in each round.
+    pub consumer_ratio: Spread,
 }
 
 impl SinkBenchResult {
-    /// `rounds` must not be empty.
-    pub fn new(orders: u64, rounds: Vec<BenchRound>) -> Self {
-        let ratio = |other: fn(&BenchRound) -> f64| {
-            median(rounds.iter().map(|round| round.one_consumer / other(round)).collect())
+    /// None without rounds.
+    pub fn new(orders: u64, rounds: Vec<Round>, python_one_by_one: f64, peak_memory: u64) -> Option<Self> {
+        let summary = |sink| {
+            let rows_per_second = Spread::of(rounds.iter().map(|round| round[&sink]))?;
+            let consumer_ratio = Spread::of(rounds.iter().map(|round| round[&Sink::Consumer] / round[&sink]))?;
+            Some((sink, Summary { rows_per_second, consumer_ratio }))
         };
-        let ratios = Ratios {
-            debezium: ratio(|round| round.debezium),
-            debezium_tuned: ratio(|round| round.debezium_tuned),
-            python_batch: ratio(|round| round.python_batch),
-            copy: ratio(|round| round.copy),
-        };
-        Self { orders, rounds, ratios }
+        let sinks = Sink::ALL.into_iter().map(summary).collect::<Option<_>>()?;
+        Some(Self { orders, sinks, rounds, python_one_by_one, peak_memory })
     }
 }
 
-pub fn report(result: &SinkBenchResult) -> Report {
-    let mut report = Report::about("sink", &format!("{} orders per round", result.orders));
-    let speed = |of: fn(&BenchRound) -> f64| format!("{:.0}/s", median(result.rounds.iter().map(of).collect()));
-    let ratios = result.ratios;
-    let ratio = |ratio: f64| format!("one consumer is {ratio:.2} × as fast");
-    report.line("one consumer", speed(|round| round.one_consumer), "3 connections, enriches");
-    report.line("three consumers", speed(|round| round.three_consumers), "9 connections, enriches");
-    report.line("Debezium JDBC sink", speed(|round| round.debezium), ratio(ratios.debezium));
-    report.line("Debezium, tuned", speed(|round| round.debezium_tuned), ratio(ratios.debezium_tuned));
-    report.line("Python batch consumer", speed(|round| round.python_batch), ratio(ratios.python_batch));
-    report.line("COPY", speed(|round| round.copy), ratio(ratios.copy));
-    let peak = result.rounds.iter().map(|round| round.peak_memory).max().unwrap_or_default();
-    report.line("memory of a consumer", format!("{:.1} MiB", peak as f64 / 1_048_576.0), "peak");
-    report
+impl fmt::Display for SinkBenchResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows = table(["rows per second", "median", "all rounds", "one consumer is"]);
+        align_right(&mut rows, 1..4);
+        for (sink, summary) in &self.sinks {
+            let [median, all] = summary.rows_per_second.speed();
+            let ratio = if *sink == Sink::Consumer { String::new() } else { format!("{} ×", summary.consumer_ratio) };
+            rows.add_row([sink.name().to_owned(), median, all, ratio]);
+        }
+        let one_by_one = format!("{:.0}/s", self.python_one_by_one);
+        let ratio = self.sinks[&Sink::Consumer].rows_per_second.median / self.python_one_by_one;
+        rows.add_row(["Python, one by one".to_owned(), one_by_one, "once".to_owned(), format!("{ratio:.0} ×")]);
+        let (orders, memory) = (self.orders, self.peak_memory as f64 / 1_048_576.0);
+        write!(
+            f,
+            "{rows}\n{} rounds of {orders} orders, timed from a fifth of them on.\nA consumer used {memory:.1} MiB.",
+            self.rounds.len()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ratios_are_those_within_each_round_and_the_table_fits_a_terminal() {
+        let round = |consumer: f64, other: f64| -> Round {
+            Sink::ALL.into_iter().map(|sink| (sink, if sink == Sink::Consumer { consumer } else { other })).collect()
+        };
+        let rounds = vec![round(100_000.0, 50_000.0), round(90_000.0, 30_000.0)];
+        let result = SinkBenchResult::new(500_000, rounds, 200.0, 60 << 20).unwrap();
+        let ratio = result.sinks[&Sink::DebeziumTuned].consumer_ratio;
+        assert_eq!((ratio.lowest, ratio.median, ratio.highest), (2.0, 2.5, 3.0));
+        let text = result.to_string();
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains("30,000–50,000") && text.contains("475 ×"), "{text}");
+        assert!(SinkBenchResult::new(1, Vec::new(), 1.0, 0).is_none());
+    }
 }

@@ -6,26 +6,31 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use serde_json::json;
 use shared::program::Outcome;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     connector::Setup,
     consumer,
+    contestant::Sink,
     copy::copy,
-    debezium::Connect,
-    python_batch,
-    result::{BenchRound, SinkBenchResult, report},
+    debezium::{Connect, fill_topic},
+    python::{self, Method},
+    result::{Round, SinkBenchResult},
     stored_order::{StoredOrder, stored_orders},
 };
 use crate::{
-    bench::{environment::BenchEnvironment, filled_topic::FilledTopic, report::print},
+    bench::{
+        contest::places, environment::BenchEnvironment, filled_topic::FilledTopic, progress::BenchProgress,
+        report::print,
+    },
     interruptible::run_to_end,
     settings::SinkBenchSettings,
 };
 
-/// Sinks that are measured in a round.
-const SINKS: u32 = 6;
+/// Orders for the consumer that stores one at a time, some hundred a second.
+const FEW_ORDERS: usize = 5_000;
 
 /// Runs the rounds and prints the ratios.
 ///
@@ -38,7 +43,7 @@ pub async fn bench_sink(settings: SinkBenchSettings, stop: &CancellationToken) -
     let deleted = bench.delete().await;
     let result = measured.context("interrupted")??;
     deleted?;
-    print(&result, settings.output, report)?;
+    print(&result, settings.output, SinkBenchResult::to_string)?;
     Ok(Outcome::Valid)
 }
 
@@ -61,9 +66,11 @@ async fn measure(bench: &mut BenchEnvironment, settings: &SinkBenchSettings) -> 
     let mut connect = Connect::start(bench, settings, &rows).await?;
     let rounds = run_rounds(bench, settings, &topic, &rows, &mut connect).await;
     let stopped = connect.stop().await;
-    let rounds = rounds?;
+    let (rounds, peak_memory) = rounds?;
     stopped?;
-    Ok(SinkBenchResult::new(settings.orders, rounds))
+    let few = fill_topic(bench, "few", &rows[..FEW_ORDERS], |order| json!(order).to_string()).await?;
+    let one_by_one = python::drain(bench, &few, settings, FEW_ORDERS as u64, Method::OneByOne).await?;
+    SinkBenchResult::new(settings.orders, rounds, one_by_one, peak_memory).context("no round was measured")
 }
 
 async fn run_rounds(
@@ -72,44 +79,36 @@ async fn run_rounds(
     topic: &FilledTopic,
     rows: &Arc<Vec<StoredOrder>>,
     connect: &mut Connect,
-) -> anyhow::Result<Vec<BenchRound>> {
-    let mut rounds = Vec::new();
+) -> anyhow::Result<(Vec<Round>, u64)> {
+    let progress = BenchProgress::new((settings.rounds as usize + 1) * Sink::ALL.len());
+    let (mut rounds, mut peak_memory) = (Vec::new(), 0);
+    let orders = settings.orders;
     // Round 0 is not measured: it warms up Debezium, whose JVM compiles its code while it works.
     for number in 0..=settings.rounds {
-        let round = run_round(bench, settings, topic, rows, connect, number).await?;
-        tracing::info!("round {number}: {round:?}");
+        let mut round = Round::new();
+        for sink in places(&Sink::ALL, number) {
+            progress.begin(number, sink.name());
+            let python = |method| python::drain(bench, topic, settings, orders, method);
+            let mut consumers = async |instances| {
+                let drained = consumer::drain(bench, topic, orders, instances).await?;
+                peak_memory = peak_memory.max(drained.peak_memory);
+                anyhow::Ok(drained.rows_per_second)
+            };
+            let drained = match sink {
+                Sink::Consumer | Sink::ConsumerAgain => consumers(1).await,
+                Sink::ThreeConsumers => consumers(3).await,
+                Sink::Debezium => connect.drain(bench, orders, Setup::Default).await,
+                Sink::DebeziumTuned => connect.drain(bench, orders, Setup::Tuned).await,
+                Sink::PythonPipeline => python(Method::Pipeline).await,
+                Sink::PythonCopy => python(Method::Copy).await,
+                Sink::Copy => copy(bench, rows).await,
+            };
+            let rows_per_second = drained.context(sink.name())?;
+            progress.end(number, sink.name(), "", rows_per_second);
+            round.insert(sink, rows_per_second);
+        }
         rounds.extend((number > 0).then_some(round));
     }
-    Ok(rounds)
-}
-
-/// Runs each sink once. The order rotates with the number of the round.
-async fn run_round(
-    bench: &BenchEnvironment,
-    settings: &SinkBenchSettings,
-    topic: &FilledTopic,
-    rows: &Arc<Vec<StoredOrder>>,
-    connect: &mut Connect,
-    number: u32,
-) -> anyhow::Result<BenchRound> {
-    let (mut round, orders) = (BenchRound::default(), settings.orders);
-    for position in 0..SINKS {
-        match (position + number) % SINKS {
-            0 => {
-                let drained = consumer::drain(bench, topic, orders, 1).await?;
-                round.one_consumer = drained.rows_per_second;
-                round.peak_memory = round.peak_memory.max(drained.peak_memory);
-            }
-            1 => round.debezium = connect.drain(bench, orders, Setup::Default).await.context("Debezium")?,
-            2 => round.copy = copy(bench, rows).await?,
-            3 => {
-                let drained = consumer::drain(bench, topic, orders, 3).await?;
-                round.three_consumers = drained.rows_per_second;
-                round.peak_memory = round.peak_memory.max(drained.peak_memory);
-            }
-            4 => round.debezium_tuned = connect.drain(bench, orders, Setup::Tuned).await.context("Debezium, tuned")?,
-            _ => round.python_batch = python_batch::drain(bench, topic, settings).await.context("Python")?,
-        }
-    }
-    Ok(round)
+    progress.finish();
+    Ok((rounds, peak_memory))
 }

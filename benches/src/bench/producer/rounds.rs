@@ -1,0 +1,127 @@
+//! The steps of `bench producer`, in order.
+
+use std::{collections::BTreeMap, sync::mpsc::Receiver};
+
+use anyhow::Context;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use shared::{kafka::ensure_topic, order_id::RunTag, program::Outcome};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    contestant::{Contest, Contestant},
+    log_size, perf_test,
+    result::{ProducerBenchResult, Round},
+    timed::{Timed, TopicEnds, time},
+};
+use crate::{
+    bench::{
+        contest::places,
+        encoded_order::{EncodedOrder, encode_orders},
+        progress::BenchProgress,
+        report::print,
+        timeouts::SEND_TIMEOUT,
+    },
+    interruptible::run_blocking,
+    measure::running_brokers,
+    process::Program,
+    settings::ProducerBenchSettings,
+};
+
+/// Orders that are encoded in advance for perf-test, which sends them in random order.
+const ENCODED_ORDERS: usize = 200_000;
+
+/// Runs the rounds and prints the ratios. The topics are deleted in any case, on `stop` too.
+///
+/// # Errors
+/// When a program fails, or not all of its records arrive, or on `stop`.
+pub async fn bench_producer(settings: ProducerBenchSettings, stop: &CancellationToken) -> anyhow::Result<Outcome> {
+    let mut rounds = Rounds { prefix: format!("bench.{}", RunTag::random()), topics: Vec::new() };
+    let measured = stop.run_until_cancelled(rounds.run(&settings)).await;
+    let deleted = rounds.delete_topics(&settings).await;
+    let result = measured.context("interrupted")??;
+    deleted?;
+    print(&result, settings.output, ProducerBenchResult::to_string)?;
+    Ok(Outcome::Valid)
+}
+
+struct Rounds {
+    prefix: String,
+    /// Those that were created.
+    topics: Vec<String>,
+}
+
+impl Rounds {
+    async fn run(&mut self, settings: &ProducerBenchSettings) -> anyhow::Result<ProducerBenchResult> {
+        let folder = tempfile::TempDir::with_prefix("orderflow-bench-")?;
+        let records = encode_orders(ENCODED_ORDERS);
+        let bytes_per_record = records.iter().map(EncodedOrder::bytes).sum::<usize>() as f64 / records.len() as f64;
+        let payloads = perf_test::write_payloads(folder.path(), &records)?;
+        drop(records);
+        let services = settings.services.clone();
+        let contest = Contest { settings, services, payloads, folder: folder.path().to_owned() };
+        let progress = BenchProgress::new((settings.rounds as usize + 1) * Contestant::ALL.len());
+        let (mut rounds, mut log_bytes) = (Vec::new(), BTreeMap::new());
+        // Round 0 is not measured: it warms up the brokers, whose JVM compiles its code while they work.
+        for number in 0..=settings.rounds {
+            let mut round = Round::new();
+            for contestant in places(&Contestant::ALL, number) {
+                progress.begin(number, contestant.name());
+                let timed = self.send(&contest, contestant).await?;
+                let of_brokers = timed.broker_cpu.map_or_else(String::new, |cpu| format!(", brokers {cpu:.2}"));
+                progress.end(
+                    number,
+                    contestant.name(),
+                    &format!("CPU s per million: {:.2}{of_brokers}", timed.client_cpu),
+                    timed.records_per_second,
+                );
+                round.insert(contestant, timed);
+                if number == 0 {
+                    let topic = self.topics.last().context("a topic was created")?;
+                    let replicas = settings.services.topic.replication;
+                    log_bytes.insert(contestant, log_size::bytes_per_record(settings, topic, replicas).await?);
+                }
+                self.delete_topics(settings).await?;
+            }
+            rounds.extend((number > 0).then_some(round));
+        }
+        progress.finish();
+        ProducerBenchResult::new(settings.orders, bytes_per_record, rounds, &log_bytes).context("no round was measured")
+    }
+
+    /// One slot of a round.
+    async fn send(&mut self, contest: &Contest<'_>, contestant: Contestant) -> anyhow::Result<Timed> {
+        let topic = format!("{}.{}", self.prefix, RunTag::random());
+        self.topics.push(topic.clone());
+        let (kafka, mut spec) = (&contest.services.kafka, contest.services.topic.clone());
+        spec.topic.clone_from(&topic);
+        let partitions = ensure_topic(kafka, &spec.orders()).await?;
+        let ends = TopicEnds::new(kafka, &topic, partitions)?;
+        let settings = contest.settings;
+        let brokers = running_brokers(&settings.stack_script, &settings.stack);
+        let mut program = Program::spawn(&topic, contest.command(contestant, &topic)?, contest.logs())?;
+        let (orders, stop) = (settings.orders, CancellationToken::new());
+        let stopped = stop.clone();
+        let timing = move || {
+            let timed = time(&mut program, &ends, &brokers, orders, &stopped)?;
+            program.wait_for_success()?;
+            anyhow::Ok(timed)
+        };
+        let end = |ended: &Receiver<()>| {
+            stop.cancel();
+            let _ = ended.recv_timeout(SEND_TIMEOUT);
+        };
+        run_blocking(timing, end).await?.with_context(|| contestant.name())
+    }
+
+    async fn delete_topics(&mut self, settings: &ProducerBenchSettings) -> anyhow::Result<()> {
+        let topics = std::mem::take(&mut self.topics);
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let admin: AdminClient<_> = settings.services.kafka.client(&[]).create()?;
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let deleted = admin.delete_topics(&names, &AdminOptions::new()).await;
+        deleted.with_context(|| format!("the bench's topics {} can't be deleted", names.join(", ")))?;
+        Ok(())
+    }
+}
