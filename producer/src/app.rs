@@ -193,7 +193,7 @@ fn log_resumption(earlier: Counts, pacer: &Pacer) {
 }
 
 fn kafka_config(command: &Command) -> ClientConfig {
-    let mut config = client_config(&command.kafka, command.load.is_paced());
+    let mut config = client_config(&command.kafka, command.linger());
     if command.telemetry.listen.is_some() {
         config.set("statistics.interval.ms", "1000");
     }
@@ -207,7 +207,7 @@ fn client_limits(command: &Command, config: &ClientConfig) -> ClientLimits {
 
 /// `None` when `--kafka-config` has another hash of the key.
 fn partitioner(command: &Command, config: &ClientConfig, partitions: usize) -> Option<PartitionChooser> {
-    let (partitioner, window) = (command.orders.partitioner, partitioner_window(linger(command.load.is_paced())));
+    let (partitioner, window) = (command.orders.partitioner, partitioner_window(linger(config)));
     let is_of_client = partitioner == Partitioner::Key && config.get("partitioner").is_some();
     (!is_of_client).then(|| PartitionChooser::new(partitioner, partitions, window))
 }

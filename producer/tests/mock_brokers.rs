@@ -64,7 +64,7 @@ async fn send_to(brokers: &MockCluster<'_, DefaultProducerContext>, arguments: &
     let statistics = watch::Sender::default();
     let last_statistics = statistics.subscribe();
     let context = DeliveryContext { tracker: tracker.clone(), client_orders: client_orders.clone(), statistics };
-    let mut config = client_config(&command.kafka, command.load.is_paced());
+    let mut config = client_config(&command.kafka, command.linger());
     config.set("statistics.interval.ms", "200");
     let publisher = Publisher {
         client: client(&config, context).unwrap(),
@@ -75,7 +75,7 @@ async fn send_to(brokers: &MockCluster<'_, DefaultProducerContext>, arguments: &
         partitioner: Some(PartitionChooser::new(
             command.orders.partitioner,
             PARTITIONS as usize,
-            partitioner_window(linger(command.load.is_paced())),
+            partitioner_window(linger(&config)),
         )),
         queues: PartitionQueues::new(client_orders, WaitPolicy::UntilAcknowledged, ClientLimits::of(&config)),
         topic: "orders".to_owned(),

@@ -10,7 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use producer::send::{client::client_config, partitioner::MAX_BATCH_ORDERS};
+use producer::send::{
+    client::{client_config, default_linger},
+    partitioner::MAX_BATCH_ORDERS,
+};
 use rdkafka::{
     ClientConfig, ClientContext,
     error::{KafkaError, RDKafkaErrorCode},
@@ -32,7 +35,7 @@ use crate::{interruptible::run_blocking, settings::BareLoopSettings};
 
 /// The client settings of the producer.
 fn config(kafka: &KafkaSettings) -> ClientConfig {
-    client_config(kafka, false)
+    client_config(kafka, default_linger(false))
 }
 
 /// Counts the acknowledged records.

@@ -8,10 +8,13 @@ use shared::kafka::KafkaSettings;
 
 use super::{delivery::DeliveryContext, partitioner::MAX_BATCH_ORDERS};
 
-/// `linger.ms`. 2 ms keep both the latency and the number of requests low in a paced run. In an unpaced run, 20 ms have
+/// The names of the setting for the time in which a batch gets orders. The first one is ours.
+pub const LINGER_SETTINGS: [&str; 2] = ["linger.ms", "queue.buffering.max.ms"];
+
+/// `linger.ms` by default. 2 ms keep both the latency and the number of requests low in a paced run. In an unpaced run, 20 ms have
 /// twice the throughput of 5 ms and a fortieth of the latency, as measured: with a shorter linger the brokers receive
 /// too many small requests and the queue stays full. 50 and 100 ms are not faster.
-pub fn linger(paced: bool) -> Duration {
+pub fn default_linger(paced: bool) -> Duration {
     Duration::from_millis(if paced { 2 } else { 20 })
 }
 
@@ -25,21 +28,36 @@ pub fn partitioner_window(linger: Duration) -> Duration {
 /// With a shorter `linger.ms`, a partition would get a single order per round trip, see [`super::partition_queue`].
 const MIN_WINDOW: Duration = Duration::from_millis(1);
 
-/// The configuration of the client: `acks=all`, idempotent, lz4.
-pub fn client_config(kafka: &KafkaSettings, paced: bool) -> ClientConfig {
-    kafka.client(&[
+/// The configuration of the client: `acks=all`, idempotent, lz4, and what the user has changed.
+pub fn client_config(kafka: &KafkaSettings, linger: Duration) -> ClientConfig {
+    let [name, other_name] = LINGER_SETTINGS;
+    let mut config = kafka.client(&[
         ("acks", "all"),
         ("enable.idempotence", "true"),
         ("compression.type", "lz4"),
         // Connects to every broker at start, so that the first orders do not wait for it.
         ("enable.sparse.connections", "false"),
-        ("linger.ms", &linger(paced).as_millis().to_string()),
+        (name, &(linger.as_secs_f64() * 1_000.0).to_string()),
         ("batch.size", "1000000"),
         // The batch of a partition is sent as soon as the partitioner switches to the next one.
         ("batch.num.messages", &MAX_BATCH_ORDERS.to_string()),
         ("queue.buffering.max.messages", "100000"),
         ("queue.buffering.max.kbytes", "32768"),
-    ])
+    ]);
+    // With both names in the configuration, either value may apply.
+    if let Some(changed) = config.get(other_name).map(str::to_owned) {
+        config.remove(other_name).set(name, changed);
+    }
+    config
+}
+
+/// How long a batch gets orders by this configuration.
+pub fn linger(config: &ClientConfig) -> Duration {
+    config.get(LINGER_SETTINGS[0]).and_then(|millis| millis.parse().ok()).map(millis).unwrap_or_default()
+}
+
+fn millis(millis: f64) -> Duration {
+    Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or_default()
 }
 
 /// What librdkafka adds to the key and the value of an order in its limits: the record's own fields and its header.
@@ -73,12 +91,10 @@ impl ClientLimits {
         let limit = |keys: &[&str], default: usize| value(keys).map_or(default, |value| value as usize);
         // 0 means no limit.
         let queue = |key: &str| Some(limit(&[key], 0)).filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-        let millis = |millis: f64| Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or_default();
         let timeout = value(&["delivery.timeout.ms", "message.timeout.ms"]).unwrap_or(300_000.0);
         Self {
             // Slightly less than `linger.ms`, since the thread may be interrupted between the clock and the client.
-            window: (millis(value(&["queue.buffering.max.ms", "linger.ms"]).unwrap_or_default()) * 15 / 16)
-                .max(MIN_WINDOW),
+            window: (linger(config) * 15 / 16).max(MIN_WINDOW),
             record_overhead: RECORD_OVERHEAD,
             batch_orders: limit(&["batch.num.messages"], 10_000),
             batch_bytes: limit(&["batch.size"], 1_000_000).min(limit(&["message.max.bytes"], 1_000_000)),
@@ -100,4 +116,33 @@ impl ClientLimits {
 /// When librdkafka refuses a setting.
 pub fn client(config: &ClientConfig, context: DeliveryContext) -> anyhow::Result<BaseProducer<DeliveryContext>> {
     config.create_with_context(context).context("librdkafka refuses the Kafka settings")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Settings {
+        #[command(flatten)]
+        kafka: KafkaSettings,
+    }
+
+    fn config(arguments: &[&str]) -> ClientConfig {
+        let arguments = ["producer"].iter().chain(arguments);
+        client_config(&Settings::parse_from(arguments).kafka, Duration::from_micros(2_500))
+    }
+
+    #[test]
+    fn client_and_partitioner_have_one_linger_by_whichever_name_it_is_set() {
+        assert_eq!((config(&[]).get("linger.ms"), linger(&config(&[]))), (Some("2.5"), Duration::from_micros(2_500)));
+        for name in LINGER_SETTINGS {
+            let config = config(&["--kafka-config", &format!("{name}=50")]);
+            assert_eq!(LINGER_SETTINGS.map(|name| config.get(name)), [Some("50"), None], "{name}");
+            assert_eq!(linger(&config), Duration::from_millis(50), "{name}");
+            assert!(ClientLimits::of(&config).window > Duration::from_millis(40), "{name}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use clap::{Parser, Subcommand};
 use shared::{
@@ -13,7 +13,11 @@ use super::{
     catalog::CatalogSettings, load::LoadSettings, orders::OrderSettings, run::RunSettings, source::SourceSettings,
     traces::TraceSettings, usage::wrong_usage,
 };
-use crate::{pace::Pacer, sample::Source};
+use crate::{
+    pace::Pacer,
+    sample::Source,
+    send::client::{LINGER_SETTINGS, default_linger},
+};
 
 /// Emits synthetic orders to Kafka at an exact rate, counts what the brokers acknowledge, and writes a ledger with
 /// which `orderdb audit` proves that no order was lost.
@@ -100,6 +104,7 @@ impl Command {
     /// Wrong usage, with the name of the setting.
     pub fn plan(&self) -> Result<RunPlan, clap::Error> {
         self.check_guarantees()?;
+        self.check_linger()?;
         self.check_requirements()?;
         self.traces.check()?;
         let source = self.source.source()?;
@@ -168,6 +173,22 @@ impl Command {
         Ok(())
     }
 
+    /// Refuses two values of one setting.
+    fn check_linger(&self) -> Result<(), clap::Error> {
+        let mut set = self.kafka.extra_settings().filter(|(key, _)| LINGER_SETTINGS.contains(&key.as_str()));
+        match (self.orders.linger, set.next()) {
+            (Some(_), Some((key, _))) => {
+                Err(wrong_usage(&format!("--linger and --kafka-config {key} are the same setting: remove one of them")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How long a batch gets orders, unless `--kafka-config` has another time.
+    pub fn linger(&self) -> Duration {
+        self.orders.linger.unwrap_or(default_linger(self.load.is_paced()))
+    }
+
     /// The settings as the ledger stores them, without secrets.
     pub fn for_record(&self, seed: u64, source: &Source) -> BTreeMap<String, String> {
         let mut record = BTreeMap::from([
@@ -195,8 +216,6 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use shared::catalog::Locale;
 
     use super::{super::catalog::CatalogFormat, *};
@@ -396,5 +415,22 @@ mod tests {
         assert_eq!(partitioner(&["--partitioning", "key"]), Partitioner::Key);
         let help = <Command as clap::CommandFactory>::command().render_long_help().to_string();
         assert!(help.contains("--partitioner") && !help.contains("partitioning") && !help.contains("turns"), "{help}");
+    }
+
+    #[test]
+    fn the_linger_has_a_default_by_rate_and_is_set_once() {
+        let linger = |arguments: &[&str]| {
+            let command = Command::try_parse_from(["producer"].iter().chain(arguments)).unwrap();
+            command.plan().map(|_| command.linger())
+        };
+        let builtin = ["--source", "builtin", "--rate"];
+        let paced = [&builtin[..], &["1k"]].concat();
+        assert_eq!(linger(&paced).unwrap(), Duration::from_millis(2));
+        assert_eq!(linger(&[&builtin[..], &["max"]].concat()).unwrap(), Duration::from_millis(20));
+        let set = [&paced[..], &["--linger", "1500us"]].concat();
+        assert_eq!(linger(&set).unwrap(), Duration::from_micros(1_500));
+        let error = linger(&[&set[..], &["--kafka-config", "linger.ms=5"]].concat()).unwrap_err().to_string();
+        assert!(error.contains("--linger and --kafka-config linger.ms are the same setting"), "{error}");
+        assert!(Command::try_parse_from(["producer", "--rate", "1", "--linger", "16m"]).is_err());
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::{generate::InvalidShare, send::partitioner::Partitioner};
@@ -18,4 +20,17 @@ pub struct OrderSettings {
     /// How the partition of an order is chosen.
     #[arg(long, alias = "partitioning", value_enum, default_value_t, help_heading = "Orders")]
     pub partitioner: Partitioner,
+    /// How long a batch gets orders before it is sent: linger.ms of the client, and the time after which the sticky
+    /// partitioner switches. Longer: fewer requests and less CPU of the brokers, and a higher latency. Default: 2ms,
+    /// with --rate max 20ms.
+    #[arg(long, value_parser = parse_linger, value_name = "DURATION", help_heading = "Orders")]
+    pub linger: Option<Duration>,
+}
+
+/// The maximum of librdkafka.
+const MAX_LINGER: Duration = Duration::from_secs(900);
+
+fn parse_linger(text: &str) -> Result<Duration, String> {
+    let linger = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if linger > MAX_LINGER { Err(format!("the maximum is {MAX_LINGER:?}")) } else { Ok(linger) }
 }
