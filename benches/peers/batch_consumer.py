@@ -1,8 +1,9 @@
 """Stores orders from Kafka in PostgreSQL, with the same guarantees as the consumer of orderflow.
 
 Each of the methods is common: statements of a batch in a pipeline (psycopg's executemany), COPY into a temporary table
-and one INSERT from there, or one order at a time. A batch is decoded, enriched, inserted and committed to the database before its offsets are committed to Kafka. So each
-order is written at least once and, because of its primary key, stored once. Several processes can share a topic as one
+and one INSERT from there, or one order at a time. A batch is decoded, enriched, inserted and committed to the database
+before its offsets are committed to Kafka. So each order is written at least once and, because of its primary key,
+stored once. Several processes can share a topic as one
 group. There is no dead-letter topic: an order that can't be stored ends the process.
 """
 

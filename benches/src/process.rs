@@ -29,6 +29,8 @@ const LOG_TAIL_LINES: usize = 15;
 pub struct Program {
     name: String,
     child: Option<(Child, Registered)>,
+    /// Of a program that has ended by itself.
+    status: Option<ExitStatus>,
     log: PathBuf,
     /// Size of the log at the start of the program.
     log_start: u64,
@@ -77,7 +79,14 @@ impl Program {
         let log_start = output.metadata()?.len();
         command.stdin(Stdio::null()).process_group(0).stdout(output.try_clone()?).stderr(output);
         let child = Registered::spawn(&mut command).with_context(|| format!("{name} can't be started"))?;
-        Ok(Self { name: name.to_owned(), child: Some(child), log, log_start, stop_requested: AtomicBool::new(false) })
+        Ok(Self {
+            name: name.to_owned(),
+            child: Some(child),
+            status: None,
+            log,
+            log_start,
+            stop_requested: AtomicBool::new(false),
+        })
     }
 
     pub fn name(&self) -> &str {
@@ -149,15 +158,19 @@ impl Program {
         }
     }
 
-    /// The exit status of a program that has ended, once.
+    /// The exit status of a program that has ended.
     ///
     /// # Errors
-    /// When the status was returned before.
+    /// When it was killed by this, or the system does not know it.
     pub fn try_wait(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        if self.status.is_some() {
+            return Ok(self.status);
+        }
         let (child, _) = self.child.as_mut().with_context(|| format!("{} has ended", self.name))?;
         let status = child.try_wait()?;
         if status.is_some() {
             self.child = None;
+            self.status = status;
         }
         Ok(status)
     }

@@ -28,7 +28,7 @@ use shared::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    encoded_order::{EncodedOrder, encode_orders},
+    encoded_order::{ENCODED_ORDERS, EncodedOrder, encode_orders},
     timeouts::SEND_TIMEOUT,
 };
 use crate::{interruptible::run_blocking, settings::BareLoopSettings};
@@ -52,9 +52,6 @@ impl ProducerContext for AcknowledgementCounter {
         }
     }
 }
-
-/// Orders that are encoded in advance, and repeated.
-const ENCODED_ORDERS: usize = 200_000;
 
 /// The contestant of `bench producer`. Prints nothing: it is timed from outside.
 ///

@@ -10,6 +10,9 @@ use shared::{
     wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1, encode_value},
 };
 
+/// Orders that the contestants of `bench producer` encode in advance and repeat.
+pub const ENCODED_ORDERS: usize = 200_000;
+
 /// Key and value of a record.
 #[derive(Clone)]
 pub struct EncodedOrder {

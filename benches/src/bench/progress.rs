@@ -1,5 +1,7 @@
 //! The progress of a bench: a bar on a terminal, and a line in the log for each result.
 
+use std::time::Duration;
+
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 /// The slots of all rounds.
@@ -11,7 +13,9 @@ impl BenchProgress {
     pub fn new(slots: usize) -> Self {
         let style =
             ProgressStyle::with_template("{bar:30} {pos}/{len} · {elapsed} · {msg}").expect("the template is valid");
-        Self { bar: ProgressBar::new(slots as u64).with_style(style) }
+        let bar = ProgressBar::new(slots as u64).with_style(style);
+        bar.enable_steady_tick(Duration::from_secs(1));
+        Self { bar }
     }
 
     /// A contestant begins.

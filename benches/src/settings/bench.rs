@@ -87,8 +87,9 @@ pub struct CacheBenchSettings {
 
 #[derive(Clone, Debug, Args)]
 pub struct ProducerBenchSettings {
-    /// Orders that each program sends in a round.
-    #[arg(long, default_value_t = 3_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    /// Orders that each program sends in a round. With few, the time between two readings of the topic distorts the
+    /// result.
+    #[arg(long, default_value_t = 3_000_000, value_parser = clap::value_parser!(u64).range(100_000..=1_000_000_000))]
     pub orders: u64,
     /// Measured rounds; one more round before them warms up the brokers and is not counted. After a multiple of four,
     /// each program was in every place of a round.

@@ -46,7 +46,7 @@ pub struct Watched {
 impl Watched {
     pub async fn new(test: &str) -> Self {
         let bed = Testbed::new(test).await;
-        let (environment, prometheus) = (bed.environment(), Prometheus::start(bed.folder()));
+        let (environment, prometheus) = (bed.environment(), block_in_place(|| Prometheus::start(bed.folder())));
         Self { bed, environment, prometheus, programs: BTreeMap::new(), fired: BTreeSet::new() }
     }
 

@@ -159,7 +159,6 @@ async fn an_interrupted_bench_of_the_producer_leaves_no_topic_and_no_program() {
         loadtest.args(["bench", "producer", "--orders", "1000000000", "--rounds", "1"]).envs(bed.environment());
         let bench = start(loadtest);
         let mut producer = None;
-        // The other contenders run before it.
         eventually("the producer runs", 3 * TIMEOUT, async || {
             producer = child_of(&bench, "producer");
             producer.is_some()

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 const ALERTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/observability/alerts.yaml");
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 const JOBS: [&str; 3] = ["producer", "consumer", "cache-worker"];
@@ -34,7 +35,7 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Starts it, with the alerts and with the jobs of `deploy/observability/prometheus.yaml`. It scrapes what
-    /// [`Self::discover`] names.
+    /// [`Self::discover`] names. Blocks until it is ready.
     pub fn start(folder: &Path) -> Self {
         let (address, folder) = (free_address().unwrap(), folder.join("prometheus"));
         fs::create_dir(&folder).unwrap();
@@ -45,6 +46,11 @@ impl Prometheus {
         command.arg("--config.file").arg(config).arg("--storage.tsdb.path").arg(folder.join("data"));
         command.arg("--web.listen-address").arg(address.to_string());
         let process = Program::spawn("prometheus", command, &folder).unwrap();
+        let started = Instant::now();
+        while ureq::get(format!("http://{address}/-/ready")).call().is_err() {
+            assert!(started.elapsed() < START_TIMEOUT, "Prometheus does not start:\n{}", process.log_tail());
+            sleep(CHECK_INTERVAL);
+        }
         Self { address, folder, _process: process }
     }
 
@@ -86,11 +92,9 @@ impl Prometheus {
         firing.map(|alert| alert["name"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// The rules, always in the same order; none while it starts.
+    /// The rules, always in the same order.
     fn rules(&self) -> Vec<Value> {
-        let Ok(mut answer) = ureq::get(format!("http://{}/api/v1/rules", self.address)).call() else {
-            return Vec::new();
-        };
+        let mut answer = ureq::get(format!("http://{}/api/v1/rules", self.address)).call().unwrap();
         let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
         let groups = answer["data"]["groups"].as_array().unwrap();
         groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).cloned().collect()

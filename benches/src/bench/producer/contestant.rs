@@ -1,12 +1,8 @@
 //! The programs that send, and their command lines.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::PathBuf, process::Command};
 
 use serde::Serialize;
-use shared::services::ServiceSettings;
 
 use super::perf_test;
 use crate::{
@@ -43,8 +39,8 @@ impl Contestant {
 /// What the contestants are started with.
 pub struct Contest<'settings> {
     pub settings: &'settings ProducerBenchSettings,
-    pub services: ServiceSettings,
     pub payloads: PathBuf,
+    /// Of logs and ledgers.
     pub folder: PathBuf,
 }
 
@@ -62,19 +58,15 @@ impl Contest<'_> {
                 producer
             }
             Contestant::BareLoop => {
-                let mut bare_loop = Command::new(std::env::current_exe()?);
+                let mut bare_loop = command("loadtest")?;
                 bare_loop.args(["bench", "bare-loop", "--orders", &orders]);
                 bare_loop
             }
             Contestant::PerfTest => return Ok(perf_test::command(self.settings, topic, &self.payloads)),
         };
-        let mut services = self.services.clone();
+        let mut services = self.settings.services.clone();
         topic.clone_into(&mut services.topic.topic);
         command.args(kafka_config_arguments(&services.kafka)).envs(services.environment());
         Ok(command)
-    }
-
-    pub fn logs(&self) -> &Path {
-        &self.folder
     }
 }

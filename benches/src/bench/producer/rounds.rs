@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, sync::mpsc::Receiver};
 
-use anyhow::Context;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use anyhow::{Context, ensure};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions},
+    types::RDKafkaErrorCode,
+};
 use shared::{kafka::ensure_topic, order_id::RunTag, program::Outcome};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +19,7 @@ use super::{
 use crate::{
     bench::{
         contest::places,
-        encoded_order::{EncodedOrder, encode_orders},
+        encoded_order::{ENCODED_ORDERS, EncodedOrder, encode_orders},
         progress::BenchProgress,
         report::print,
         timeouts::SEND_TIMEOUT,
@@ -27,9 +30,6 @@ use crate::{
     settings::ProducerBenchSettings,
 };
 
-/// Orders that are encoded in advance for perf-test, which sends them in random order.
-const ENCODED_ORDERS: usize = 200_000;
-
 /// Runs the rounds and prints the ratios. The topics are deleted in any case, on `stop` too.
 ///
 /// # Errors
@@ -38,9 +38,8 @@ pub async fn bench_producer(settings: ProducerBenchSettings, stop: &Cancellation
     let mut rounds = Rounds { prefix: format!("bench.{}", RunTag::random()), topics: Vec::new() };
     let measured = stop.run_until_cancelled(rounds.run(&settings)).await;
     let deleted = rounds.delete_topics(&settings).await;
-    let result = measured.context("interrupted")??;
+    print(&measured.context("interrupted")??, settings.output, ProducerBenchResult::to_string)?;
     deleted?;
-    print(&result, settings.output, ProducerBenchResult::to_string)?;
     Ok(Outcome::Valid)
 }
 
@@ -57,8 +56,7 @@ impl Rounds {
         let bytes_per_record = records.iter().map(EncodedOrder::bytes).sum::<usize>() as f64 / records.len() as f64;
         let payloads = perf_test::write_payloads(folder.path(), &records)?;
         drop(records);
-        let services = settings.services.clone();
-        let contest = Contest { settings, services, payloads, folder: folder.path().to_owned() };
+        let contest = Contest { settings, payloads, folder: folder.path().to_owned() };
         let progress = BenchProgress::new((settings.rounds as usize + 1) * Contestant::ALL.len());
         let (mut rounds, mut log_bytes) = (Vec::new(), BTreeMap::new());
         // Round 0 is not measured: it warms up the brokers, whose JVM compiles its code while they work.
@@ -66,7 +64,7 @@ impl Rounds {
             let mut round = Round::new();
             for contestant in places(&Contestant::ALL, number) {
                 progress.begin(number, contestant.name());
-                let timed = self.send(&contest, contestant).await?;
+                let (topic, timed) = self.send(&contest, contestant).await?;
                 let of_brokers = timed.broker_cpu.map_or_else(String::new, |cpu| format!(", brokers {cpu:.2}"));
                 progress.end(
                     number,
@@ -76,9 +74,8 @@ impl Rounds {
                 );
                 round.insert(contestant, timed);
                 if number == 0 {
-                    let topic = self.topics.last().context("a topic was created")?;
                     let replicas = settings.services.topic.replication;
-                    log_bytes.insert(contestant, log_size::bytes_per_record(settings, topic, replicas).await?);
+                    log_bytes.insert(contestant, log_size::bytes_per_record(settings, &topic, replicas).await?);
                 }
                 self.delete_topics(settings).await?;
             }
@@ -88,17 +85,18 @@ impl Rounds {
         ProducerBenchResult::new(settings.orders, bytes_per_record, rounds, &log_bytes).context("no round was measured")
     }
 
-    /// One slot of a round.
-    async fn send(&mut self, contest: &Contest<'_>, contestant: Contestant) -> anyhow::Result<Timed> {
+    /// One slot of a round. Returns its topic, too.
+    async fn send(&mut self, contest: &Contest<'_>, contestant: Contestant) -> anyhow::Result<(String, Timed)> {
         let topic = format!("{}.{}", self.prefix, RunTag::random());
         self.topics.push(topic.clone());
-        let (kafka, mut spec) = (&contest.services.kafka, contest.services.topic.clone());
+        let services = &contest.settings.services;
+        let (kafka, mut spec) = (&services.kafka, services.topic.clone());
         spec.topic.clone_from(&topic);
         let partitions = ensure_topic(kafka, &spec.orders()).await?;
         let ends = TopicEnds::new(kafka, &topic, partitions)?;
         let settings = contest.settings;
         let brokers = running_brokers(&settings.stack_script, &settings.stack);
-        let mut program = Program::spawn(&topic, contest.command(contestant, &topic)?, contest.logs())?;
+        let mut program = Program::spawn(&topic, contest.command(contestant, &topic)?, &contest.folder)?;
         let (orders, stop) = (settings.orders, CancellationToken::new());
         let stopped = stop.clone();
         let timing = move || {
@@ -110,18 +108,26 @@ impl Rounds {
             stop.cancel();
             let _ = ended.recv_timeout(SEND_TIMEOUT);
         };
-        run_blocking(timing, end).await?.with_context(|| contestant.name())
+        let timed = run_blocking(timing, end).await?.with_context(|| contestant.name())?;
+        Ok((topic, timed))
     }
 
     async fn delete_topics(&mut self, settings: &ProducerBenchSettings) -> anyhow::Result<()> {
-        let topics = std::mem::take(&mut self.topics);
-        if topics.is_empty() {
+        if self.topics.is_empty() {
             return Ok(());
         }
         let admin: AdminClient<_> = settings.services.kafka.client(&[]).create()?;
-        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let names: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         let deleted = admin.delete_topics(&names, &AdminOptions::new()).await;
-        deleted.with_context(|| format!("the bench's topics {} can't be deleted", names.join(", ")))?;
+        let deleted = deleted.with_context(|| format!("the bench's topics {} can't be deleted", names.join(", ")))?;
+        for (topic, error) in deleted.into_iter().filter_map(Result::err) {
+            // One that could not be created is not there.
+            ensure!(
+                error == RDKafkaErrorCode::UnknownTopicOrPartition,
+                "the bench's topic {topic} can't be deleted: {error}"
+            );
+        }
+        self.topics.clear();
         Ok(())
     }
 }

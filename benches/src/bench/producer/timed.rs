@@ -11,6 +11,8 @@ use procfs::process::Process;
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
+    error::KafkaResult,
+    topic_partition_list::TopicPartitionListElem,
 };
 use serde::Serialize;
 use shared::kafka::KafkaSettings;
@@ -21,7 +23,7 @@ use crate::{
     process::Program,
 };
 
-/// It limits the precision of the time: two intervals of some seconds.
+/// It limits the precision of the time: by at most two of these intervals, of some seconds.
 const CHECK_INTERVAL: Duration = Duration::from_millis(25);
 
 /// What a contestant did in its timed part.
@@ -54,13 +56,11 @@ impl TopicEnds {
     fn records(&self) -> anyhow::Result<u64> {
         let ends = self.client.offsets_for_times(self.partitions.clone(), REQUEST_TIMEOUT);
         let ends = ends.context("the ends of the partitions can't be read")?;
-        Ok(ends
-            .elements()
-            .iter()
-            .filter_map(|partition| partition.offset().to_raw())
-            .sum::<i64>()
-            .max(0)
-            .cast_unsigned())
+        let end = |partition: &TopicPartitionListElem<'_>| {
+            partition.error()?;
+            Ok(partition.offset().to_raw().unwrap_or_default().max(0).cast_unsigned())
+        };
+        ends.elements().iter().map(end).sum::<KafkaResult<u64>>().context("the end of a partition can't be read")
     }
 }
 
@@ -101,17 +101,24 @@ pub fn time(
             if reading.records >= records {
                 return Ok(reading);
             }
-            // The program may end between the reading of the topic and this.
-            if program.ensure_running().is_err() && read()?.records < records {
-                anyhow::bail!("{} ended before all records were in the topic:\n{}", program.name(), program.log_tail());
+            if let Some(status) = program.try_wait()? {
+                // It may have ended after the topic was read.
+                let reading = read()?;
+                ensure!(
+                    reading.records >= records,
+                    "it ended before all records were in the topic, {status}:\n{}",
+                    program.log_tail()
+                );
+                return Ok(reading);
             }
             ensure!(!stop.is_cancelled(), "interrupted");
-            ensure!(begun.elapsed() < SEND_TIMEOUT, "{} takes longer than {SEND_TIMEOUT:?}", program.name());
+            ensure!(begun.elapsed() < SEND_TIMEOUT, "it takes longer than {SEND_TIMEOUT:?}: use fewer --orders");
             sleep(CHECK_INTERVAL);
         }
     };
     let (first, last) = (wait_for(orders / 5)?, wait_for(orders)?);
     ensure!(last.records == orders, "the topic has {} records instead of {orders}", last.records);
+    ensure!(last.records > first.records, "it is too fast to be timed: use more --orders");
     Ok(between(first, last))
 }
 

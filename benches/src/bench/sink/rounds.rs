@@ -41,9 +41,8 @@ pub async fn bench_sink(settings: SinkBenchSettings, stop: &CancellationToken) -
     let mut bench = BenchEnvironment::create(&settings.services).await?;
     let measured = stop.run_until_cancelled(measure(&mut bench, &settings)).await;
     let deleted = bench.delete().await;
-    let result = measured.context("interrupted")??;
+    print(&measured.context("interrupted")??, settings.output, SinkBenchResult::to_string)?;
     deleted?;
-    print(&result, settings.output, SinkBenchResult::to_string)?;
     Ok(Outcome::Valid)
 }
 
