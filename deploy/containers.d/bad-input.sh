@@ -24,13 +24,16 @@ expect_words() { # WHAT WORDS LOG
 
 # Another service of this machine has the port. When it is gone, the same command works.
 check_taken_port() {
-  local other
-  other=$(docker run --detach --publish "127.0.0.1:$REDIS_PORT:6379" "$(compose_image REDIS_IMAGE)" redis-server)
+  docker run --detach --name "$PROJECT-other" --publish "127.0.0.1:$REDIS_PORT:6379" "$(compose_image REDIS_IMAGE)" \
+    redis-server > /dev/null
   expect_failure "a port is taken" "$REDIS_PORT.*(already allocated|already in use)" compose up -d redis
-  docker rm --force "$other" > /dev/null
+  remove_other_service
   compose up -d redis
   wait_healthy redis 1
 }
+
+# It is not of the project, so that Compose does not remove it.
+remove_other_service() { docker rm --force "$PROJECT-other" > /dev/null 2>&1; }
 
 # The volume of an older version gets the migrations that it lacks, and keeps its rows. That of a newer one is refused
 # by an older image.

@@ -26,9 +26,8 @@ pub struct Spread {
 impl Spread {
     /// None without values.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let mut values: Vec<f64> = values.into_iter().collect();
-        values.sort_by(f64::total_cmp);
-        let (lowest, highest) = (*values.first()?, *values.last()?);
+        let values: Vec<f64> = values.into_iter().collect();
+        let (lowest, highest) = (values.iter().copied().reduce(f64::min)?, values.iter().copied().reduce(f64::max)?);
         Some(Self { median: median(values), lowest, highest })
     }
 

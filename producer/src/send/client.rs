@@ -11,9 +11,9 @@ use super::{delivery::DeliveryContext, partitioner::MAX_BATCH_ORDERS};
 /// The names of the setting for the time in which a batch gets orders. The first one is ours.
 pub const LINGER_SETTINGS: [&str; 2] = ["linger.ms", "queue.buffering.max.ms"];
 
-/// `linger.ms` by default. 2 ms keep both the latency and the number of requests low in a paced run. In an unpaced run, 20 ms have
-/// twice the throughput of 5 ms and a fortieth of the latency, as measured: with a shorter linger the brokers receive
-/// too many small requests and the queue stays full. 50 and 100 ms are not faster.
+/// `linger.ms` by default. 2 ms keep both the latency and the number of requests low in a paced run. In an unpaced run,
+/// 20 ms have twice the throughput of 5 ms and a fortieth of the latency, as measured: with a shorter linger the brokers
+/// receive too many small requests and the queue stays full. 50 and 100 ms are not faster.
 pub fn default_linger(paced: bool) -> Duration {
     Duration::from_millis(if paced { 2 } else { 20 })
 }
