@@ -109,6 +109,7 @@ postgres_launch() {
     -c max_connections=300 # each test opens connections of its own for each of its programs
     -c shared_buffers=256MB
     -c max_wal_size=2GB # fewer checkpoints in a load test; fsync is on
+    -c track_commit_timestamp=on # loadtest bench latency reads when a row was committed
   )
   programs=$(postgres_programs)
   if has_pg_stat_statements "$programs"; then settings+=(-c shared_preload_libraries=pg_stat_statements); fi
