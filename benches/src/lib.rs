@@ -11,6 +11,7 @@
 
 pub mod bench;
 pub mod compare;
+pub mod dirty_pages;
 pub mod fault;
 pub mod find_max;
 pub mod interruptible;

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use benches::{
-    bench::{bare_loop::run_bare_loop, cache::bench_cache, producer::bench_producer, sink::bench_sink},
+    bench::{
+        bare_loop::run_bare_loop, cache::bench_cache, latency::bench_latency, producer::bench_producer,
+        sink::bench_sink,
+    },
     compare::{run_compare, run_gate},
     find_max::run_find_max,
     pipeline::run_pipeline,
@@ -41,6 +44,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::Bench(BenchAction::BareLoop(settings)) => run_bare_loop(*settings, &stop).await,
         Action::Bench(BenchAction::Cache(settings)) => bench_cache(*settings, &stop).await,
         Action::Bench(BenchAction::Sink(settings)) => bench_sink(*settings, &stop).await,
+        Action::Bench(BenchAction::Latency(settings)) => bench_latency(*settings, &stop).await,
         Action::FindMax(settings) => run_find_max(*settings, stop).await,
         Action::Compare(settings) => run_compare(&settings, &stop).await,
         Action::Gate(settings) => run_gate(&settings),

@@ -15,6 +15,15 @@ pub fn places<Contestant: Copy>(contestants: &[Contestant], round: u32) -> Vec<C
     first_row.map(|place| contestants[(place + round as usize) % number]).collect()
 }
 
+/// A number of rounds in which some contestant has an advantage of place is worth a line.
+pub fn warn_of_incomplete_square(rounds: u32, contestants: usize) {
+    if !(rounds as usize).is_multiple_of(contestants) {
+        tracing::warn!(
+            "not every contestant is in every place of a round: that takes a multiple of {contestants} rounds"
+        );
+    }
+}
+
 /// The values of the rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
@@ -60,7 +69,7 @@ mod tests {
 
     #[test]
     fn after_as_many_rounds_as_contestants_each_was_in_every_place_and_after_each_other_one() {
-        for number in [2, 4, 8] {
+        for number in [2, 4, 6, 8] {
             let contestants: Vec<usize> = (0..number).collect();
             let rounds: Vec<Vec<usize>> = (0..number).map(|round| places(&contestants, round as u32)).collect();
             for place in 0..number {

@@ -110,6 +110,19 @@ impl BenchEnvironment {
         Ok((topic.topic, partitions))
     }
 
+    /// The services with another topic, created with the same settings.
+    ///
+    /// # Errors
+    /// When the topic can't be created.
+    pub async fn services_of_new_topic(&mut self) -> anyhow::Result<ServiceSettings> {
+        let (topic, _) = self.create_topic(&RunTag::random().to_string()).await?;
+        let mut services = self.services.clone();
+        services.topic.topic = topic;
+        // A consumer creates it.
+        self.topics.push(services.topic.dead_letter_topic());
+        Ok(services)
+    }
+
     /// Folder of the programs' logs.
     pub fn logs(&self) -> PathBuf {
         Path::new(self.folder.path()).join("logs")

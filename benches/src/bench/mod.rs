@@ -2,15 +2,22 @@
 //! ratios are meaningful, because the speed of the machine varies from run to run.
 //!
 //! Each bench works in a [`environment::BenchEnvironment`] or topics of its own: [`producer`] compares [`bare_loop`]
-//! and Kafka's perf-test with the producer, [`sink`] compares sinks that read a [`filled_topic`], [`cache`] compares
-//! lookups. All of them print with [`report`].
+//! and Kafka's perf-test with the producer, [`sink`] compares sinks that read a [`filled_topic`], [`latency`] compares
+//! both at a steady rate, [`cache`] compares lookups. All of them print with [`report`].
 
 pub mod bare_loop;
 pub mod cache;
+mod compiler;
+mod connect;
+mod connector;
 pub mod contest;
+mod cpu;
 pub mod encoded_order;
 pub mod environment;
 pub mod filled_topic;
+pub mod latency;
+mod peers;
+mod plaintext;
 pub mod producer;
 mod progress;
 pub mod report;

@@ -33,6 +33,12 @@ impl BenchProgress {
         self.bar.inc(1);
     }
 
+    /// A contestant at a steady rate has ended, with percentiles in milliseconds.
+    pub fn end_latency(&self, round: u32, contestant: &str, p50: f64, p99: f64) {
+        self.bar.suspend(|| tracing::info!("{}: {contestant}: p50 {p50:.2} ms, p99 {p99:.2} ms", round_name(round)));
+        self.bar.inc(1);
+    }
+
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

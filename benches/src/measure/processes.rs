@@ -107,21 +107,8 @@ impl MeteredProcess {
         self.process.stat().is_ok_and(|stat| stat.starttime == self.started)
     }
 
-    fn children(&self) -> Vec<Process> {
-        if !self.has_children {
-            return Vec::new();
-        }
-        let children = self.process.task_main_thread().and_then(|task| task.children()).unwrap_or_default();
-        children.into_iter().filter_map(|pid| Process::new(pid.try_into().ok()?).ok()).collect()
-    }
-
-    /// CPU time in seconds. That of children which have ended is in the figures of their parent.
     fn cpu(&self) -> ProcResult<f64> {
-        let running: u64 =
-            self.children().iter().filter_map(|child| child.stat().ok()).map(|it| it.utime + it.stime).sum();
-        let own = self.process.stat()?;
-        let ended = if self.has_children { (own.cutime + own.cstime).max(0).cast_unsigned() } else { 0 };
-        Ok((own.utime + own.stime + ended + running) as f64 / procfs::ticks_per_second() as f64)
+        if self.has_children { cpu_seconds_with_children(&self.process) } else { cpu_seconds(&self.process) }
     }
 
     fn cpu_since_last(&mut self) -> ProcResult<f64> {
@@ -144,7 +131,7 @@ impl MeteredProcess {
         if self.memory.pss_read.is_some_and(|read| read.elapsed() < PSS_INTERVAL) {
             return Ok(self.memory.bytes);
         }
-        let children = self.children();
+        let children = children(&self.process);
         let pss = std::iter::once(&self.process).chain(&children).map(proportional_memory).sum::<Option<u64>>();
         self.memory = match pss {
             Some(bytes) => Memory { bytes, pss_read: Some(Instant::now()) },
@@ -156,6 +143,31 @@ impl MeteredProcess {
         };
         Ok(self.memory.bytes)
     }
+}
+
+/// CPU time of a process since its start, in seconds.
+///
+/// # Errors
+/// When the process has ended.
+pub fn cpu_seconds(process: &Process) -> ProcResult<f64> {
+    let stat = process.stat()?;
+    Ok((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
+}
+
+/// The same with all its children. The system adds the CPU time of children that have ended to that of their parent.
+///
+/// # Errors
+/// When the process has ended.
+pub fn cpu_seconds_with_children(process: &Process) -> ProcResult<f64> {
+    let running: f64 = children(process).iter().filter_map(|child| cpu_seconds(child).ok()).sum();
+    let stat = process.stat()?;
+    let ended = (stat.cutime + stat.cstime).max(0) as f64 / procfs::ticks_per_second() as f64;
+    Ok(cpu_seconds(process)? + ended + running)
+}
+
+fn children(process: &Process) -> Vec<Process> {
+    let children = process.task_main_thread().and_then(|task| task.children()).unwrap_or_default();
+    children.into_iter().filter_map(|pid| Process::new(pid.try_into().ok()?).ok()).collect()
 }
 
 /// PSS in bytes; 0 for a process that has just ended, `None` without the permission.

@@ -31,13 +31,6 @@ pub fn servers(folder: &Path) -> Vec<WatchedProcess> {
     SERVERS.map(watched).into()
 }
 
-/// The process ids of the brokers of the stack `name`; none unless all of them run on this machine.
-pub fn running_brokers(script: &Path, name: &str) -> Vec<i32> {
-    let servers = servers(&stack_folder(script, name));
-    let brokers = servers.iter().filter(|server| server.kind == ProcessKind::Broker);
-    brokers.map(|server| server.pid).collect::<Option<_>>().unwrap_or_default()
-}
-
 /// The id in a file `ID START-TIME BOOT`, when that process runs. The system uses ids again, hence the start time.
 fn running(file: &Path) -> Option<i32> {
     let text = std::fs::read_to_string(file).ok()?;

@@ -25,6 +25,13 @@ pub enum BenchAction {
     /// The bench creates its own topics, cache keys and database, and deletes them at the end; the database user needs
     /// CREATEDB.
     Sink(Box<SinkBenchSettings>),
+    /// Latency at a steady rate: from due to stored for the consumer, Debezium's JDBC sink and a consumer in Python, and
+    /// from due to acknowledged for the producer and kafka-producer-perf-test, with the CPU time of each.
+    ///
+    /// The server must have `track_commit_timestamp`, as the server of deploy/stack has. The brokers and the database
+    /// must accept connections without TLS, because the other sinks are set up without it. The bench creates its own
+    /// topics, cache keys and database, and deletes them at the end; the database user needs CREATEDB.
+    Latency(Box<LatencyBenchSettings>),
     /// The bare loop of `bench producer`, as a process of its own.
     #[command(hide = true)]
     BareLoop(Box<BareLoopSettings>),
@@ -52,11 +59,61 @@ pub struct SinkBenchSettings {
     /// Folder of the scripts that install and start the other sinks.
     #[arg(long, default_value = "benches/peers", value_name = "PATH")]
     pub peers: PathBuf,
+    #[command(flatten)]
+    pub stack: BenchStackSettings,
     /// Output format of the result.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
     #[command(flatten)]
     pub services: ServiceSettings,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct LatencyBenchSettings {
+    /// Orders per second that our producer sends to each sink, and that both producers send.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rate: u32,
+    /// Measured time of each sink and producer, after a warm-up of --warm-up.
+    #[arg(long, default_value = "60s", value_parser = positive_duration)]
+    pub duration: Duration,
+    /// Each sink and producer first gets orders at the same rate for this long, which are not measured.
+    #[arg(long, default_value = "10s", value_parser = positive_duration)]
+    pub warm_up: Duration,
+    /// Measured rounds; one more round before them, of at most 20 s each, warms up brokers and JVMs and is not counted.
+    /// After a multiple of six, each was in every place of a round.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// Folder of the scripts that install and start the other sinks.
+    #[arg(long, default_value = "benches/peers", value_name = "PATH")]
+    pub peers: PathBuf,
+    #[command(flatten)]
+    pub stack: BenchStackSettings,
+    /// Output format of the result.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    #[command(flatten)]
+    pub services: ServiceSettings,
+}
+
+/// The stack of the services that a bench uses.
+#[derive(Clone, Debug, Args)]
+pub struct BenchStackSettings {
+    /// Script that runs Kafka's own tools.
+    #[arg(long, default_value = "deploy/stack", value_name = "PATH")]
+    pub stack_script: PathBuf,
+    /// Stack on which the script runs them, and of whose servers the CPU time is measured. KAFKA_BROKERS and
+    /// DATABASE_URL must name the same one.
+    #[arg(long, env = "ORDERFLOW_STACK", default_value = "main", value_name = "NAME")]
+    pub stack: String,
+}
+
+impl BenchStackSettings {
+    /// A command that runs one of Kafka's tools; arguments follow.
+    pub fn kafka_tool(&self, name: &str) -> std::process::Command {
+        let mut tool = std::process::Command::new(&self.stack_script);
+        tool.args(["--name", &self.stack, "kafka-tool", name]);
+        tool
+    }
 }
 
 #[derive(Clone, Debug, Args)]
@@ -89,18 +146,14 @@ pub struct CacheBenchSettings {
 pub struct ProducerBenchSettings {
     /// Orders that each program sends in a round. With few, the time between two readings of the topic distorts the
     /// result.
-    #[arg(long, default_value_t = 3_000_000, value_parser = clap::value_parser!(u64).range(100_000..=1_000_000_000))]
+    #[arg(long, default_value_t = 8_000_000, value_parser = clap::value_parser!(u64).range(100_000..=1_000_000_000))]
     pub orders: u64,
     /// Measured rounds; one more round before them warms up the brokers and is not counted. After a multiple of four,
     /// each program was in every place of a round.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
-    /// Script that runs Kafka's own tools.
-    #[arg(long, default_value = "deploy/stack", value_name = "PATH")]
-    pub stack_script: PathBuf,
-    /// Stack on which the script runs them; KAFKA_BROKERS must name the same one.
-    #[arg(long, env = "ORDERFLOW_STACK", default_value = "main", value_name = "NAME")]
-    pub stack: String,
+    #[command(flatten)]
+    pub stack: BenchStackSettings,
     /// Further client settings of kafka-producer-perf-test. The defaults are the fastest that were found.
     #[arg(
         long,

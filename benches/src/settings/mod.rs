@@ -14,7 +14,10 @@ use shared::{
     telemetry::{LogSettings, ProgramInfo},
 };
 
-pub use bench::{BareLoopSettings, BenchAction, CacheBenchSettings, ProducerBenchSettings, SinkBenchSettings};
+pub use bench::{
+    BareLoopSettings, BenchAction, BenchStackSettings, CacheBenchSettings, LatencyBenchSettings, ProducerBenchSettings,
+    SinkBenchSettings,
+};
 pub use compare::{CompareSettings, GateSettings, Percent};
 pub use find_max::{FindMaxSettings, HIGHEST_RATE, LOWEST_RATE};
 pub use pipeline::PipelineSettings;

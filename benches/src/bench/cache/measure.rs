@@ -10,7 +10,7 @@ use super::{
     background_producer::BackgroundProducer,
     cache_worker::{measure_cached_load, time_rounds},
     lookups::measure_lookups,
-    result::{CacheBenchResult, Ratios, StatementsPerMinute, TableResult, report},
+    result::{CacheBenchResult, Ratios, StatementsPerMinute, TableResult},
     statement_counter::StatementCounter,
 };
 use crate::{
@@ -20,8 +20,6 @@ use crate::{
 
 /// Rounds of the cache-worker that are timed on each table.
 const ROUNDS: usize = 10;
-/// The table size for which the ratio is reported; the largest one when this one is not measured.
-const RATIO_USERS: u64 = 100_000;
 /// An order has a user and a product.
 const LOOKUPS_PER_ORDER: f64 = 2.0;
 /// Warm-up before the first measurement, as a multiple of `--lookup-duration`: brokers that have just been started
@@ -38,7 +36,7 @@ pub async fn bench_cache(settings: CacheBenchSettings, stop: &CancellationToken)
     let deleted = bench.delete().await;
     let result = measured.context("interrupted")??;
     deleted?;
-    print(&result, settings.output, report)?;
+    print(&result, settings.output, CacheBenchResult::to_string)?;
     Ok(Outcome::Valid)
 }
 
@@ -64,25 +62,17 @@ async fn measure(bench: &BenchEnvironment, settings: &CacheBenchSettings) -> any
     let counted: i64 = tables.iter().map(|table| table.lookups.statements).sum();
     let lookups: u64 = tables.iter().map(|table| table.lookups.direct).sum();
     let statements_per_lookup = counted as f64 / lookups as f64;
-    let direct = statements_per_lookup * LOOKUPS_PER_ORDER * load.orders_per_second * 60.0;
-    let reported = tables.iter().find(|table| table.users == RATIO_USERS).or(tables.last());
-    let reported = &reported.context("--users has no table size")?.lookups;
-    let ratios = Ratios {
-        lookup: reported.order_by_random.p50 / reported.cache.p50,
-        queries_saved: 1.0 - load.statements_per_minute / direct,
-    };
     Ok(CacheBenchResult {
         orders_per_second: settings.rate,
         orders_per_second_achieved: load.orders_per_second,
         tables,
         statements_per_minute: StatementsPerMinute {
             cached: load.statements_per_minute,
-            direct,
+            direct: statements_per_lookup * LOOKUPS_PER_ORDER * load.orders_per_second * 60.0,
             direct_at_one_per_second: statements_per_lookup * 60.0,
             rounds_per_minute: load.rounds_per_minute,
         },
         cache_worker_bytes: load.peak_memory,
-        ratios,
     })
 }
 
@@ -97,5 +87,6 @@ async fn measure_table(
     let rounds = time_rounds(bench, ROUNDS).await?;
     let lookups = measure_lookups(bench, statements, settings.lookup_duration).await?;
     let slowest_round_ms = rounds.iter().copied().fold(0.0, f64::max);
-    Ok(TableResult { users, round_ms: median(rounds), slowest_round_ms, lookups })
+    let ratios = Ratios::of(&lookups);
+    Ok(TableResult { users, round_ms: median(rounds), slowest_round_ms, lookups, ratios })
 }

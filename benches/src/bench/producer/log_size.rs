@@ -1,6 +1,6 @@
 //! How many bytes a record has in the log of the brokers, which is as it was sent: compressed, with the batch's share.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -12,8 +12,8 @@ use crate::{interruptible::run_to_end, settings::ProducerBenchSettings};
 /// # Errors
 /// When the tool fails.
 pub async fn bytes_per_record(settings: &ProducerBenchSettings, topic: &str, replicas: i32) -> anyhow::Result<f64> {
-    let mut tool = Command::new(&settings.stack_script);
-    tool.args(["--name", &settings.stack, "kafka-tool", "kafka-log-dirs", "--describe", "--topic-list", topic]);
+    let mut tool = settings.stack.kafka_tool("kafka-log-dirs");
+    tool.args(["--describe", "--topic-list", topic]);
     tool.stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = run_to_end("kafka-log-dirs", tool).await?;
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -7,7 +7,7 @@
 
 mod contestant;
 mod log_size;
-mod perf_test;
+pub mod perf_test;
 mod result;
 mod rounds;
 mod timed;

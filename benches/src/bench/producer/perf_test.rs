@@ -8,7 +8,10 @@ use std::{
 
 use shared::wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1};
 
-use crate::{bench::encoded_order::EncodedOrder, settings::ProducerBenchSettings};
+use crate::{bench::encoded_order::EncodedOrder, settings::BenchStackSettings};
+
+/// What all producers of a bench have in common.
+const PROPERTIES: [&str; 3] = ["acks=all", "enable.idempotence=true", "compression.type=lz4"];
 
 /// Writes the payload file, one line per record. perf-test sends neither keys nor headers, so the payload contains
 /// their bytes. All ids have the time of the first one: perf-test selects payloads at random, and times out of order
@@ -31,14 +34,27 @@ pub fn write_payloads(folder: &Path, records: &[EncodedOrder]) -> anyhow::Result
     Ok(path)
 }
 
-/// The command that sends all orders. It has no `--warmup-records`: they change what it prints, which is not used, and
-/// cost it CPU time.
-pub fn command(settings: &ProducerBenchSettings, topic: &str, payloads: &Path) -> Command {
-    let mut tool = Command::new(&settings.stack_script);
-    tool.args(["--name", &settings.stack, "kafka-tool", "kafka-producer-perf-test", "--topic", topic]);
-    tool.args(["--bootstrap-server", &settings.services.kafka.brokers]);
-    tool.args(["--num-records", &settings.orders.to_string(), "--throughput", "-1", "--payload-file"]).arg(payloads);
-    tool.arg("--producer-props").args(["acks=all", "enable.idempotence=true", "compression.type=lz4"]);
-    tool.args(&settings.perf_test_props);
-    tool
+/// A run of perf-test.
+pub struct PerfTest<'settings> {
+    pub stack: &'settings BenchStackSettings,
+    pub brokers: &'settings str,
+    pub topic: &'settings str,
+    pub payloads: &'settings Path,
+    pub records: u64,
+    /// Records per second; unlimited when none.
+    pub throughput: Option<u32>,
+    /// Further client settings, each `KEY=VALUE`.
+    pub properties: &'settings [String],
+}
+
+impl PerfTest<'_> {
+    /// The command that sends all records and ends.
+    pub fn command(&self) -> Command {
+        let mut tool = self.stack.kafka_tool("kafka-producer-perf-test");
+        tool.args(["--topic", self.topic, "--bootstrap-server", self.brokers, "--payload-file"]).arg(self.payloads);
+        let throughput = self.throughput.map_or_else(|| "-1".to_owned(), |rate| rate.to_string());
+        tool.args(["--num-records", &self.records.to_string(), "--throughput", &throughput]);
+        tool.arg("--command-property").args(PROPERTIES).args(self.properties);
+        tool
+    }
 }

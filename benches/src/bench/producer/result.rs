@@ -52,12 +52,12 @@ impl ProducerBenchResult {
                 };
                 Spread::of(rounds.iter().map(|round| reference(round) / figure(&round[&contestant])))
             };
-            let broker_cpu = rounds.iter().map(|round| round[&contestant].broker_cpu).collect::<Option<Vec<f64>>>();
+            let broker_cpu = rounds.iter().map(|round| round[&contestant].cpu.brokers).collect::<Option<Vec<f64>>>();
             Some(Summary {
                 records_per_second: of(|timed| timed.records_per_second)?,
                 producer_ratio: ratio(|timed| timed.records_per_second)?,
-                client_cpu: of(|timed| timed.client_cpu)?,
-                cpu_ratio: ratio(|timed| 1.0 / timed.client_cpu)?,
+                client_cpu: of(|timed| timed.cpu.clients)?,
+                cpu_ratio: ratio(|timed| 1.0 / timed.cpu.clients)?,
                 broker_cpu: broker_cpu.and_then(Spread::of),
                 log_bytes: *log_bytes.get(&contestant)?,
             })
@@ -90,7 +90,7 @@ impl fmt::Display for ProducerBenchResult {
         let Self { orders, bytes_per_record, rounds, .. } = self;
         write!(
             f,
-            "{speed}\n{cost}\n{} rounds of {orders} records of {bytes_per_record:.1} bytes; timed from a fifth of them on.",
+            "{speed}\n{cost}\n{} rounds of {orders} records of {bytes_per_record:.1} bytes; timed from 20 % to 80 % of them.",
             rounds.len()
         )
     }
@@ -99,12 +99,12 @@ impl fmt::Display for ProducerBenchResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::cpu::CpuTime;
 
     fn round(speeds: [f64; 4]) -> Round {
         let timed = |records_per_second| Timed {
             records_per_second,
-            client_cpu: 1e5 / records_per_second,
-            broker_cpu: Some(12.345),
+            cpu: CpuTime { clients: 1e5 / records_per_second, brokers: Some(12.345), postgres: None },
         };
         Contestant::ALL.into_iter().zip(speeds.map(timed)).collect()
     }

@@ -18,14 +18,17 @@ use super::{
 };
 use crate::{
     bench::{
-        contest::places,
+        compiler::warn_of_quick_compiler,
+        contest::{places, warn_of_incomplete_square},
+        cpu::CpuMeter,
         encoded_order::{ENCODED_ORDERS, EncodedOrder, encode_orders},
+        plaintext::require_plaintext,
         progress::BenchProgress,
         report::print,
         timeouts::SEND_TIMEOUT,
     },
+    dirty_pages::write_dirty_pages,
     interruptible::run_blocking,
-    measure::running_brokers,
     process::Program,
     settings::ProducerBenchSettings,
 };
@@ -35,6 +38,9 @@ use crate::{
 /// # Errors
 /// When a program fails, or not all of its records arrive, or on `stop`.
 pub async fn bench_producer(settings: ProducerBenchSettings, stop: &CancellationToken) -> anyhow::Result<Outcome> {
+    require_plaintext(&settings.services.kafka)?;
+    warn_of_incomplete_square(settings.rounds, Contestant::ALL.len());
+    warn_of_quick_compiler(&settings.stack);
     let mut rounds = Rounds { prefix: format!("bench.{}", RunTag::random()), topics: Vec::new() };
     let measured = stop.run_until_cancelled(rounds.run(&settings)).await;
     let deleted = rounds.delete_topics(&settings).await;
@@ -65,11 +71,11 @@ impl Rounds {
             for contestant in places(&Contestant::ALL, number) {
                 progress.begin(number, contestant.name());
                 let (topic, timed) = self.send(&contest, contestant).await?;
-                let of_brokers = timed.broker_cpu.map_or_else(String::new, |cpu| format!(", brokers {cpu:.2}"));
+                let of_brokers = timed.cpu.brokers.map_or_else(String::new, |cpu| format!(", brokers {cpu:.2}"));
                 progress.end(
                     number,
                     contestant.name(),
-                    &format!("CPU s per million: {:.2}{of_brokers}", timed.client_cpu),
+                    &format!("CPU s per million: {:.2}{of_brokers}", timed.cpu.clients),
                     timed.records_per_second,
                 );
                 round.insert(contestant, timed);
@@ -95,12 +101,13 @@ impl Rounds {
         let partitions = ensure_topic(kafka, &spec.orders()).await?;
         let ends = TopicEnds::new(kafka, &topic, partitions)?;
         let settings = contest.settings;
-        let brokers = running_brokers(&settings.stack_script, &settings.stack);
+        write_dirty_pages().await?;
         let mut program = Program::spawn(&topic, contest.command(contestant, &topic)?, &contest.folder)?;
+        let mut meter = CpuMeter::new([program.pid()], &settings.stack)?;
         let (orders, stop) = (settings.orders, CancellationToken::new());
         let stopped = stop.clone();
         let timing = move || {
-            let timed = time(&mut program, &ends, &brokers, orders, &stopped)?;
+            let timed = time(&mut program, &ends, &mut meter, orders, &stopped)?;
             program.wait_for_success()?;
             anyhow::Ok(timed)
         };

@@ -1,5 +1,6 @@
-//! The timed part of a contestant: from a fifth of the records in the topic until all are. The start of a process, its
-//! connections and the first compilations of a JVM are before it.
+//! The timed part of a contestant: from a fifth of the records in the topic to four fifths. The start of a process, its
+//! connections and the first compilations of a JVM are before it. A buffer that is full is so at both ends: the client
+//! makes as many records as the brokers receive.
 
 use std::{
     thread::sleep,
@@ -7,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use procfs::process::Process;
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -19,7 +19,10 @@ use shared::kafka::KafkaSettings;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bench::timeouts::{REQUEST_TIMEOUT, SEND_TIMEOUT},
+    bench::{
+        cpu::{CpuMeter, CpuTime},
+        timeouts::{REQUEST_TIMEOUT, SEND_TIMEOUT},
+    },
     process::Program,
 };
 
@@ -30,10 +33,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(25);
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Timed {
     pub records_per_second: f64,
-    /// CPU seconds of the process per million records.
-    pub client_cpu: f64,
-    /// CPU seconds of all brokers per million records; none when they are not processes of this machine.
-    pub broker_cpu: Option<f64>,
+    /// CPU seconds per million records.
+    pub cpu: CpuTime,
 }
 
 /// The ends of the partitions of a topic. Up to there, all replicas in sync have the records.
@@ -69,8 +70,7 @@ impl TopicEnds {
 struct Reading {
     at: Instant,
     records: u64,
-    client_cpu: f64,
-    broker_cpu: Option<f64>,
+    cpu: CpuTime,
 }
 
 /// Waits until the topic has all `orders` of the program. Blocks.
@@ -80,20 +80,14 @@ struct Reading {
 pub fn time(
     program: &mut Program,
     ends: &TopicEnds,
-    brokers: &[i32],
+    meter: &mut CpuMeter,
     orders: u64,
     stop: &CancellationToken,
 ) -> anyhow::Result<Timed> {
-    let (begun, client) = (Instant::now(), Process::new(program.pid() as i32)?);
-    let brokers: Vec<Process> = brokers.iter().map(|pid| Process::new(*pid)).collect::<Result<_, _>>()?;
-    let mut last_cpu = 0.0;
+    let begun = Instant::now();
     let mut read = || {
         let records = ends.records()?;
-        // It may have ended since: its last acknowledgements come with the last records.
-        last_cpu = cpu_seconds(&client).unwrap_or(last_cpu);
-        let all: Option<f64> = brokers.iter().map(cpu_seconds).sum();
-        let broker_cpu = all.filter(|_| !brokers.is_empty());
-        anyhow::Ok(Reading { at: Instant::now(), records, client_cpu: last_cpu, broker_cpu })
+        anyhow::Ok(Reading { at: Instant::now(), records, cpu: meter.read() })
     };
     let mut wait_for = |records: u64| {
         loop {
@@ -116,26 +110,18 @@ pub fn time(
             sleep(CHECK_INTERVAL);
         }
     };
-    let (first, last) = (wait_for(orders / 5)?, wait_for(orders)?);
-    ensure!(last.records == orders, "the topic has {} records instead of {orders}", last.records);
+    let (first, last, end) = (wait_for(orders / 5)?, wait_for(orders / 5 * 4)?, wait_for(orders)?);
+    ensure!(end.records == orders, "the topic has {} records instead of {orders}", end.records);
     ensure!(last.records > first.records, "it is too fast to be timed: use more --orders");
     Ok(between(first, last))
 }
 
 fn between(first: Reading, last: Reading) -> Timed {
     let records = (last.records - first.records) as f64;
-    let per_million = |cpu: f64| cpu / records * 1e6;
     Timed {
         records_per_second: records / last.at.duration_since(first.at).as_secs_f64(),
-        client_cpu: per_million(last.client_cpu - first.client_cpu),
-        broker_cpu: last.broker_cpu.zip(first.broker_cpu).map(|(last, first)| per_million(last - first)),
+        cpu: last.cpu.since(first.cpu, records / 1e6),
     }
-}
-
-/// None when the process has ended.
-fn cpu_seconds(process: &Process) -> Option<f64> {
-    let stat = process.stat().ok()?;
-    Some((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
 }
 
 #[cfg(test)]
@@ -145,12 +131,11 @@ mod tests {
     #[test]
     fn rate_and_cpu_are_those_between_the_two_readings() {
         let at = Instant::now();
-        let first = Reading { at, records: 100_000, client_cpu: 3.0, broker_cpu: Some(10.0) };
+        let cpu = |clients, brokers| CpuTime { clients, brokers: Some(brokers), postgres: None };
+        let first = Reading { at, records: 100_000, cpu: cpu(3.0, 10.0) };
         let at = at + Duration::from_secs(2);
-        let last = Reading { at, records: 500_000, client_cpu: 3.5, broker_cpu: Some(12.0) };
-        let Timed { records_per_second, client_cpu, broker_cpu } = between(first, last);
-        assert_eq!((records_per_second, client_cpu, broker_cpu), (200_000.0, 1.25, Some(5.0)));
-        let elsewhere = Reading { broker_cpu: None, ..last };
-        assert_eq!(between(first, elsewhere).broker_cpu, None);
+        let last = Reading { at, records: 500_000, cpu: cpu(3.5, 12.0) };
+        let Timed { records_per_second, cpu: per_million } = between(first, last);
+        assert_eq!((records_per_second, per_million), (200_000.0, cpu(1.25, 5.0)));
     }
 }

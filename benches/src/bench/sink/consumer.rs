@@ -2,15 +2,16 @@
 
 use shared::order_id::RunTag;
 
-use super::fill_rate::{empty_table, measure_fill_rate};
+use super::fill_rate::{Fill, empty_table, measure_fill_rate};
 use crate::{
-    bench::{environment::BenchEnvironment, filled_topic::FilledTopic},
+    bench::{cpu::CpuMeter, environment::BenchEnvironment, filled_topic::FilledTopic},
     process::Program,
+    settings::BenchStackSettings,
 };
 
 #[derive(Clone, Copy, Debug)]
 pub struct ConsumerResult {
-    pub rows_per_second: f64,
+    pub fill: Fill,
     /// Peak resident memory of one consumer, in bytes: the largest of all.
     pub peak_memory: u64,
 }
@@ -22,6 +23,7 @@ pub struct ConsumerResult {
 pub async fn drain(
     bench: &BenchEnvironment,
     topic: &FilledTopic,
+    stack: &BenchStackSettings,
     orders: u64,
     instances: usize,
 ) -> anyhow::Result<ConsumerResult> {
@@ -30,12 +32,13 @@ pub async fn drain(
     environment.push(("CONSUMER_GROUP".to_owned(), format!("{}.{}", bench.name, RunTag::random())));
     let start = |n| Program::start(&format!("consumer-{n}"), "consumer", [""; 0], &environment, &bench.logs());
     let mut consumers = (0..instances).map(start).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut meter = CpuMeter::new(consumers.iter().map(Program::pid), stack)?;
     let ensure_running = || consumers.iter_mut().try_for_each(Program::ensure_running);
-    let rows_per_second = measure_fill_rate(bench, topic, orders, ensure_running).await?;
+    let fill = measure_fill_rate(bench, topic, orders, &mut meter, ensure_running).await?;
     let peaks = consumers.iter().map(Program::peak_memory).collect::<anyhow::Result<Vec<_>>>()?;
     for consumer in &consumers {
         consumer.request_stop()?;
     }
     tokio::task::spawn_blocking(move || consumers.into_iter().try_for_each(Program::wait_for_success)).await??;
-    Ok(ConsumerResult { rows_per_second, peak_memory: peaks.into_iter().max().unwrap_or_default() })
+    Ok(ConsumerResult { fill, peak_memory: peaks.into_iter().max().unwrap_or_default() })
 }

@@ -1,16 +1,15 @@
 //! The consumer and other sinks, on the same orders into the same table with both of its foreign keys.
 //!
-//! [`consumer`] and [`python`] read the orders topic and enrich. [`debezium`], with its [`connector`], and [`copy`] get
+//! [`consumer`] and [`python`] read the orders topic and enrich. [`debezium`] and [`copy`] get
 //! the enriched rows, [`stored_order`]. [`fill_rate`] measures each [`contestant`] in the table; [`rounds`] runs them in
 //! turns and prints the [`result`].
 
-mod connector;
 mod consumer;
 mod contestant;
 mod copy;
 mod debezium;
-mod fill_rate;
-mod python;
+pub mod fill_rate;
+pub mod python;
 mod result;
 mod rounds;
 mod stored_order;
