@@ -17,5 +17,6 @@ pub mod requirements;
 pub mod run;
 pub mod stored_rows;
 pub mod summary;
+mod warm_up;
 
 pub use self::run::run_pipeline;

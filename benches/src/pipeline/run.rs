@@ -1,7 +1,5 @@
 //! The steps of a run, in order.
 
-use std::time::Duration;
-
 use anyhow::Context;
 use orderdb::audit::{AuditInputs, gather};
 use shared::{
@@ -20,6 +18,7 @@ use super::{
     requirements::{self, StoredFigures, stored_latencies},
     stored_rows::stored_rows,
     summary::PipelineSummary,
+    warm_up::warm_up,
 };
 use crate::settings::PipelineSettings;
 
@@ -59,9 +58,7 @@ async fn run_and_audit(
     programs.wait_for_assignment(partitions).await?;
     // Records of earlier runs would delay the records of this one.
     wait_for_lag_zero(&settings, &mut programs).await?;
-    if let Some(duration) = settings.warm_up {
-        warm_up(&settings, &mut programs, duration).await?;
-    }
+    warm_up(&settings, &mut programs).await?;
 
     let before = programs.counts().await?;
     let run = run_producer(&settings, settings.duration, &settings.require).await?;
@@ -85,17 +82,6 @@ async fn run_and_audit(
     let rows = stored_rows(database, &settings.runs, &run.run_id, PRINTED_ROWS).await?;
     let summary = PipelineSummary::new(run, &audit, requirements, duplicates, rows, settings.consumers);
     Ok((summary, left_running))
-}
-
-/// A run of its own, so that its orders are not in the figures of the measured run.
-async fn warm_up(
-    settings: &PipelineSettings,
-    programs: &mut PipelinePrograms,
-    duration: Duration,
-) -> anyhow::Result<()> {
-    let run = run_producer(settings, duration, &[]).await?;
-    tracing::info!("warm-up: {} orders acknowledged in run {}", run.counts.acknowledged, run.run_id);
-    wait_for_lag_zero(settings, programs).await
 }
 
 fn audit_inputs(settings: &PipelineSettings, run_id: RunId, stats_dir: std::path::PathBuf) -> AuditInputs {

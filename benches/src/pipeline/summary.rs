@@ -188,7 +188,7 @@ fn reason_of(verdict: Verdict) -> &'static str {
         Verdict::Valid => "",
         Verdict::GeneratorLimited => "generator-limited: the producer itself missed its rate",
         Verdict::BrokerLimited => {
-            "broker-limited: the brokers were too slow; if they have just started, use --warm-up 20s"
+            "broker-limited: the brokers were too slow; if they have just started, use --warm-up 1m"
         }
         Verdict::Lossy => "lossy: orders failed, or their outcome is unknown",
         Verdict::RequirementNotMet => "a requirement is not met",

@@ -10,6 +10,25 @@ use shared::{
     telemetry::LogFormat,
 };
 
+/// What is sent before the measured run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WarmUp {
+    /// Orders until the latency has settled.
+    UntilSettled,
+    For(Duration),
+    None,
+}
+
+impl PipelineSettings {
+    pub fn how_to_warm_up(&self) -> WarmUp {
+        match self.warm_up {
+            _ if self.no_warm_up => WarmUp::None,
+            Some(duration) => WarmUp::For(duration),
+            None => WarmUp::UntilSettled,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct PipelineSettings {
     /// Orders per second.
@@ -18,11 +37,14 @@ pub struct PipelineSettings {
     /// How long the producer sends.
     #[arg(long, default_value = "30s", value_parser = positive_duration)]
     pub duration: Duration,
-    /// Before the measured run, send at the same rate for this long, in a run of its own. Brokers that have just been
-    /// started have latencies of hundreds of milliseconds until their JVM has compiled its code; warm brokers have
-    /// three.
-    #[arg(long, value_parser = positive_duration, value_name = "DURATION")]
+    /// Before the measured run, send at the same rate for this long, in a run of its own. By default, until the latency
+    /// from due to stored has settled, for at most 16 s: brokers that have just been started have latencies of hundreds
+    /// of milliseconds until their JVM has compiled its code; warm brokers have three.
+    #[arg(long, value_parser = positive_duration, value_name = "DURATION", conflicts_with = "no_warm_up")]
     pub warm_up: Option<Duration>,
+    /// Send nothing before the measured run.
+    #[arg(long)]
+    pub no_warm_up: bool,
     /// Number of consumers in the group.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub consumers: u16,

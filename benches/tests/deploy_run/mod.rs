@@ -169,3 +169,37 @@ fn a_run_with_a_view_is_a_scenario_of_one_steady_phase_and_its_program_has_the_t
     assert_eq!(without.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&without.stderr).contains("--view requires a terminal"));
 }
+
+#[test]
+fn brokers_that_a_run_starts_compile_quickly_unless_the_rate_is_high_or_the_user_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let (checkout, programs) = (checkout(folder.path()), folder.path().join("programs"));
+    let options = folder.path().join("options");
+    std::fs::create_dir(&programs).unwrap();
+    ["orderdb", "loadtest"].iter().for_each(|program| script(&programs.join(program), "exit 0\n"));
+    let run = |states: [&str; 3], rate: &str, user: Option<&str>| {
+        let [first, second, third] = states;
+        let stack = format!(
+            "[[ $* != *' up' ]] || echo \"${{KAFKA_OPTS-none}}\" > {}\n[[ $* != *' status' ]] || \
+             printf '%s\\n' 'stack x in /x' 'SERVICE STATE' 'kafka-1 {first} -' 'kafka-2 {second} -' \
+             'kafka-3 {third} -' 'redis running 1'\n",
+            options.display()
+        );
+        script(&checkout.join("deploy/stack"), &stack);
+        let mut run = Command::new(checkout.join("deploy/run"));
+        run.args(["--rate", rate, "--name", "x", "--programs"]).arg(&programs).env_remove("KAFKA_OPTS");
+        let output = run.envs(user.map(|user| ("KAFKA_OPTS", user))).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::read_to_string(&options).unwrap().trim_end().to_owned()
+    };
+    let stopped = ["stopped"; 3];
+    let quick = "-XX:TieredStopAtLevel=1";
+    for rate in ["1000", "5k", "0.5", "2.5k", "0.005M"] {
+        assert_eq!(run(stopped, rate, None), quick, "{rate}");
+    }
+    for rate in ["5001", "5.1k", "20k", "2M"] {
+        assert_eq!(run(stopped, rate, None), "none", "{rate}");
+    }
+    assert_eq!(run(["running", "stopped", "running"], "1000", None), "none", "all brokers have one compiler");
+    assert_eq!(run(stopped, "1000", Some("-Dx=y")), "-Dx=y");
+}

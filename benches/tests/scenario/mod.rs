@@ -25,7 +25,7 @@ pub struct Scenario {
     pub programs: PipelinePrograms,
 }
 
-/// The command line of `loadtest pipeline` with the test's resources.
+/// The command line of `loadtest pipeline` with the test's resources, and without a warm-up.
 pub fn arguments(bed: &Testbed, rate: u32, duration: &str, consumers: u16) -> Vec<String> {
     let path = |path: &Path| path.display().to_string();
     let arguments = [
@@ -40,7 +40,7 @@ pub fn arguments(bed: &Testbed, rate: u32, duration: &str, consumers: u16) -> Ve
         ("--work-dir", path(bed.folder())),
     ];
     let named = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
-    ["loadtest".to_owned(), "pipeline".to_owned()].into_iter().chain(named).collect()
+    ["loadtest", "pipeline", "--no-warm-up"].map(str::to_owned).into_iter().chain(named).collect()
 }
 
 impl Scenario {
