@@ -11,7 +11,7 @@ async fn the_bench_of_latency_has_figures_of_each_contestant_and_leaves_no_datab
     let bed = Testbed::new("bench_latency").await;
     let stack = test_stack();
     let mut loadtest = command("loadtest").unwrap();
-    loadtest.args(["bench", "latency", "--rate", "200", "--duration", "3s", "--warm-up", "3s", "--output", "json"]);
+    loadtest.args(["bench", "latency", "--rate", "200", "--duration", "3s", "--warm-up", "8s", "--output", "json"]);
     loadtest.args(["--stack", &stack.name, "--peers", concat!(env!("CARGO_MANIFEST_DIR"), "/peers"), "--stack-script"]);
     let output = loadtest.arg(&stack.script).envs(bed.environment()).output().unwrap();
     let log = String::from_utf8_lossy(&output.stderr);

@@ -23,6 +23,13 @@ pub async fn require_commit_timestamps(database: &DatabaseSettings) -> anyhow::R
     Ok(())
 }
 
+/// Whether a sink may be behind when its warm-up ends, as in the round that is not measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    Accepted,
+    Refused,
+}
+
 /// Orders of the warm-up that were due so long before its end must be stored by then.
 const CATCH_UP: Duration = Duration::from_secs(1);
 
@@ -31,13 +38,14 @@ const CATCH_UP: Duration = Duration::from_secs(1);
 /// sink in the same way.
 ///
 /// # Errors
-/// When not exactly the acknowledged orders are stored, the sink was still behind when the warm-up ended, or the clocks differ so much that one was stored before it was
-/// due.
+/// When not exactly the acknowledged orders are stored, the sink was still behind when the warm-up ended although that is
+/// refused, or the clocks differ so much that an order was stored before it was due.
 pub async fn due_to_commit(
     database: &DatabaseSettings,
     tag: RunTag,
     run: &RunSummary,
     from: DateTime<Utc>,
+    behind: Behind,
 ) -> anyhow::Result<LatencySummary> {
     let from = from.timestamp_nanos_opt().context("the time of the run is out of range")?;
     let late = from - CATCH_UP.as_nanos() as i64;
@@ -50,7 +58,7 @@ pub async fn due_to_commit(
         let (committed, due) = (committed * 1_000, id.due_nanos().cast_signed());
         if id.tag() == tag && id.sequence().get() >= run.warm_up.scheduled {
             latencies.record_nanos(committed - due);
-        } else {
+        } else if behind == Behind::Refused {
             ensure!(
                 due >= late || committed < from,
                 "it had not caught up when the warm-up ended: use a longer --warm-up"

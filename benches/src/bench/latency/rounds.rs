@@ -12,7 +12,7 @@ use shared::{database::connect, program::Outcome, services::ServiceSettings};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    commit_times::{due_to_commit, require_commit_timestamps},
+    commit_times::{Behind, due_to_commit, require_commit_timestamps},
     contestant::Contestant,
     paced::{Paced, producer, summary},
     percentiles::Percentiles,
@@ -99,7 +99,7 @@ async fn run_rounds(
             let measured = match contestant {
                 Contestant::Producer => slot.producer().await,
                 Contestant::PerfTest => slot.perf_test(&payloads).await,
-                sink => slot.sink(sink, worker).await,
+                sink => slot.sink(sink, worker, if number == 0 { Behind::Accepted } else { Behind::Refused }).await,
             };
             let measured = measured.with_context(|| contestant.name())?;
             progress.end_latency(number, contestant.name(), measured.latency.p50, measured.latency.p99);
@@ -160,7 +160,7 @@ impl<'bench> Slot<'bench> {
         Ok(Measured { latency: Percentiles::of_perf_test(&log)?, cpu, stages: Vec::new() })
     }
 
-    async fn sink(&mut self, sink: Contestant, worker: &mut ConnectWorker) -> anyhow::Result<Measured> {
+    async fn sink(&mut self, sink: Contestant, worker: &mut ConnectWorker, behind: Behind) -> anyhow::Result<Measured> {
         let (bench, settings) = (self.bench, self.settings);
         let mut sink = RunningSink::start(sink, bench, &self.services, worker, &settings.peers).await?;
         let mut meter = CpuMeter::new(sink.pids(), &settings.stack)?;
@@ -173,7 +173,11 @@ impl<'bench> Slot<'bench> {
         sink.stop().await?;
         let from = run.started_at + TimeDelta::from_std(settings.warm_up)?;
         let stages = stats.map_or_else(|| Ok(Vec::new()), |stats| consumer_stages(&stats, run.tag, from))?;
-        Ok(Measured { latency: due_to_commit(&bench.database, run.tag, &summary, from).await?.into(), cpu, stages })
+        Ok(Measured {
+            latency: due_to_commit(&bench.database, run.tag, &summary, from, behind).await?.into(),
+            cpu,
+            stages,
+        })
     }
 
     async fn wait_until_stored(&self, orders: u64, sink: &mut RunningSink<'_>) -> anyhow::Result<()> {
