@@ -54,8 +54,7 @@ impl Paced {
         self.program.pid()
     }
 
-    /// Waits until the producer has ended. Returns its log, and the first reading of `meter`, from the end of the
-    /// warm-up, with its time.
+    /// Waits until the producer has ended. Returns its log, and the CPU time in cores from the end of the warm-up on.
     ///
     /// # Errors
     /// When the producer fails, or does not end in time.
@@ -64,7 +63,7 @@ impl Paced {
         settings: &LatencyBenchSettings,
         meter: &mut CpuMeter,
         mut check: impl FnMut() -> anyhow::Result<()>,
-    ) -> anyhow::Result<(String, Instant, CpuTime)> {
+    ) -> anyhow::Result<(String, CpuTime)> {
         tokio::time::sleep_until((self.started + settings.warm_up).into()).await;
         let (measured_from, first) = (Instant::now(), meter.read());
         let latest = self.started + settings.warm_up + settings.duration + END_TIMEOUT;
@@ -74,10 +73,11 @@ impl Paced {
             meter.read();
             tokio::time::sleep(CHECK_INTERVAL).await;
         }
+        let cores = meter.read().since(first, measured_from.elapsed().as_secs_f64());
         let log = self.program.log();
         let status = self.program.wait(END_TIMEOUT)?;
         ensure!(matches!(status.code(), Some(0 | 3)), "the producer failed, {status}:\n{}", self.program.log_tail());
-        Ok((log, measured_from, first))
+        Ok((log, cores))
     }
 }
 

@@ -132,8 +132,7 @@ impl<'bench> Slot<'bench> {
     async fn producer(&mut self) -> anyhow::Result<Measured> {
         let paced = Paced::start(producer(&self.services, self.settings, &self.runs)?, &self.bench.logs())?;
         let mut meter = CpuMeter::new([paced.pid()], &self.settings.stack)?;
-        let (log, from, cpu) = paced.run(self.settings, &mut meter, || Ok(())).await?;
-        let cpu = meter.read().since(cpu, from.elapsed().as_secs_f64());
+        let (log, cpu) = paced.run(self.settings, &mut meter, || Ok(())).await?;
         let (run, _) = summary(&log, &self.runs)?;
         Ok(Measured { latency: run.acknowledgement_ms.into(), cpu, stages: Vec::new() })
     }
@@ -155,8 +154,7 @@ impl<'bench> Slot<'bench> {
         command.args(["--warmup-records", &orders(warm_up).to_string()]);
         let paced = Paced::start(command, &self.bench.logs())?;
         let mut meter = CpuMeter::new([paced.pid()], stack)?;
-        let (log, from, cpu) = paced.run(self.settings, &mut meter, || Ok(())).await?;
-        let cpu = meter.read().since(cpu, from.elapsed().as_secs_f64());
+        let (log, cpu) = paced.run(self.settings, &mut meter, || Ok(())).await?;
         Ok(Measured { latency: Percentiles::of_perf_test(&log)?, cpu, stages: Vec::new() })
     }
 
@@ -165,8 +163,7 @@ impl<'bench> Slot<'bench> {
         let mut sink = RunningSink::start(sink, bench, &self.services, worker, &settings.peers).await?;
         let mut meter = CpuMeter::new(sink.pids(), &settings.stack)?;
         let paced = Paced::start(producer(&self.services, settings, &self.runs)?, &bench.logs())?;
-        let (log, from, cpu) = paced.run(settings, &mut meter, || sink.ensure_running()).await?;
-        let cpu = meter.read().since(cpu, from.elapsed().as_secs_f64());
+        let (log, cpu) = paced.run(settings, &mut meter, || sink.ensure_running()).await?;
         let (summary, run) = summary(&log, &self.runs)?;
         self.wait_until_stored(summary.counts.acknowledged + summary.warm_up.acknowledged, &mut sink).await?;
         let stats = sink.stats();
