@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::pace::Order;
 
-/// Maximum orders of one batch. An order is some 260 bytes, so that this is slightly less than a `batch.size` of 1 MB.
-pub const MAX_BATCH_ORDERS: u32 = 3_000;
+/// Maximum orders of one batch. An order is some 260 bytes, so that this is slightly less than the client's `batch.size`.
+/// The brokers take half the CPU time per order that they take with batches of 3,000, and hardly more than with 14,000.
+pub const MAX_BATCH_ORDERS: u32 = 7_000;
 
 /// How the partition of an order is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -112,9 +113,9 @@ mod tests {
 
     #[test]
     fn no_partition_gets_more_than_a_batch_at_once() {
-        let of_a_burst = partitions((0..9_000).map(|_| 0));
+        let of_a_burst = partitions((0..21_000).map(|_| 0));
         for partition in 0..3 {
-            assert_eq!(of_a_burst.iter().filter(|of| **of == partition).count(), 3_000);
+            assert_eq!(of_a_burst.iter().filter(|of| **of == partition).count(), 7_000);
         }
     }
 }
