@@ -21,5 +21,6 @@ mod plaintext;
 pub mod producer;
 mod progress;
 pub mod report;
+mod same_cluster;
 pub mod sink;
 mod timeouts;

@@ -101,8 +101,8 @@ pub struct BenchStackSettings {
     /// Script that runs Kafka's own tools.
     #[arg(long, default_value = "deploy/stack", value_name = "PATH")]
     pub stack_script: PathBuf,
-    /// Stack on which the script runs them, and of whose servers the CPU time is measured. KAFKA_BROKERS and
-    /// DATABASE_URL must name the same one.
+    /// Stack on which the script runs them, and of whose servers the CPU time is measured. When it runs, the brokers must
+    /// be its own; the database must be too.
     #[arg(long, env = "ORDERFLOW_STACK", default_value = "main", value_name = "NAME")]
     pub stack: String,
 }

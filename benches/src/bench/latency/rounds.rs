@@ -33,6 +33,7 @@ use crate::{
         producer::perf_test::{PerfTest, write_payloads},
         progress::BenchProgress,
         report::print,
+        same_cluster::require_same_cluster,
         sink::fill_rate::{count_rows, empty_table},
     },
     dirty_pages::write_dirty_pages,
@@ -51,6 +52,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// When a service or a program fails, or not every order is stored, or on `stop`.
 pub async fn bench_latency(settings: LatencyBenchSettings, stop: &CancellationToken) -> anyhow::Result<Outcome> {
     require_plaintext(&settings.services.kafka)?;
+    require_same_cluster(&settings.services.kafka, &settings.stack).await?;
     warn_of_incomplete_square(settings.rounds, Contestant::ALL.len());
     warn_of_quick_compiler(&settings.stack);
     stop.run_until_cancelled(install_peers(&settings.peers)).await.context("interrupted")??;

@@ -25,6 +25,7 @@ use crate::{
         plaintext::require_plaintext,
         progress::BenchProgress,
         report::print,
+        same_cluster::require_same_cluster,
         timeouts::SEND_TIMEOUT,
     },
     dirty_pages::write_dirty_pages,
@@ -39,6 +40,7 @@ use crate::{
 /// When a program fails, or not all of its records arrive, or on `stop`.
 pub async fn bench_producer(settings: ProducerBenchSettings, stop: &CancellationToken) -> anyhow::Result<Outcome> {
     require_plaintext(&settings.services.kafka)?;
+    require_same_cluster(&settings.services.kafka, &settings.stack).await?;
     warn_of_incomplete_square(settings.rounds, Contestant::ALL.len());
     warn_of_quick_compiler(&settings.stack);
     let mut rounds = Rounds { prefix: format!("bench.{}", RunTag::random()), topics: Vec::new() };

@@ -27,6 +27,7 @@ use crate::{
         plaintext::require_plaintext,
         progress::BenchProgress,
         report::print,
+        same_cluster::require_same_cluster,
     },
     dirty_pages::write_dirty_pages,
     settings::SinkBenchSettings,
@@ -41,6 +42,7 @@ const FEW_ORDERS: usize = 5_000;
 /// When a sink fails, or does not store every order exactly once, or on `stop`.
 pub async fn bench_sink(settings: SinkBenchSettings, stop: &CancellationToken) -> anyhow::Result<Outcome> {
     require_plaintext(&settings.services.kafka)?;
+    require_same_cluster(&settings.services.kafka, &settings.stack).await?;
     warn_of_incomplete_square(settings.rounds, Sink::ALL.len());
     warn_of_quick_compiler(&settings.stack);
     stop.run_until_cancelled(install_peers(&settings.peers)).await.context("interrupted")??;
