@@ -131,3 +131,14 @@ async fn a_program_started_by_nohup_outlives_its_terminal() {
     let output = end(child).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_the_output_that_ends_early_is_no_error() {
+    let bed = Testbed::new("closed_stdout").await;
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut orderdb = Command::new(ORDERDB);
+    orderdb.args(["migrate", "status"]).envs(bed.environment()).stdin(Stdio::null()).stdout(writer);
+    let output = end(orderdb.stderr(Stdio::piped()).spawn().unwrap()).await;
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr)), (Some(141), "".into()));
+}

@@ -1,10 +1,13 @@
 //! Start and exit of a program: the `.env` file, logging, the message of a failure, exit codes.
 
-use std::{ffi::OsStr, future::Future, process::ExitCode, time::Duration};
+use std::{ffi::OsStr, future::Future, panic, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
-use crate::telemetry::{LogSettings, Logging, ProgramInfo};
+use crate::{
+    shutdown::run_before_exit,
+    telemetry::{LogSettings, Logging, ProgramInfo},
+};
 
 /// Result of a run that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +49,8 @@ const THREAD_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 /// for none. A variable that is set already is not overridden by the file.
 ///
 /// Exit codes: that of the [`Outcome`]; 1 when `body` fails, with the error and its causes in one line on stderr; 2
-/// when the command line or `.env` is wrong, with a message for people whatever the form of the log lines.
+/// when the command line or `.env` is wrong, with a message for people whatever the form of the log lines; 141, as a
+/// program that SIGPIPE ends, when nobody reads stdout any more.
 pub fn run<Args, Body, Run>(body: Body) -> ExitCode
 where
     Args: ProgramArgs,
@@ -60,6 +64,7 @@ where
     }
     let args = Args::parse();
     let logging = Logging::start(args.log_settings(), Args::PROGRAM);
+    exit_when_stdout_is_closed();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -79,6 +84,19 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+/// Ends the program in silence when the reader of stdout has ended, as `head` does: `println!` panics then. SIGPIPE itself
+/// would also end it for each connection that a server closes.
+fn exit_when_stdout_is_closed() {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str().is_some_and(|message| message.starts_with("failed printing to stdout: Broken pipe")) {
+            run_before_exit();
+            std::process::exit(141);
+        }
+        hook(panic);
+    }));
 }
 
 /// Loads `file`, or `.env` when there is one.

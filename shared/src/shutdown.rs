@@ -50,7 +50,7 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
 
 static BEFORE_EXIT: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
 
-/// Adds a function that [`exit_at_once`] calls first, such as one that restores the terminal or kills the programs that
+/// Adds a function that is called before an exit that waits for nothing, such as one that restores the terminal or kills the programs that
 /// this process has started.
 pub fn before_exit_at_once(function: fn()) {
     BEFORE_EXIT.lock().unwrap_or_else(PoisonError::into_inner).push(function);
@@ -58,11 +58,16 @@ pub fn before_exit_at_once(function: fn()) {
 
 /// Ends the process with exit code 130, as a second stop signal does.
 pub fn exit_at_once() -> ! {
+    run_before_exit();
+    tracing::warn!("second signal: exiting at once");
+    std::process::exit(130)
+}
+
+/// Calls the functions of [`before_exit_at_once`].
+pub(crate) fn run_before_exit() {
     let functions = std::mem::take(&mut *BEFORE_EXIT.lock().unwrap_or_else(PoisonError::into_inner));
     functions.iter().for_each(|function| function());
     end_diversion();
-    tracing::warn!("second signal: exiting at once");
-    std::process::exit(130)
 }
 
 async fn received(signal: Option<&mut Signal>) {
