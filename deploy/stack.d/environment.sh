@@ -56,6 +56,8 @@ print_env() { # [--secure | --tls | --proxied]
   [[ -z $WITH || ${1-} != --@(secure|tls) ]] || die "stack '$NAME' is in containers, which have no TLS listeners"
   [[ ${1-} != --@(secure|tls) || -e $STATE/tls/ca.pem ]] ||
     die "stack '$NAME' has no certificates: they are created at the first start of a broker, by '$ME up'"
+  [[ ${1-} != --@(secure|tls) || -e $POSTGRES_FOLDER/tls/ca.pem ]] ||
+    die "PostgreSQL of stack '$NAME' was started without TLS: '$ME stop postgres', then '$ME start postgres'"
   settings=$(stack_settings "${1-}")
   for name in $CALLER_VARIABLES; do
     if is_service_setting "$name" && [[ $settings != *"export $name="* ]]; then echo "unset $name"; fi

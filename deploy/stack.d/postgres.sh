@@ -64,10 +64,11 @@ postgres_prepare() {
   local data=$POSTGRES_FOLDER/data log=$STATE/logs/postgres.log password=$POSTGRES_FOLDER/password programs user
   programs=$(postgres_programs)
   postgres_end_leftovers
-  [[ ! -d $data ]] || return 0
   user=$(postgres_user)
-  as_postgres
   mkdir -p "$POSTGRES_FOLDER"
+  postgres_certificates "$user" >> "$log" 2>&1
+  [[ ! -d $data ]] || return 0
+  as_postgres
   rm -rf "$data.new"
   (umask 077 && printf '%s' "$SUPERUSER_PASSWORD" > "$password")
   chown "$user" "$POSTGRES_FOLDER" "$password"
@@ -80,6 +81,14 @@ postgres_prepare() {
     ${AS_POSTGRES[@]+"${AS_POSTGRES[@]}"} "$programs/postgres" --single -j -D "$data.new" -c exit_on_error=on \
       -c log_min_error_statement=panic template1 >> "$log" 2>&1
   mv "$data.new" "$data"
+}
+
+# PostgreSQL has the certificate of the brokers, and its key in the same file. It refuses a key that others can read.
+postgres_certificates() { # USER
+  tls_prepare
+  mkdir -p "$POSTGRES_FOLDER/tls"
+  install -m 600 "$STATE/tls/broker.pem" "$STATE/tls/ca.pem" "$POSTGRES_FOLDER/tls"
+  chown -R "$1" "$POSTGRES_FOLDER/tls"
 }
 
 # Each statement ends with a semicolon and an empty line. A superuser must create the extension; in template1, each new
@@ -109,6 +118,9 @@ postgres_launch() {
     -c max_connections=300 # each test opens connections of its own for each of its programs
     -c shared_buffers=256MB
     -c max_wal_size=2GB # fewer checkpoints in a load test; fsync is on
+    -c ssl=on # for clients that ask for it
+    -c ssl_cert_file="$POSTGRES_FOLDER/tls/broker.pem" -c ssl_key_file="$POSTGRES_FOLDER/tls/broker.pem"
+    -c ssl_ca_file="$POSTGRES_FOLDER/tls/ca.pem"
     -c track_commit_timestamp=on # loadtest bench latency reads when a row was committed
   )
   programs=$(postgres_programs)

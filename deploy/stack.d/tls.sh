@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Certificates and a user for the listeners SECURE and TLS, for tests with real TLS and SASL on a developer's machine.
+# Certificates and a user for the listeners SECURE and TLS of the brokers, and for PostgreSQL: real TLS and SASL on a
+# developer's machine.
 
 readonly KAFKA_USER=orderflow
 
@@ -27,7 +28,7 @@ subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 "
 
-# Creates the folder under another name and renames it, so that an incomplete one is never used. Of the brokers that
+# Creates the folder under another name and renames it, so that an incomplete one is never used. Of the servers that
 # start at the same time, the first one creates it. The key of the CA is deleted, since no further certificate is
 # signed.
 tls_prepare() (
@@ -65,6 +66,8 @@ tls_certificate() { # NAME COMMON-NAME
 tls_env() { # --secure | --tls
   local folder
   printf -v folder %q "$STATE/tls"
+  echo "export DB_TLS=verify-full"
+  echo "export DB_CA=$folder/ca.pem"
   if [[ $1 == --secure ]]; then
     cat << END
 export KAFKA_SECURITY_PROTOCOL=sasl_ssl

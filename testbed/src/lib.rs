@@ -7,6 +7,7 @@ mod bed;
 mod data;
 mod eventually;
 mod proxy;
+mod stack;
 mod template;
 
 pub use self::{
@@ -14,5 +15,6 @@ pub use self::{
     data::{ORDER_VALUE, fill_cache},
     eventually::{eventually, shared_start},
     proxy::Proxy,
+    stack::stack_environment,
     template::{PRODUCTS, USERS},
 };

@@ -45,13 +45,18 @@ pub fn wire_connector(database: &DatabaseSettings, topic: &str, setup: Setup) ->
     config
 }
 
+/// As the consumer connects, with TLS or without: by default, the peers use TLS when the server has it.
+pub fn tls(database: &DatabaseSettings) -> &'static str {
+    if database.uses_tls() { "sslmode=require" } else { "sslmode=disable" }
+}
+
 /// What all of them have.
 fn connector(database: &DatabaseSettings, topic: &str) -> Value {
     let (user, password) = database.credentials();
     json!({
         "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
         "topics": topic,
-        "connection.url": format!("jdbc:postgresql://{}?reWriteBatchedInserts=true", database.place()),
+        "connection.url": format!("jdbc:postgresql://{}?{}&reWriteBatchedInserts=true", database.place(), tls(database)),
         "connection.username": user,
         "connection.password": password.expose_secret(),
         "insert.mode": "upsert",

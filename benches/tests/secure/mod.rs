@@ -4,23 +4,11 @@ use std::{collections::BTreeMap, process::Output};
 
 use benches::process::command;
 use shared::ledger::RunSummary;
-use testbed::Testbed;
+use testbed::{Testbed, stack_environment};
 
 use super::scenario::{arguments, stored};
 
 type Environment = BTreeMap<String, String>;
-
-/// The Kafka variables of `deploy/stack env OPTION`.
-fn stack_environment(option: &str) -> Environment {
-    let name = std::env::var("ORDERFLOW_TEST_STACK").expect("ORDERFLOW_TEST_STACK names the stack of the tests");
-    let stack = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/stack");
-    let script = format!("set -e; settings=$('{stack}' --name '{name}' env {option}); eval \"$settings\"; env -0");
-    let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let all = String::from_utf8(output.stdout).unwrap();
-    let variables = all.split('\0').filter_map(|variable| variable.split_once('='));
-    variables.filter(|(name, _)| name.starts_with("KAFKA_")).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
-}
 
 /// Runs the producer on the test's resources, with the variables `kafka` over those of the testbed.
 fn producer(bed: &Testbed, kafka: &Environment, arguments: &[&str]) -> Output {

@@ -1,25 +1,29 @@
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::{Config, config::SslMode};
-use url::Url;
+use tokio_postgres::{
+    Config,
+    config::{Host, SslMode},
+};
 
 use super::{
+    database_url::{self, DatabaseUrl},
     passwords::{PASSWORD_PLACEHOLDER, PasswordArgs, has_password},
     settings::DatabaseSettings,
+    tls::{Tls, TlsArgs, TlsMode, TlsOptions},
 };
 use crate::secret::UrlParser;
 
 /// Kind of the database. It selects the settings that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DatabaseType {
-    /// `POSTGRES_*`, without TLS.
+    /// `POSTGRES_*`.
     Local,
-    /// `SUPABASE_*`, with TLS.
+    /// `SUPABASE_*`, by TLS on any host.
     Supabase,
-    /// `RDS_*`, with TLS.
+    /// `RDS_*`, by TLS on any host.
     Rds,
 }
 
@@ -28,8 +32,8 @@ pub enum DatabaseType {
 /// set. Passwords come from the environment or from a file, never from the command line.
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseArgs {
-    /// postgres://USER:PASSWORD@HOST:PORT/DB; overrides all the other database settings. With a password it is accepted
-    /// in the environment and in .env only.
+    /// postgres://USER:PASSWORD@HOST:PORT/DB?SETTINGS; overrides all the other database settings but those of TLS. With a
+    /// password it is accepted in the environment and in .env only.
     #[arg(
         long,
         env,
@@ -50,6 +54,8 @@ pub struct DatabaseArgs {
     rds: RdsArgs,
     #[command(flatten)]
     passwords: PasswordArgs,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -83,9 +89,9 @@ struct SupabaseArgs {
         help_heading = "Database"
     )]
     supabase_direct_url: Option<SecretString>,
-    /// File with the CA certificate, PEM (supabase).
-    #[arg(long, env, global = true, help_heading = "Database")]
-    supabase_ca_cert: Option<PathBuf>,
+    /// File with the CA certificate, PEM, or the certificate itself (supabase).
+    #[arg(long, env, hide_env_values = true, value_name = "FILE|PEM", global = true, help_heading = "Database")]
+    supabase_ca_cert: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -102,27 +108,39 @@ struct RdsArgs {
     /// Database (rds).
     #[arg(long, env, global = true, help_heading = "Database")]
     rds_db: Option<String>,
+    /// File with the CA certificate, PEM, or the certificate itself (rds).
+    #[arg(long, env, hide_env_values = true, value_name = "FILE|PEM", global = true, help_heading = "Database")]
+    rds_ca_cert: Option<String>,
 }
 
 impl DatabaseArgs {
     /// The settings of the selected database: that of `DATABASE_URL`, else that of `DB_TYPE`.
     ///
     /// # Errors
-    /// When a setting that `DB_TYPE` requires is missing, or a URL is not valid.
+    /// When a setting that `DB_TYPE` requires is missing, a URL is not valid, or a certificate can't be read.
     pub fn settings(&self) -> anyhow::Result<DatabaseSettings> {
-        let (mut config, authority) = match (non_empty(&self.database_url), self.db_type) {
-            (Some(url), _) => (parse_url(url.expose_secret(), "DATABASE_URL")?, None),
-            (None, DatabaseType::Local) => (self.local.config(self.passwords.local()), None),
-            (None, DatabaseType::Supabase) => {
-                (self.supabase.config(self.passwords.supabase())?, self.supabase.supabase_ca_cert.clone())
-            }
-            (None, DatabaseType::Rds) => (self.rds.config(self.passwords.rds())?, None),
+        let url = non_empty(&self.database_url);
+        let DatabaseUrl { mut config, tls } = match (url, self.db_type) {
+            (Some(url), _) => database_url::parse(url.expose_secret(), "DATABASE_URL")?,
+            (None, DatabaseType::Local) => self.local.read(self.passwords.local()),
+            (None, DatabaseType::Supabase) => self.supabase.read(self.passwords.supabase())?,
+            (None, DatabaseType::Rds) => self.rds.read(self.passwords.rds())?,
         };
-        config.connect_timeout(Duration::from_secs(5)).keepalives_idle(Duration::from_secs(15));
-        // The kernel closes a connection to a server that does not answer (invariant 12). Each call has a shorter
-        // timeout.
-        config.tcp_user_timeout(Duration::from_secs(15));
-        Ok(DatabaseSettings { config, authority })
+        let is_managed = url.is_none() && self.db_type != DatabaseType::Local;
+        let tls = self.tls.options().or(tls);
+        let is_secure = is_managed || !is_local(&config) || tls.has_certificate();
+        let default = if is_secure { TlsMode::VerifyFull } else { TlsMode::Disable };
+        // As in libpq, there is no TLS at a socket file.
+        let tls = match has_sockets_only(&config) {
+            true => Tls::Disabled,
+            false => tls.read(default).context("TLS of the database")?,
+        };
+        config.ssl_mode(match tls {
+            Tls::Disabled => SslMode::Disable,
+            Tls::Enabled(_) => SslMode::Require,
+        });
+        set_timeouts(&mut config);
+        Ok(DatabaseSettings { config, tls })
     }
 
     /// The same server with database `name`.
@@ -130,14 +148,13 @@ impl DatabaseArgs {
     /// # Errors
     /// When a URL is not valid.
     pub fn with_database(&self, name: &str) -> anyhow::Result<Self> {
-        let renamed = |url: &SecretString| -> anyhow::Result<SecretString> {
-            let mut url = Url::parse(url.expose_secret()).context("the URL of the database is not valid")?;
-            url.set_path(name);
-            Ok(SecretString::from(url.to_string()))
+        let renamed = |url: &Option<SecretString>, setting: &str| -> anyhow::Result<Option<SecretString>> {
+            let renamed = |url: &SecretString| database_url::with_database(url.expose_secret(), setting, name);
+            Ok(non_empty(url).map(renamed).transpose()?.map(SecretString::from))
         };
         let mut other = self.clone();
-        other.database_url = non_empty(&self.database_url).map(renamed).transpose()?;
-        other.supabase.supabase_direct_url = non_empty(&self.supabase.supabase_direct_url).map(renamed).transpose()?;
+        other.database_url = renamed(&self.database_url, "DATABASE_URL")?;
+        other.supabase.supabase_direct_url = renamed(&self.supabase.supabase_direct_url, "SUPABASE_DIRECT_URL")?;
         name.clone_into(&mut other.local.postgres_db);
         other.rds.rds_db = Some(name.to_owned());
         Ok(other)
@@ -147,7 +164,6 @@ impl DatabaseArgs {
     /// files of passwords: the child must not read one that it inherits.
     pub fn environment(&self) -> Vec<(String, String)> {
         let exposed = |value: Option<&SecretString>| value.map(|value| value.expose_secret().to_owned());
-        let path = |value: &Option<PathBuf>| value.as_ref().map(|value| value.display().to_string());
         let kind = self.db_type.to_possible_value().map(|value| value.get_name().to_owned());
         let all = [
             ("DATABASE_URL", exposed(self.database_url.as_ref())),
@@ -157,64 +173,92 @@ impl DatabaseArgs {
             ("POSTGRES_PORT", Some(self.local.postgres_port.to_string())),
             ("POSTGRES_DB", Some(self.local.postgres_db.clone())),
             ("SUPABASE_DIRECT_URL", exposed(self.supabase.supabase_direct_url.as_ref())),
-            ("SUPABASE_CA_CERT", path(&self.supabase.supabase_ca_cert)),
+            ("SUPABASE_CA_CERT", self.supabase.supabase_ca_cert.clone()),
             ("RDS_USER", self.rds.rds_user.clone()),
             ("RDS_HOST", self.rds.rds_host.clone()),
             ("RDS_PORT", Some(self.rds.rds_port.to_string())),
             ("RDS_DB", self.rds.rds_db.clone()),
+            ("RDS_CA_CERT", self.rds.rds_ca_cert.clone()),
         ];
-        let all = all.into_iter().chain(self.passwords.environment());
+        let all = all.into_iter().chain(self.passwords.environment()).chain(self.tls.environment());
         all.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
 
 impl LocalArgs {
-    fn config(&self, password: Option<&SecretString>) -> Config {
+    fn read(&self, password: Option<&SecretString>) -> DatabaseUrl {
         let mut config = Config::new();
         if let Some(password) = password {
             config.password(password.expose_secret());
         }
         config.user(&self.postgres_user);
-        config.host(&self.postgres_host).port(self.postgres_port).dbname(&self.postgres_db).ssl_mode(SslMode::Disable);
-        config
+        config.host(&self.postgres_host).port(self.postgres_port).dbname(&self.postgres_db);
+        DatabaseUrl { config, tls: TlsOptions::default() }
     }
 }
 
 impl SupabaseArgs {
-    fn config(&self, password: Option<&SecretString>) -> anyhow::Result<Config> {
+    fn read(&self, password: Option<&SecretString>) -> anyhow::Result<DatabaseUrl> {
         let Some(url) = non_empty(&self.supabase_direct_url) else {
             bail!("DB_TYPE is supabase, but SUPABASE_DIRECT_URL is not set")
         };
-        let mut config = parse_url(&url.expose_secret().replace(PASSWORD_PLACEHOLDER, "@"), "SUPABASE_DIRECT_URL")?;
+        let mut url =
+            database_url::parse(&url.expose_secret().replace(PASSWORD_PLACEHOLDER, "@"), "SUPABASE_DIRECT_URL")?;
         match password {
-            Some(password) => drop(config.password(password.expose_secret())),
-            None if config.get_password().is_none() => {
+            Some(password) => drop(url.config.password(password.expose_secret())),
+            None if url.config.get_password().is_none() => {
                 bail!("SUPABASE_DIRECT_URL has no password and SUPABASE_PASSWORD is not set")
             }
             None => {}
         }
-        config.ssl_mode(SslMode::Require);
-        Ok(config)
+        url.tls = url.tls.or(TlsOptions::with_authorities(&self.supabase_ca_cert));
+        Ok(url)
     }
 }
 
 impl RdsArgs {
-    fn config(&self, password: Option<&SecretString>) -> anyhow::Result<Config> {
+    fn read(&self, password: Option<&SecretString>) -> anyhow::Result<DatabaseUrl> {
         let text = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
-        let (Some(user), Some(password), Some(host), Some(database)) =
-            (text(&self.rds_user), password, text(&self.rds_host), text(&self.rds_db))
-        else {
-            bail!("DB_TYPE is rds, which requires RDS_USER, RDS_PASSWORD, RDS_HOST and RDS_DB")
+        let settings = (text(&self.rds_user), password, text(&self.rds_host), text(&self.rds_db));
+        let (Some(user), Some(password), Some(host), Some(database)) = &settings else {
+            let is_set = [
+                ("RDS_USER", settings.0.is_some()),
+                ("RDS_PASSWORD", settings.1.is_some()),
+                ("RDS_HOST", settings.2.is_some()),
+                ("RDS_DB", settings.3.is_some()),
+            ];
+            let missing: Vec<_> = is_set.into_iter().filter(|(_, is_set)| !is_set).map(|(name, _)| name).collect();
+            bail!("DB_TYPE is rds, but not set: {}", missing.join(", "))
         };
         let mut config = Config::new();
-        config
-            .user(user)
-            .password(password.expose_secret())
-            .host(host)
-            .port(self.rds_port)
-            .dbname(database)
-            .ssl_mode(SslMode::Require);
-        Ok(config)
+        config.user(user).password(password.expose_secret()).host(host).port(self.rds_port).dbname(database);
+        Ok(DatabaseUrl { config, tls: TlsOptions::with_authorities(&self.rds_ca_cert) })
+    }
+}
+
+/// Whether every host is this machine.
+fn is_local(config: &Config) -> bool {
+    let is_loopback = |host: &str| host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    let is_local_host = |host: &Host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => name == "localhost" || is_loopback(name),
+    };
+    config.get_hosts().iter().all(is_local_host) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+}
+
+fn has_sockets_only(config: &Config) -> bool {
+    let hosts = config.get_hosts();
+    !hosts.is_empty() && hosts.iter().all(|host| matches!(host, Host::Unix(_)))
+}
+
+/// Sets the timeouts that a URL does not set.
+fn set_timeouts(config: &mut Config) {
+    let (connect, tcp_user) = (config.get_connect_timeout().copied(), config.get_tcp_user_timeout().copied());
+    config.connect_timeout(connect.unwrap_or(Duration::from_secs(5)));
+    // The kernel closes a connection to a server that does not answer (invariant 12). Each call has a shorter timeout.
+    config.tcp_user_timeout(tcp_user.unwrap_or(Duration::from_secs(15)));
+    if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
+        config.keepalives_idle(Duration::from_secs(15));
     }
 }
 
@@ -222,22 +266,6 @@ impl RdsArgs {
 /// `.env`.
 fn non_empty(secret: &Option<SecretString>) -> Option<&SecretString> {
     secret.as_ref().filter(|secret| !secret.expose_secret().is_empty())
-}
-
-fn parse_url(url: &str, name: &str) -> anyhow::Result<Config> {
-    // The error of tokio-postgres may print a part of the URL, and so its password.
-    let mut config = Config::from_str(url).map_err(|_| {
-        anyhow!(
-            "{name} is not a PostgreSQL URL: write postgres://USER:PASSWORD@HOST:PORT/DB, with %2F for a / in a \
-             password; after it at most ?sslmode=require and other options of libpq"
-        )
-    })?;
-    // The default of tokio-postgres, `prefer`, fails at a server with a self-signed certificate. So TLS must be
-    // requested in the URL.
-    if config.get_ssl_mode() == SslMode::Prefer {
-        config.ssl_mode(SslMode::Disable);
-    }
-    Ok(config)
 }
 
 #[cfg(test)]
@@ -290,7 +318,7 @@ mod tests {
     #[test]
     fn a_missing_setting_is_named() {
         let error = settings(&["--db-type", "rds", "--rds-user", "me"]).err().unwrap();
-        assert!(error.to_string().contains("RDS_HOST"), "{error}");
+        assert_eq!(error.to_string(), "DB_TYPE is rds, but not set: RDS_PASSWORD, RDS_HOST, RDS_DB");
     }
 
     #[test]
@@ -306,6 +334,7 @@ mod tests {
         let (_file, path) = password_file("hunter2");
         let value = |argument: &clap::Arg| match argument.get_id().as_str() {
             "db_type" => "local".to_owned(),
+            "db_tls" => "disable".to_owned(),
             "postgres_port" | "rds_port" => "1".to_owned(),
             id if id.ends_with("_password_file") => path.clone(),
             _ => "value".to_owned(),
@@ -349,10 +378,58 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_is_none_is_not_printed() {
-        // tokio-postgres reads it as `key=value` and would print the key.
-        let error = settings(&["--database-url", "mysql://me:hunter2@host/db?a=b"]).err().unwrap();
-        let message = format!("{error:#}");
-        assert!(message.contains("DATABASE_URL is not a PostgreSQL URL") && !message.contains("hunter2"), "{message}");
+    fn another_host_and_a_managed_database_get_tls_unless_told_otherwise() {
+        let mode = |arguments: &[&str]| settings(arguments).unwrap().config.get_ssl_mode();
+        for url in [
+            "postgres://me@localhost/db",
+            "postgres://me@127.0.0.2:5432/db",
+            "postgres://me@[::1]/db",
+            "postgres:///db?host=/run/postgresql",
+            "postgres://me@db.example.com/db?sslmode=disable",
+        ] {
+            assert_eq!(mode(&["--database-url", url]), SslMode::Disable, "{url}");
+        }
+        for url in [
+            "postgres://me@db.example.com/db",
+            "postgres://me@localhost,db.example.com/db",
+            "postgres://me@localhost/db?hostaddr=10.0.0.1",
+            "postgres://me@localhost/db?sslmode=verify-full",
+            "postgres://me@db.localhost/db",
+            "postgres:///db?hostaddr=10.0.0.1",
+        ] {
+            assert_eq!(mode(&["--database-url", url]), SslMode::Require, "{url}");
+        }
+        let socket = "postgres:///db?host=/run/postgresql";
+        assert_eq!(mode(&["--database-url", socket, "--db-tls", "verify-full"]), SslMode::Disable);
+        assert_eq!(mode(&["--postgres-host", "10.0.0.1"]), SslMode::Require);
+        assert_eq!(mode(&["--postgres-host", "10.0.0.1", "--db-tls", "disable"]), SslMode::Disable);
+        let url = "postgres://me:[YOUR-PASSWORD]@127.0.0.1/db";
+        let (_file, path) = password_file("hunter2");
+        let supabase = ["--db-type", "supabase", "--supabase-direct-url", url, "--supabase-password-file", &path];
+        assert_eq!(mode(&supabase), SslMode::Require);
+    }
+
+    #[test]
+    fn a_url_has_its_own_timeouts() {
+        let timeout = |url: &str| *settings(&["--database-url", url]).unwrap().config.get_connect_timeout().unwrap();
+        assert_eq!(timeout("postgres://me@localhost/db"), Duration::from_secs(5));
+        assert_eq!(timeout("postgres://me@localhost/db?connect_timeout=2"), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_certificate_that_is_none_is_named() {
+        let (_file, path) = password_file("no certificate");
+        for (arguments, expected) in [
+            (&["--db-ca", "/nowhere/ca.pem"][..], "/nowhere/ca.pem can't be read"),
+            (&["--db-ca", &path], "has no certificate"),
+            (&["--db-cert", &path], "set DB_KEY"),
+            (&["--db-key", &path], "set DB_CERT"),
+            (&["--db-cert", &path, "--db-key", &path], "has no certificate"),
+            (&["--db-tls", "verify-ca"], "anyone has a certificate"),
+            (&["--database-url", "postgres://localhost/db?sslrootcert=system&sslmode=require"], "set DB_CA"),
+        ] {
+            let error = settings(arguments).err().unwrap();
+            assert!(format!("{error:#}").contains(expected), "{error:#}");
+        }
     }
 }

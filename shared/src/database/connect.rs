@@ -1,41 +1,50 @@
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use diesel_async::AsyncPgConnection;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
-use tokio_postgres::{CancelToken, Client, NoTls, config::SslMode};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{CancelToken, Client, NoTls};
 
-use super::{connections::OpenConnection, settings::DatabaseSettings};
-use crate::tls::{crypto_provider, system_authorities};
+use super::{connections::OpenConnection, settings::DatabaseSettings, tls::Tls, tls_refusal::tls_refusal};
 
-/// Timeout of connecting, for a server that accepts the connection but does not answer (paused, behind a broken
-/// network).
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+/// From the TCP connection until the server is ready, for one that accepts the connection but does not answer (paused,
+/// behind a broken network).
+const GREETING_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Opens a connection, with TLS and a verified certificate if the settings require TLS. A tokio task drives the
-/// connection; it ends when the client is dropped.
+/// Opens a connection, by TLS if the settings require it. A tokio task drives the connection; it ends when the client is
+/// dropped.
 ///
 /// # Errors
-/// When the server does not answer within 8 s, or refuses the connection.
+/// When no server answers in time (8 s by default), or it refuses the connection.
 pub async fn connect(settings: &DatabaseSettings) -> anyhow::Result<Client> {
     let failed =
         || format!("the database {settings} can't be reached: check that it runs (deploy/stack up) and its settings");
-    tokio::time::timeout(CONNECT_TIMEOUT, open(settings)).await.with_context(failed)?.with_context(failed)
+    let opened = tokio::time::timeout(timeout(settings), open(settings)).await.with_context(failed)?;
+    opened.map_err(|error| match tls_refusal(&error) {
+        Some(refusal) => anyhow!("the database {settings} can't be reached by TLS: {refusal}"),
+        None => anyhow::Error::from(error).context(failed()),
+    })
 }
 
-async fn open(settings: &DatabaseSettings) -> anyhow::Result<Client> {
-    if settings.config.get_ssl_mode() == SslMode::Disable {
-        let (client, connection) = settings.config.connect(NoTls).await?;
-        spawn(connection);
-        return Ok(client);
+/// For all hosts, which are tried one after the other.
+fn timeout(settings: &DatabaseSettings) -> Duration {
+    let connect = settings.config.get_connect_timeout().copied().unwrap_or_default();
+    let hosts = settings.config.get_hosts().len().max(settings.config.get_hostaddrs().len()).max(1);
+    (connect + GREETING_TIMEOUT) * u32::try_from(hosts).unwrap_or(u32::MAX)
+}
+
+async fn open(settings: &DatabaseSettings) -> Result<Client, tokio_postgres::Error> {
+    match &settings.tls {
+        Tls::Disabled => {
+            let (client, connection) = settings.config.connect(NoTls).await?;
+            spawn(connection);
+            Ok(client)
+        }
+        Tls::Enabled(tls) => {
+            let (client, connection) = settings.config.connect(tls.clone()).await?;
+            spawn(connection);
+            Ok(client)
+        }
     }
-    let (client, connection) = settings.config.connect(tls(settings)?).await?;
-    spawn(connection);
-    Ok(client)
 }
 
 /// Runs the connection until its client is dropped or the server is lost, and counts it until then.
@@ -52,12 +61,13 @@ fn spawn(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + S
 /// client has stopped waiting.
 pub(super) async fn cancel(settings: DatabaseSettings, token: CancelToken) {
     let cancelling = async {
-        match settings.config.get_ssl_mode() {
-            SslMode::Disable => Ok(token.cancel_query(NoTls).await?),
-            _ => anyhow::Ok(token.cancel_query(tls(&settings)?).await?),
+        match &settings.tls {
+            Tls::Disabled => token.cancel_query(NoTls).await,
+            Tls::Enabled(tls) => token.cancel_query(tls.clone()).await,
         }
     };
-    let cancelled = tokio::time::timeout(CONNECT_TIMEOUT, cancelling).await.context("no answer in time").flatten();
+    let cancelled = tokio::time::timeout(timeout(&settings), cancelling).await.context("no answer in time");
+    let cancelled = cancelled.and_then(|cancelled| Ok(cancelled?));
     if let Err(error) = cancelled {
         tracing::debug!("PostgreSQL: a statement can't be cancelled: {error:#}");
     }
@@ -70,21 +80,8 @@ pub(super) async fn cancel(settings: DatabaseSettings, token: CancelToken) {
 pub async fn connect_diesel(settings: &DatabaseSettings) -> anyhow::Result<AsyncPgConnection> {
     let client = connect(settings).await?;
     let refused = || format!("the database {settings} refuses the session settings of Diesel");
-    tokio::time::timeout(CONNECT_TIMEOUT, AsyncPgConnection::try_from(client))
+    tokio::time::timeout(timeout(settings), AsyncPgConnection::try_from(client))
         .await
         .with_context(refused)?
         .with_context(refused)
-}
-
-fn tls(settings: &DatabaseSettings) -> anyhow::Result<MakeRustlsConnect> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(system_authorities());
-    if let Some(file) = &settings.authority {
-        let context = || format!("the CA certificate {} can't be read", file.display());
-        for certificate in CertificateDer::pem_file_iter(file).with_context(context)? {
-            roots.add(certificate.with_context(context)?).with_context(context)?;
-        }
-    }
-    let config = ClientConfig::builder_with_provider(crypto_provider()).with_safe_default_protocol_versions()?;
-    Ok(MakeRustlsConnect::new(config.with_root_certificates(roots).with_no_client_auth()))
 }

@@ -1,8 +1,10 @@
 //! PostgreSQL: settings, connections, statements, the schema and its migrations.
 
 mod args;
+mod chain_verifier;
 mod connect;
 mod connections;
+mod database_url;
 mod deadline;
 pub mod migrations;
 mod passwords;
@@ -11,6 +13,8 @@ mod rows;
 pub mod schema;
 mod settings;
 mod statement;
+mod tls;
+mod tls_refusal;
 
 pub use args::{DatabaseArgs, DatabaseType};
 pub use connect::{connect, connect_diesel};
@@ -20,3 +24,4 @@ pub use reconnect::ReconnectingClient;
 pub use rows::{ProductRow, UserRow};
 pub use settings::DatabaseSettings;
 pub use statement::{SqlError, StatementClient, StatementMode};
+pub use tls::TlsMode;

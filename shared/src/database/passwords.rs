@@ -1,11 +1,11 @@
 //! The passwords of the database settings: from the environment or from a file, never from the command line.
 
-use std::{convert::Infallible, str::FromStr};
+use std::convert::Infallible;
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::Config;
 
+use super::database_url;
 use crate::secret::{self, Unprinted};
 
 /// What Supabase's console shows in place of the password.
@@ -83,10 +83,9 @@ impl PasswordArgs {
     }
 }
 
-/// Whether a URL, or the `key=value` form of one, has a password. The placeholder of Supabase is none.
+/// Whether a URL has a password. The placeholder of Supabase is none.
 pub(super) fn has_password(url: &str) -> bool {
-    let config = Config::from_str(&url.replace(PASSWORD_PLACEHOLDER, "@"));
-    config.is_ok_and(|config| config.get_password().is_some())
+    database_url::has_password(&url.replace(PASSWORD_PLACEHOLDER, "@"))
 }
 
 fn refuse(variable: &str, flag: &str) -> Result<Infallible, String> {

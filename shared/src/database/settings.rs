@@ -1,15 +1,16 @@
-use std::{fmt, path::PathBuf};
+use std::fmt;
 
 use secrecy::SecretString;
 use tokio_postgres::{Config, config::Host};
+
+use super::tls::Tls;
 
 /// Address, database, user, password and TLS settings of a PostgreSQL server. `Display` shows database, host and port,
 /// never the password.
 #[derive(Clone)]
 pub struct DatabaseSettings {
     pub(super) config: Config,
-    /// File with further CA certificates, PEM.
-    pub(super) authority: Option<PathBuf>,
+    pub(super) tls: Tls,
 }
 
 impl DatabaseSettings {
@@ -24,6 +25,11 @@ impl DatabaseSettings {
     pub fn credentials(&self) -> (String, SecretString) {
         let password = self.config.get_password().map(String::from_utf8_lossy).unwrap_or_default();
         (self.config.get_user().unwrap_or_default().to_owned(), SecretString::from(password.into_owned()))
+    }
+
+    /// Whether connections are encrypted.
+    pub fn uses_tls(&self) -> bool {
+        matches!(self.tls, Tls::Enabled(_))
     }
 
     /// `HOST:PORT/DATABASE`, the end of a URL.

@@ -7,7 +7,7 @@ use shared::order_id::RunTag;
 
 use super::fill_rate::{Fill, empty_table, measure_fill_rate};
 use crate::{
-    bench::{cpu::CpuMeter, environment::BenchEnvironment, filled_topic::FilledTopic},
+    bench::{connector::tls, cpu::CpuMeter, environment::BenchEnvironment, filled_topic::FilledTopic},
     process::Program,
     settings::SinkBenchSettings,
 };
@@ -75,7 +75,7 @@ pub fn start(bench: &BenchEnvironment, topic: &str, peers: &Path, method: Method
         let mut command = Command::new(peers.join("batch-consumer"));
         command.args(["--brokers", &bench.services.kafka.brokers, "--topic", topic, "--group", &group]);
         command.args(method.arguments());
-        command.args(["--dsn", &format!("postgresql://{}", bench.database.place())]);
+        command.args(["--dsn", &format!("postgresql://{}?{}", bench.database.place(), tls(&bench.database))]);
         command.env("PGUSER", &user).env("PGPASSWORD", password.expose_secret());
         Program::spawn(&format!("python-{number}"), command, &bench.logs())
     };

@@ -1,0 +1,18 @@
+use std::{collections::BTreeMap, process::Command};
+
+/// The variables of Kafka and of TLS with PostgreSQL in `deploy/stack env OPTION`, of the stack of the tests.
+///
+/// # Panics
+/// When the stack does not exist, or has no certificates.
+pub fn stack_environment(option: &str) -> BTreeMap<String, String> {
+    let name = std::env::var("ORDERFLOW_TEST_STACK").or_else(|_| std::env::var("ORDERFLOW_STACK"));
+    let name = name.expect("ORDERFLOW_TEST_STACK or ORDERFLOW_STACK names the stack of the tests");
+    let stack = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/stack");
+    let script = format!("set -e; settings=$('{stack}' --name '{name}' env {option}); eval \"$settings\"; env -0");
+    let output = Command::new("bash").args(["-c", &script]).output().expect("bash runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let all = String::from_utf8(output.stdout).expect("the variables are UTF-8");
+    let variables = all.split('\0').filter_map(|variable| variable.split_once('='));
+    let is_wanted = |name: &str| name.starts_with("KAFKA_") || (name.starts_with("DB_") && name != "DB_TYPE");
+    variables.filter(|(name, _)| is_wanted(name)).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
