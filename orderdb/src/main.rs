@@ -1,9 +1,10 @@
-//! Migrates, seeds and audits the orderflow database.
+//! Migrates, seeds and audits the orderflow database, and checks the services.
 
 use std::process::ExitCode;
 
 use orderdb::{
     audit::audit,
+    check::check,
     migrate::migrate,
     seed::{live::run_live, seed},
     settings::{Action, Command},
@@ -18,16 +19,18 @@ fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> anyhow::Result<Outcome> {
-    let database = command.database.settings()?;
+    let database = command.database.settings();
     match command.action {
-        Action::Migrate(settings) => migrate(settings, &database).await,
+        Action::Migrate(settings) => migrate(settings, &database?).await,
         Action::Seed(settings) => {
+            let database = database?;
             seed(&settings, &database).await?;
             if settings.live.live {
                 run_live(&settings, &database, shutdown::on_signal()?).await?;
             }
             Ok(Outcome::Valid)
         }
-        Action::Audit(settings) => audit(*settings, &database).await,
+        Action::Audit(settings) => audit(*settings, &database?).await,
+        Action::Check(settings) => check(*settings, database).await,
     }
 }

@@ -8,6 +8,7 @@ use clap::{
     value_parser,
 };
 use shared::{
+    cache::CacheSettings,
     catalog::{DEFAULT_PRODUCTS, DEFAULT_SEED, DEFAULT_USERS, Locale},
     confirm::YesDestroy,
     database::DatabaseArgs,
@@ -22,7 +23,7 @@ const MAX_ROWS: u64 = 100_000_000;
 /// Maximum number of users, and of products, that a live seed adds per minute.
 const MAX_ROWS_PER_MINUTE: i64 = 600_000;
 
-/// Migrates, seeds and audits the orderflow database.
+/// Migrates, seeds and audits the orderflow database, and checks the services.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Command {
@@ -51,6 +52,9 @@ pub enum Action {
     /// Compare a producer run with its topic and the table. Exits with 3 when an order is missing, altered or
     /// dead-lettered, or when the table has one that it must not have.
     Audit(Box<AuditSettings>),
+    /// Check PostgreSQL, Redis and Kafka: what works, what does not, and what to do. Changes nothing. Exits with 3 when
+    /// something does not work.
+    Check(Box<CheckSettings>),
 }
 
 #[derive(Debug, Args)]
@@ -167,6 +171,20 @@ pub struct AuditSettings {
     #[command(flatten)]
     pub kafka: KafkaSettings,
     /// Output format of the report.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckSettings {
+    /// Topic of the orders.
+    #[arg(long, env = "ORDERS_TOPIC", default_value = "orders", help_heading = "Kafka")]
+    pub topic: String,
+    #[command(flatten)]
+    pub cache: CacheSettings,
+    #[command(flatten)]
+    pub kafka: KafkaSettings,
+    /// Output format of the result.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }

@@ -1,0 +1,89 @@
+//! PostgreSQL: the connection, the schema, and rows to order with.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::{Context, anyhow};
+use diesel::{migration::MigrationSource, pg::Pg};
+use shared::database::{DatabaseSettings, connect, migrations::MIGRATIONS};
+use tokio_postgres::Client;
+
+use super::finding::Findings;
+
+/// Timeout of all queries together.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const SESSION: &str = "SELECT current_setting('server_version'), \
+     pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool, \
+     (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl)";
+
+pub async fn check(database: anyhow::Result<DatabaseSettings>) -> Findings {
+    let mut findings = Findings::about("PostgreSQL");
+    let database = match database {
+        Ok(database) => database,
+        Err(error) => {
+            findings.failed("settings", format!("{error:#}"));
+            return findings;
+        }
+    };
+    match connect(&database).await {
+        Ok(client) => {
+            let checked = tokio::time::timeout(QUERY_TIMEOUT, query(&client, &database, &mut findings)).await;
+            let checked = checked.with_context(|| format!("no answer within {QUERY_TIMEOUT:?}"));
+            if let Err(error) = checked.flatten() {
+                findings.failed("queries", format!("{error:#}"));
+            }
+        }
+        Err(error) => findings.failed("connection", format!("{error:#}")),
+    }
+    findings
+}
+
+async fn query(client: &Client, database: &DatabaseSettings, findings: &mut Findings) -> anyhow::Result<()> {
+    let session = client.query_typed_one(SESSION, &[]).await?;
+    let (version, is_read_only, tls): (String, bool, Option<String>) = (session.get(0), session.get(1), session.get(2));
+    let tls = tls.unwrap_or_else(|| "not encrypted".to_owned());
+    // Debian adds its own version.
+    let version = version.split(' ').next().unwrap_or_default();
+    findings.ok("connection", format!("{database}, PostgreSQL {version}, {tls}"));
+    if is_read_only {
+        findings.failed("writes", "the server is a standby or read-only: name the primary server");
+    }
+    if check_schema(client, findings).await? {
+        check_rows(client, findings).await?;
+    }
+    Ok(())
+}
+
+/// Returns whether the tables can be read.
+async fn check_schema(client: &Client, findings: &mut Findings) -> anyhow::Result<bool> {
+    let migrations = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(|error| anyhow!("{error}"))?;
+    let known: BTreeSet<String> = migrations.iter().map(|migration| migration.name().version().to_string()).collect();
+    let exists = "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL";
+    let applied: BTreeSet<String> = match client.query_typed_one(exists, &[]).await?.get(0) {
+        true => {
+            let rows = client.query_typed("SELECT version FROM __diesel_schema_migrations", &[]).await?;
+            rows.iter().map(|row| row.get(0)).collect()
+        }
+        false => BTreeSet::new(),
+    };
+    let (missing, unknown) = (known.difference(&applied).count(), applied.difference(&known).count());
+    match (missing, unknown) {
+        (0, 0) => findings.ok("schema", format!("all {} migrations are applied", known.len())),
+        (0, _) => findings.failed(
+            "schema",
+            format!("{unknown} migrations are unknown: use the version of orderflow that applied them, or a later one"),
+        ),
+        _ => findings
+            .failed("schema", format!("{missing} of {} migrations are missing: run `orderdb migrate up`", known.len())),
+    }
+    Ok(missing == 0)
+}
+
+async fn check_rows(client: &Client, findings: &mut Findings) -> anyhow::Result<()> {
+    let query = "SELECT EXISTS (SELECT FROM users) AND EXISTS (SELECT FROM products)";
+    match client.query_typed_one(query, &[]).await?.get(0) {
+        true => findings.ok("rows", "there are users and products"),
+        false => findings.failed("rows", "there are no users or no products: run `orderdb seed`"),
+    }
+    Ok(())
+}
