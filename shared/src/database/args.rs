@@ -1,6 +1,6 @@
 use std::{net::IpAddr, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::{
@@ -10,9 +10,10 @@ use tokio_postgres::{
 
 use super::{
     database_url::{self, DatabaseUrl},
-    passwords::{PASSWORD_PLACEHOLDER, PasswordArgs, has_password},
+    passwords::{PasswordArgs, has_password},
     settings::DatabaseSettings,
-    tls::{Tls, TlsArgs, TlsMode, TlsOptions},
+    tls::{Tls, TlsArgs, TlsMode},
+    types::{LocalArgs, RdsArgs, SupabaseArgs, non_empty},
 };
 use crate::secret::UrlParser;
 
@@ -56,61 +57,6 @@ pub struct DatabaseArgs {
     passwords: PasswordArgs,
     #[command(flatten)]
     tls: TlsArgs,
-}
-
-#[derive(Clone, Debug, Args)]
-struct LocalArgs {
-    /// User (local).
-    #[arg(long, env, default_value = "orderflow", global = true, help_heading = "Database")]
-    postgres_user: String,
-    /// Host (local).
-    #[arg(long, env, default_value = "127.0.0.1", global = true, help_heading = "Database")]
-    postgres_host: String,
-    /// Port (local).
-    #[arg(long, env, default_value_t = 15432, global = true, help_heading = "Database")]
-    postgres_port: u16,
-    /// Database (local).
-    #[arg(long, env, default_value = "orderflow", global = true, help_heading = "Database")]
-    postgres_db: String,
-}
-
-#[derive(Clone, Debug, Args)]
-struct SupabaseArgs {
-    /// Connection URL (supabase); [YOUR-PASSWORD] in it is replaced by SUPABASE_PASSWORD.
-    #[arg(
-        long,
-        env,
-        hide_env_values = true,
-        value_parser = UrlParser {
-            instead: "write [YOUR-PASSWORD] in its place, and set SUPABASE_PASSWORD in the environment or in .env",
-            has_password,
-        },
-        global = true,
-        help_heading = "Database"
-    )]
-    supabase_direct_url: Option<SecretString>,
-    /// File with the CA certificate, PEM, or the certificate itself (supabase).
-    #[arg(long, env, hide_env_values = true, value_name = "FILE|PEM", global = true, help_heading = "Database")]
-    supabase_ca_cert: Option<String>,
-}
-
-#[derive(Clone, Debug, Args)]
-struct RdsArgs {
-    /// User (rds).
-    #[arg(long, env, global = true, help_heading = "Database")]
-    rds_user: Option<String>,
-    /// Host (rds).
-    #[arg(long, env, global = true, help_heading = "Database")]
-    rds_host: Option<String>,
-    /// Port (rds).
-    #[arg(long, env, default_value_t = 5432, global = true, help_heading = "Database")]
-    rds_port: u16,
-    /// Database (rds).
-    #[arg(long, env, global = true, help_heading = "Database")]
-    rds_db: Option<String>,
-    /// File with the CA certificate, PEM, or the certificate itself (rds).
-    #[arg(long, env, hide_env_values = true, value_name = "FILE|PEM", global = true, help_heading = "Database")]
-    rds_ca_cert: Option<String>,
 }
 
 impl DatabaseArgs {
@@ -185,57 +131,6 @@ impl DatabaseArgs {
     }
 }
 
-impl LocalArgs {
-    fn read(&self, password: Option<&SecretString>) -> DatabaseUrl {
-        let mut config = Config::new();
-        if let Some(password) = password {
-            config.password(password.expose_secret());
-        }
-        config.user(&self.postgres_user);
-        config.host(&self.postgres_host).port(self.postgres_port).dbname(&self.postgres_db);
-        DatabaseUrl { config, tls: TlsOptions::default() }
-    }
-}
-
-impl SupabaseArgs {
-    fn read(&self, password: Option<&SecretString>) -> anyhow::Result<DatabaseUrl> {
-        let Some(url) = non_empty(&self.supabase_direct_url) else {
-            bail!("DB_TYPE is supabase, but SUPABASE_DIRECT_URL is not set")
-        };
-        let mut url =
-            database_url::parse(&url.expose_secret().replace(PASSWORD_PLACEHOLDER, "@"), "SUPABASE_DIRECT_URL")?;
-        match password {
-            Some(password) => drop(url.config.password(password.expose_secret())),
-            None if url.config.get_password().is_none() => {
-                bail!("SUPABASE_DIRECT_URL has no password and SUPABASE_PASSWORD is not set")
-            }
-            None => {}
-        }
-        url.tls = url.tls.or(TlsOptions::with_authorities(&self.supabase_ca_cert));
-        Ok(url)
-    }
-}
-
-impl RdsArgs {
-    fn read(&self, password: Option<&SecretString>) -> anyhow::Result<DatabaseUrl> {
-        let text = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
-        let settings = (text(&self.rds_user), password, text(&self.rds_host), text(&self.rds_db));
-        let (Some(user), Some(password), Some(host), Some(database)) = &settings else {
-            let is_set = [
-                ("RDS_USER", settings.0.is_some()),
-                ("RDS_PASSWORD", settings.1.is_some()),
-                ("RDS_HOST", settings.2.is_some()),
-                ("RDS_DB", settings.3.is_some()),
-            ];
-            let missing: Vec<_> = is_set.into_iter().filter(|(_, is_set)| !is_set).map(|(name, _)| name).collect();
-            bail!("DB_TYPE is rds, but not set: {}", missing.join(", "))
-        };
-        let mut config = Config::new();
-        config.user(user).password(password.expose_secret()).host(host).port(self.rds_port).dbname(database);
-        Ok(DatabaseUrl { config, tls: TlsOptions::with_authorities(&self.rds_ca_cert) })
-    }
-}
-
 /// Whether every host is this machine.
 fn is_local(config: &Config) -> bool {
     let is_loopback = |host: &str| host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
@@ -260,12 +155,6 @@ fn set_timeouts(config: &mut Config) {
     if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
         config.keepalives_idle(Duration::from_secs(15));
     }
-}
-
-/// An empty variable counts as not set: `deploy/stack env` sets `DATABASE_URL` to an empty value, to override one in
-/// `.env`.
-fn non_empty(secret: &Option<SecretString>) -> Option<&SecretString> {
-    secret.as_ref().filter(|secret| !secret.expose_secret().is_empty())
 }
 
 #[cfg(test)]

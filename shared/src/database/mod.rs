@@ -15,6 +15,7 @@ mod settings;
 mod statement;
 mod tls;
 mod tls_refusal;
+mod types;
 
 pub use args::{DatabaseArgs, DatabaseType};
 pub use connect::{connect, connect_diesel};

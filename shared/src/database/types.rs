@@ -1,0 +1,125 @@
+//! The settings of each type of database, and what they say about the connection.
+
+use anyhow::bail;
+use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::Config;
+
+use super::{
+    database_url::{self, DatabaseUrl},
+    passwords::{PASSWORD_PLACEHOLDER, has_password},
+    tls::TlsOptions,
+};
+use crate::secret::UrlParser;
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct LocalArgs {
+    /// User (local).
+    #[arg(long, env, default_value = "orderflow", global = true, help_heading = "Database")]
+    pub postgres_user: String,
+    /// Host (local).
+    #[arg(long, env, default_value = "127.0.0.1", global = true, help_heading = "Database")]
+    pub postgres_host: String,
+    /// Port (local).
+    #[arg(long, env, default_value_t = 15432, global = true, help_heading = "Database")]
+    pub postgres_port: u16,
+    /// Database (local).
+    #[arg(long, env, default_value = "orderflow", global = true, help_heading = "Database")]
+    pub postgres_db: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct SupabaseArgs {
+    /// Connection URL (supabase); [YOUR-PASSWORD] in it is replaced by SUPABASE_PASSWORD.
+    #[arg(
+        long,
+        env,
+        hide_env_values = true,
+        value_parser = UrlParser {
+            instead: "write [YOUR-PASSWORD] in its place, and set SUPABASE_PASSWORD in the environment or in .env",
+            has_password,
+        },
+        global = true,
+        help_heading = "Database"
+    )]
+    pub supabase_direct_url: Option<SecretString>,
+    /// File with the CA certificate, PEM, or the certificate itself (supabase).
+    #[arg(long, env, hide_env_values = true, value_name = "FILE|PEM", global = true, help_heading = "Database")]
+    pub supabase_ca_cert: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct RdsArgs {
+    /// User (rds).
+    #[arg(long, env, global = true, help_heading = "Database")]
+    pub rds_user: Option<String>,
+    /// Host (rds).
+    #[arg(long, env, global = true, help_heading = "Database")]
+    pub rds_host: Option<String>,
+    /// Port (rds).
+    #[arg(long, env, default_value_t = 5432, global = true, help_heading = "Database")]
+    pub rds_port: u16,
+    /// Database (rds).
+    #[arg(long, env, global = true, help_heading = "Database")]
+    pub rds_db: Option<String>,
+    /// File with the CA certificate, PEM, or the certificate itself (rds).
+    #[arg(long, env, hide_env_values = true, value_name = "FILE|PEM", global = true, help_heading = "Database")]
+    pub rds_ca_cert: Option<String>,
+}
+
+impl LocalArgs {
+    pub(super) fn read(&self, password: Option<&SecretString>) -> DatabaseUrl {
+        let mut config = Config::new();
+        if let Some(password) = password {
+            config.password(password.expose_secret());
+        }
+        config.user(&self.postgres_user);
+        config.host(&self.postgres_host).port(self.postgres_port).dbname(&self.postgres_db);
+        DatabaseUrl { config, tls: TlsOptions::default() }
+    }
+}
+
+impl SupabaseArgs {
+    pub(super) fn read(&self, password: Option<&SecretString>) -> anyhow::Result<DatabaseUrl> {
+        let Some(url) = non_empty(&self.supabase_direct_url) else {
+            bail!("DB_TYPE is supabase, but SUPABASE_DIRECT_URL is not set")
+        };
+        let mut url =
+            database_url::parse(&url.expose_secret().replace(PASSWORD_PLACEHOLDER, "@"), "SUPABASE_DIRECT_URL")?;
+        match password {
+            Some(password) => drop(url.config.password(password.expose_secret())),
+            None if url.config.get_password().is_none() => {
+                bail!("SUPABASE_DIRECT_URL has no password and SUPABASE_PASSWORD is not set")
+            }
+            None => {}
+        }
+        url.tls = url.tls.or(TlsOptions::with_authorities(&self.supabase_ca_cert));
+        Ok(url)
+    }
+}
+
+impl RdsArgs {
+    pub(super) fn read(&self, password: Option<&SecretString>) -> anyhow::Result<DatabaseUrl> {
+        let text = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
+        let settings = (text(&self.rds_user), password, text(&self.rds_host), text(&self.rds_db));
+        let (Some(user), Some(password), Some(host), Some(database)) = &settings else {
+            let is_set = [
+                ("RDS_USER", settings.0.is_some()),
+                ("RDS_PASSWORD", settings.1.is_some()),
+                ("RDS_HOST", settings.2.is_some()),
+                ("RDS_DB", settings.3.is_some()),
+            ];
+            let missing: Vec<_> = is_set.into_iter().filter(|(_, is_set)| !is_set).map(|(name, _)| name).collect();
+            bail!("DB_TYPE is rds, but not set: {}", missing.join(", "))
+        };
+        let mut config = Config::new();
+        config.user(user).password(password.expose_secret()).host(host).port(self.rds_port).dbname(database);
+        Ok(DatabaseUrl { config, tls: TlsOptions::with_authorities(&self.rds_ca_cert) })
+    }
+}
+
+/// An empty variable counts as not set: `deploy/stack env` sets `DATABASE_URL` to an empty value, to override one in
+/// `.env`.
+pub(super) fn non_empty(secret: &Option<SecretString>) -> Option<&SecretString> {
+    secret.as_ref().filter(|secret| !secret.expose_secret().is_empty())
+}
