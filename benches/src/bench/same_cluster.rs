@@ -1,6 +1,6 @@
 //! The CPU time of brokers is that of the stack which `--stack` names. It must not be that of another cluster.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// # Errors
-/// When the stack runs on this machine and the brokers in `kafka` belong to another cluster.
+/// When the stack runs on this machine, and the brokers in `kafka` do not answer or belong to another cluster.
 pub async fn require_same_cluster(kafka: &KafkaSettings, stack: &BenchStackSettings) -> anyhow::Result<()> {
     let folder = stack_folder(&stack.stack_script, &stack.stack);
     if servers(&folder).iter().all(|server| server.pid.is_none()) {
@@ -22,19 +22,20 @@ pub async fn require_same_cluster(kafka: &KafkaSettings, stack: &BenchStackSetti
     }
     let settings = std::fs::read_to_string(folder.join("settings")).unwrap_or_default();
     let client = kafka.client(&[]);
-    let used = tokio::task::spawn_blocking(move || cluster_id(&client)).await??;
     let (name, brokers) = (&stack.stack, &kafka.brokers);
+    let used = tokio::task::spawn_blocking(move || cluster_id(&client)).await?;
+    let used = used.with_context(|| format!("no Kafka broker answers at {brokers}"))?;
     ensure!(
-        used.as_deref() == setting(&settings, "cluster_id"),
+        Some(used.as_str()) == setting(&settings, "cluster_id"),
         "the CPU time of brokers would be wrong: stack {name} is not the cluster at {brokers}: set --brokers or --stack \
          so that both are the same, or stop the stack to measure without CPU time of brokers"
     );
     Ok(())
 }
 
-fn cluster_id(client: &ClientConfig) -> anyhow::Result<Option<String>> {
+fn cluster_id(client: &ClientConfig) -> anyhow::Result<String> {
     let consumer: BaseConsumer = client.create()?;
-    Ok(consumer.client().fetch_cluster_id(REQUEST_TIMEOUT))
+    consumer.client().fetch_cluster_id(REQUEST_TIMEOUT).context("the id of the cluster can't be read")
 }
 
 /// The value of `key` in lines `KEY=VALUE`.
