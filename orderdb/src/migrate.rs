@@ -80,7 +80,8 @@ fn unknown_versions(harness: &mut Harness) -> anyhow::Result<Vec<String>> {
     Ok(unknown)
 }
 
-fn known_migrations() -> anyhow::Result<Vec<Box<dyn Migration<Pg>>>> {
+/// The migrations of this program, oldest first.
+pub(crate) fn known_migrations() -> anyhow::Result<Vec<Box<dyn Migration<Pg>>>> {
     MIGRATIONS.migrations().map_err(unreadable)
 }
 

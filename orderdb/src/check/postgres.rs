@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::{Context, anyhow};
-use diesel::{migration::MigrationSource, pg::Pg};
-use shared::database::{DatabaseSettings, connect, migrations::MIGRATIONS};
+use anyhow::Context;
+use shared::database::{DatabaseSettings, connect};
 use tokio_postgres::Client;
 
 use super::finding::Findings;
+use crate::migrate::known_migrations;
 
 /// Timeout of all queries together.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,8 +56,8 @@ async fn query(client: &Client, database: &DatabaseSettings, findings: &mut Find
 
 /// Returns whether the tables can be read.
 async fn check_schema(client: &Client, findings: &mut Findings) -> anyhow::Result<bool> {
-    let migrations = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(|error| anyhow!("{error}"))?;
-    let known: BTreeSet<String> = migrations.iter().map(|migration| migration.name().version().to_string()).collect();
+    let known = known_migrations()?;
+    let known: BTreeSet<String> = known.iter().map(|migration| migration.name().version().to_string()).collect();
     let exists = "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL";
     let applied: BTreeSet<String> = match client.query_typed_one(exists, &[]).await?.get(0) {
         true => {
