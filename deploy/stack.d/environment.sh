@@ -41,23 +41,25 @@ env_file() { # → the path of the file that the programs would read
   [[ ! -f $folder/.env ]] || echo "$folder/.env"
 }
 
-use_stack_settings() { # NAME
+use_stack_settings() { # NAME [OPTION of env]
   local settings
-  settings=$("$DEPLOY/stack" --name "$1" env)
+  settings=$("$DEPLOY/stack" --name "$1" env "${@:2}")
   eval "$settings"
 }
 
 # ---- deploy/stack env
 
-print_env() { # [--secure | --tls | --proxied]
+print_env() { # [--secure | --tls | --supabase | --proxied]
   local settings name
   load_stack || die "stack '$NAME' does not exist: '$ME up' creates it"
   require_passwords
-  [[ -z $WITH || ${1-} != --@(secure|tls) ]] || die "stack '$NAME' is in containers, which have no TLS listeners"
-  [[ ${1-} != --@(secure|tls) || -e $STATE/tls/ca.pem ]] ||
+  [[ -z $WITH || ${1-} != --@(secure|tls|supabase) ]] || die "stack '$NAME' is in containers, which have no TLS listeners"
+  [[ ${1-} != --@(secure|tls|supabase) || -e $STATE/tls/ca.pem ]] ||
     die "stack '$NAME' has no certificates: they are created at the first start of a broker, by '$ME up'"
-  [[ ${1-} != --@(secure|tls) || -e $POSTGRES_FOLDER/tls/ca.pem ]] ||
+  [[ ${1-} != --@(secure|tls|supabase) || -e $POSTGRES_FOLDER/tls/ca.pem ]] ||
     die "PostgreSQL of stack '$NAME' was started without TLS: '$ME stop postgres', then '$ME start postgres'"
+  [[ ${1-} != --supabase || ${SERVICES[*]} == *pgbouncer* ]] ||
+    die "stack '$NAME' has no pooler: '$ME up --with pgbouncer' adds it"
   settings=$(stack_settings "${1-}")
   for name in $CALLER_VARIABLES; do
     if is_service_setting "$name" && [[ $settings != *"export $name="* ]]; then echo "unset $name"; fi
@@ -65,7 +67,7 @@ print_env() { # [--secure | --tls | --proxied]
   echo "$settings"
 }
 
-stack_settings() { # [--secure | --tls | --proxied]
+stack_settings() { # [--secure | --tls | --supabase | --proxied]
   local -a ports
   case $1 in
     --secure) ports=("${SECURE_PORTS[@]}") ;;
@@ -88,6 +90,7 @@ export POSTGRES_DB=$POSTGRES_DB
 END
   case $1 in
     --secure | --tls) tls_env "$1" ;;
+    --supabase) supabase_env ;;
     --proxied) echo "export KAFKA_PROXIED_LISTENERS=$(kafka_bootstrap "${PROXIED_PORTS[@]}")" ;;
   esac
 }

@@ -57,6 +57,7 @@ install_parts() {
   local -a packages=()
   command -v redis-server > /dev/null && command -v redis-cli > /dev/null || packages+=(redis-server)
   postgres_programs > /dev/null || packages+=(postgresql)
+  [[ ${SERVICES[*]} != *pgbouncer* ]] || command -v pgbouncer > /dev/null || packages+=(pgbouncer)
   command -v openssl > /dev/null || packages+=(openssl)
   find_java || packages+=("$(java_package)")
   find_jars || command -v mvn > /dev/null || packages+=(maven)
@@ -104,7 +105,7 @@ install_packages() { # PACKAGE...
 }
 
 # Debian packages start their services after installation and at each boot: Redis on 6379, PostgreSQL with a cluster on
-# 5432, Prometheus on 9090. This prevents it.
+# 5432, PgBouncer on 6432, Prometheus on 9090. This prevents it.
 as_root_install() { # PACKAGE...; runs in its own shell
   set -eu
   policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/orderflow.conf
@@ -121,7 +122,7 @@ as_root_install() { # PACKAGE...; runs in its own shell
   before=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2> /dev/null || true)
   options=(-y --no-install-recommends -o DPkg::Lock::Timeout=300)
   apt-get install "${options[@]}" "$@" || { apt-get update && apt-get install "${options[@]}" "$@"; }
-  for service in redis-server prometheus; do
+  for service in redis-server prometheus pgbouncer; do
     case $before in
       *"$service installed"*) ;;
       *) case " $* " in

@@ -66,7 +66,7 @@ postgres_prepare() {
   postgres_end_leftovers
   user=$(postgres_user)
   mkdir -p "$POSTGRES_FOLDER"
-  postgres_certificates "$user" >> "$log" 2>&1
+  postgres_certificates "$user" "$POSTGRES_FOLDER/tls" >> "$log" 2>&1
   [[ ! -d $data ]] || return 0
   as_postgres
   rm -rf "$data.new"
@@ -84,11 +84,11 @@ postgres_prepare() {
 }
 
 # PostgreSQL has the certificate of the brokers, and its key in the same file. It refuses a key that others can read.
-postgres_certificates() { # USER
+postgres_certificates() { # USER FOLDER
   tls_prepare
-  mkdir -p "$POSTGRES_FOLDER/tls"
-  install -m 600 "$STATE/tls/broker.pem" "$STATE/tls/ca.pem" "$POSTGRES_FOLDER/tls"
-  chown -R "$1" "$POSTGRES_FOLDER/tls"
+  mkdir -p "$2"
+  install -m 600 "$STATE/tls/broker.pem" "$STATE/tls/ca.pem" "$2"
+  chown -R "$1" "$2"
 }
 
 # Each statement ends with a semicolon and an empty line. A superuser must create the extension; in template1, each new

@@ -5,7 +5,7 @@
 load_stack() { # fails when the stack does not exist
   STATE=$STATE_ROOT/$NAME
   set_ports 19092
-  POSTGRES_FOLDER=$STATE/postgres CLUSTER_ID='' WITH=''
+  POSTGRES_FOLDER=$STATE/postgres CLUSTER_ID='' WITH='' SERVICES=(kafka-1 kafka-2 kafka-3 redis postgres)
   [[ -r $STATE/settings ]] || return 1
   local key value
   while IFS='=' read -r key value; do
@@ -14,6 +14,7 @@ load_stack() { # fails when the stack does not exist
       postgres_folder) POSTGRES_FOLDER=$value ;;
       cluster_id) CLUSTER_ID=$value ;;
       with) WITH=$value ;;
+      pooler) SERVICES+=("$value") ;;
     esac
   done < "$STATE/settings"
   load_passwords
@@ -31,7 +32,7 @@ set_ports() { # BASE
   if (( $1 == 19092 )); then
     KAFKA_PORTS=(19092 19093 19094) CONTROLLER_PORTS=(19192 19193 19194) REDIS_PORT=16379 POSTGRES_PORT=15432
     SECURE_PORTS=(19292 19293 19294) TLS_PORTS=(19392 19393 19394)
-    PROXIED_PORTS=(19492 19493 19494) PROXY_PORTS=(19592 19593 19594)
+    PROXIED_PORTS=(19492 19493 19494) PROXY_PORTS=(19592 19593 19594) PGBOUNCER_PORT=16432
   else
     KAFKA_PORTS=($(( $1 + 1 )) $(( $1 + 2 )) $(( $1 + 3 )))
     CONTROLLER_PORTS=($(( $1 + 4 )) $(( $1 + 5 )) $(( $1 + 6 )))
@@ -40,6 +41,7 @@ set_ports() { # BASE
     TLS_PORTS=($(( $1 + 12 )) $(( $1 + 13 )) $(( $1 + 14 )))
     PROXIED_PORTS=($(( $1 + 15 )) $(( $1 + 16 )) $(( $1 + 17 )))
     PROXY_PORTS=($(( $1 + 18 )) $(( $1 + 19 )) "$1")
+    PGBOUNCER_PORT=$(( $1 - 10000 )) # a multiple of twenty, as no port of main is
   fi
 }
 
@@ -52,6 +54,7 @@ ports_of() { # SERVICE → the ports that it listens on; the first one is for cl
       ;;
     redis) echo "$REDIS_PORT" ;;
     postgres) echo "$POSTGRES_PORT" ;;
+    pgbouncer) echo "$PGBOUNCER_PORT" ;;
   esac
 }
 
@@ -62,8 +65,9 @@ make_stack() {
     die "can't write to $STATE_ROOT (set ORDERFLOW_STATE to another folder)"
   check_owner
   if [[ -e $STATE/settings ]]; then
-    [[ $WITH == "$WITH_ASKED" || -z $WITH_ASKED ]] ||
+    [[ $WITH_ASKED != docker || $WITH == docker ]] ||
       die "stack '$NAME' runs as processes: use another --name, or delete its data with '$ME down --purge'"
+    add_pooler
     return
   fi
   local base=19092 id=-
@@ -82,6 +86,14 @@ make_stack() {
   fi
   mv "$STATE/settings.new" "$STATE/settings"
   exec {lock}>&-
+  add_pooler
+}
+
+# PgBouncer can be added to a stack at any time. The stack keeps it.
+add_pooler() {
+  [[ $WITH_ASKED == pgbouncer ]] || return 0
+  [[ $WITH != docker ]] || die "stack '$NAME' is in containers, where there is no PgBouncer"
+  grep -qx pooler=pgbouncer "$STATE/settings" || echo pooler=pgbouncer >> "$STATE/settings"
 }
 
 check_owner() {
