@@ -19,6 +19,7 @@ mod loadtest_run;
 mod local_stack;
 mod members;
 mod outages;
+mod pooled;
 mod programs;
 mod prometheus;
 mod reported_run;

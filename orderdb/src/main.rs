@@ -21,12 +21,14 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     let database = command.database.settings();
     match command.action {
-        Action::Migrate(settings) => migrate(settings, &database?).await,
+        Action::Migrate(settings) => migrate(settings, database?.direct()).await,
         Action::Seed(settings) => {
             let database = database?;
-            seed(&settings, &database).await?;
+            // Seeds are written by Diesel, which needs a session.
+            let database = database.direct();
+            seed(&settings, database).await?;
             if settings.live.live {
-                run_live(&settings, &database, shutdown::on_signal()?).await?;
+                run_live(&settings, database, shutdown::on_signal()?).await?;
             }
             Ok(Outcome::Valid)
         }

@@ -1,6 +1,7 @@
 //! The resources of one test.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -22,7 +23,7 @@ use shared::{
 use tempfile::TempDir;
 use tokio_postgres::Client;
 
-use crate::{proxy::Proxy, template};
+use crate::{proxy::Proxy, stack::stack_environment, template};
 
 /// The stack that the environment names.
 #[derive(Parser)]
@@ -124,6 +125,21 @@ impl Testbed {
             environment.push((name.to_owned(), value));
         }
         environment
+    }
+
+    /// The variables that lead to the test's database as to one at Supabase: by TLS, and through PgBouncer in
+    /// transaction mode but for what needs a session.
+    ///
+    /// # Panics
+    /// When the stack has no PgBouncer.
+    pub fn supabase(&self) -> BTreeMap<String, String> {
+        let mut variables = stack_environment("--supabase");
+        for name in ["SUPABASE_DIRECT_URL", "SUPABASE_POOLER_URL"] {
+            let url = variables.get_mut(name).expect("deploy/stack env --supabase sets both URLs");
+            let (server, _) = url.rsplit_once('/').expect("a URL ends with a database");
+            *url = format!("{server}/{}", self.database.database());
+        }
+        variables
     }
 
     /// The test's folder.

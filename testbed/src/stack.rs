@@ -1,9 +1,9 @@
 use std::{collections::BTreeMap, process::Command};
 
-/// The variables of Kafka and of TLS with PostgreSQL in `deploy/stack env OPTION`, of the stack of the tests.
+/// The variables of Kafka, of Supabase and of TLS with PostgreSQL in `deploy/stack env OPTION`, of the stack of the tests.
 ///
 /// # Panics
-/// When the stack does not exist, or has no certificates.
+/// When the stack does not exist, or has no certificates or no PgBouncer.
 pub fn stack_environment(option: &str) -> BTreeMap<String, String> {
     let name = std::env::var("ORDERFLOW_TEST_STACK").or_else(|_| std::env::var("ORDERFLOW_STACK"));
     let name = name.expect("ORDERFLOW_TEST_STACK or ORDERFLOW_STACK names the stack of the tests");
@@ -13,6 +13,6 @@ pub fn stack_environment(option: &str) -> BTreeMap<String, String> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let all = String::from_utf8(output.stdout).expect("the variables are UTF-8");
     let variables = all.split('\0').filter_map(|variable| variable.split_once('='));
-    let is_wanted = |name: &str| name.starts_with("KAFKA_") || (name.starts_with("DB_") && name != "DB_TYPE");
+    let is_wanted = |name: &str| ["KAFKA_", "DB_", "SUPABASE_"].iter().any(|prefix| name.starts_with(prefix));
     variables.filter(|(name, _)| is_wanted(name)).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

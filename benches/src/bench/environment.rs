@@ -6,7 +6,7 @@ use std::{
     process::Stdio,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rdkafka::{
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
@@ -47,6 +47,7 @@ impl BenchEnvironment {
     pub async fn create(services: &ServiceSettings) -> anyhow::Result<Self> {
         let name = format!("bench_{}", RunTag::random());
         let server = services.database.settings()?;
+        ensure!(!server.has_pooler(), "a bench measures the database itself: set the server instead of a pooler");
         let client = connect(&server).await?;
         let create = format!("CREATE DATABASE \"{name}\"");
         client

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use shared::database::{DatabaseSettings, connect};
+use shared::database::{DatabaseSettings, connect_session};
 use tokio_postgres::Client;
 
 /// For the other transactions that use the table to end.
@@ -23,7 +23,7 @@ impl TableLock {
     /// # Errors
     /// When the table does not exist, or its users do not end their transactions.
     pub async fn acquire(database: &DatabaseSettings, table: &str, lasting: Option<Duration>) -> anyhow::Result<Self> {
-        let client = connect(database).await?;
+        let client = connect_session(database).await?;
         let limits = format!(
             "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = {}",
             LOCK_TIMEOUT.as_millis(),

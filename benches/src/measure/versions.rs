@@ -55,7 +55,7 @@ fn kafka(stack: &Path) -> Option<String> {
 
 async fn postgresql(database: &DatabaseSettings) -> anyhow::Result<String> {
     let client = shared::database::connect(database).await?;
-    Ok(client.query_one("SHOW server_version", &[]).await?.try_get(0)?)
+    Ok(client.query_typed_one("SHOW server_version", &[]).await?.try_get(0)?)
 }
 
 async fn redis(cache: &CacheSettings) -> anyhow::Result<Option<String>> {

@@ -8,7 +8,10 @@ use shared::{
     ledger::{RunId, RunsFolder},
     order_id::{OrderId, RunTag},
 };
-use tokio_postgres::Row;
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
 
 /// Rows that are read at a time, so that the index is used and the rest of the table is not read.
 const PAGE: i64 = 1_000;
@@ -50,7 +53,9 @@ pub async fn stored_rows(
     let is_of_run = |row: &&Row| row.get::<_, &str>(0).parse::<OrderId>().is_ok_and(|id| tags.contains(&id.tag()));
     let mut stored = Vec::new();
     loop {
-        let page = client.query(query, &[&after, &until, &PAGE]).await.context("the table orders can't be read")?;
+        let bounds: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&after, Type::TEXT), (&until, Type::TEXT), (&PAGE, Type::INT8)];
+        let page = client.query_typed(query, &bounds).await.context("the table orders can't be read")?;
         stored.extend(page.iter().filter(is_of_run).map(stored_row));
         match page.last() {
             Some(last) if stored.len() < count => after = last.get(0),

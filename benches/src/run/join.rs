@@ -17,7 +17,7 @@ use crate::{
 const DEFAULT_STACK: &str = "main";
 
 /// Settings that lead to services. With one of them and without `--stack`, the run uses these services.
-const SERVICE_VARIABLES: [&str; 8] = [
+const SERVICE_VARIABLES: [&str; 9] = [
     "KAFKA_BROKERS",
     "REDIS_URL",
     "DATABASE_URL",
@@ -25,6 +25,7 @@ const SERVICE_VARIABLES: [&str; 8] = [
     "POSTGRES_HOST",
     "POSTGRES_PORT",
     "SUPABASE_DIRECT_URL",
+    "SUPABASE_POOLER_URL",
     "RDS_HOST",
 ];
 const SERVICE_FLAGS: [&str; 8] = [

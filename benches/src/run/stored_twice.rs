@@ -7,6 +7,7 @@ use shared::{
     ledger::Ledger,
     order_id::{OrderId, RunTag},
 };
+use tokio_postgres::types::Type;
 
 /// # Errors
 /// When the table can't be read.
@@ -16,7 +17,10 @@ pub async fn stored_twice(database: &DatabaseSettings, ledgers: &[Ledger]) -> an
     let (from, until) = OrderId::text_range(from, Utc::now().max(from)).into_inner();
     let query = "SELECT order_id FROM orders WHERE order_id BETWEEN $1 AND $2 GROUP BY order_id HAVING count(*) > 1";
     let client = connect(database).await?;
-    let rows = client.query(query, &[&from, &until]).await.context("the table orders can't be read")?;
+    let rows = client
+        .query_typed(query, &[(&from, Type::TEXT), (&until, Type::TEXT)])
+        .await
+        .context("the table orders can't be read")?;
     let of_run =
         rows.iter().filter(|row| row.get::<_, &str>(0).parse::<OrderId>().is_ok_and(|id| tags.contains(&id.tag())));
     Ok(of_run.count() as u64)

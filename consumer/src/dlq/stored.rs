@@ -4,6 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, bail};
 use shared::database::{DatabaseSettings, connect};
+use tokio_postgres::types::Type;
 
 use crate::model::StoredOrder;
 
@@ -27,7 +28,9 @@ impl StoredOrders {
                      payment_method, status, created_at FROM orders WHERE order_id = ANY($1)";
         let mut orders = HashMap::new();
         for batch in ids.chunks(LOOKUP_BATCH) {
-            let Ok(rows) = tokio::time::timeout(LOOKUP_TIMEOUT, client.query(query, &[&batch])).await else {
+            let Ok(rows) =
+                tokio::time::timeout(LOOKUP_TIMEOUT, client.query_typed(query, &[(&batch, Type::TEXT_ARRAY)])).await
+            else {
                 bail!(
                     "no answer from database {database} within {LOOKUP_TIMEOUT:?}: another session may have locked \
                      table orders (see pg_stat_activity)"

@@ -139,7 +139,7 @@ impl OrderDatabase {
             let settings = self.client.settings();
             let message = format!(
                 "PostgreSQL: the database {settings} does not have the prepared statement: {error}; behind a pooler, \
-                 use --statements unnamed"
+                 set DB_POOLER=transaction"
             );
             scope.report(&self.health, ConsumerIssue::Database(self.worker), message);
         }

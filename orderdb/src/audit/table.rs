@@ -9,7 +9,10 @@ use roaring::RoaringTreemap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::order_id::{OrderId, RunTag};
-use tokio_postgres::{Client, Row, types::Timestamp};
+use tokio_postgres::{
+    Client, Row,
+    types::{Timestamp, Type},
+};
 
 use super::{
     order_fields::{Digester, OrderFields},
@@ -82,7 +85,10 @@ pub async fn read_orders(
     comparison: &Comparison<'_>,
 ) -> anyhow::Result<StoredOrders> {
     let range = OrderId::text_range(from, until);
-    let querying = tokio::time::timeout(ROW_TIMEOUT, client.query_raw(QUERY, [range.start(), range.end()]));
+    let querying = tokio::time::timeout(
+        ROW_TIMEOUT,
+        client.query_typed_raw(QUERY, [(range.start(), Type::TEXT), (range.end(), Type::TEXT)]),
+    );
     let rows = querying
         .await
         .with_context(no_answer)?

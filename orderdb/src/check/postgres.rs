@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Context;
-use shared::database::{DatabaseSettings, connect};
+use shared::database::{DatabaseSettings, connect, connect_session, shares_sessions};
 use tokio_postgres::Client;
 
 use super::finding::Findings;
@@ -45,6 +45,9 @@ async fn query(client: &Client, database: &DatabaseSettings, findings: &mut Find
     // Debian adds its own version.
     let version = version.split(' ').next().unwrap_or_default();
     findings.ok("connection", format!("{database}, PostgreSQL {version}, {tls}"));
+    if shares_sessions(client, database).await? {
+        check_direct(database, findings).await;
+    }
     if is_read_only {
         findings.failed("writes", "the server is a standby or read-only: name the primary server");
     }
@@ -52,6 +55,14 @@ async fn query(client: &Client, database: &DatabaseSettings, findings: &mut Find
         check_rows(client, findings).await?;
     }
     Ok(())
+}
+
+/// Migrations and seeds can't run through a pooler in transaction mode.
+async fn check_direct(database: &DatabaseSettings, findings: &mut Findings) {
+    match connect_session(database).await {
+        Ok(_) => findings.ok("pooler", format!("in transaction mode; migrations and seeds use {}", database.direct())),
+        Err(error) => findings.failed("pooler", format!("{error:#}")),
+    }
 }
 
 /// Returns whether the tables can be read.

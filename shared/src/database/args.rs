@@ -11,6 +11,7 @@ use tokio_postgres::{
 use super::{
     database_url::{self, DatabaseUrl},
     passwords::{PasswordArgs, has_password},
+    pooler::PoolerArgs,
     settings::DatabaseSettings,
     tls::{Tls, TlsArgs, TlsMode},
     types::{LocalArgs, RdsArgs, SupabaseArgs, non_empty},
@@ -44,6 +45,18 @@ pub struct DatabaseArgs {
         help_heading = "Database"
     )]
     database_url: Option<SecretString>,
+    /// URL of the server behind a pooler, for what needs a session: migrations, seeds and locks.
+    #[arg(
+        long,
+        env,
+        hide_env_values = true,
+        value_parser = UrlParser { instead: "set DATABASE_DIRECT_URL in the environment or in .env", has_password },
+        global = true,
+        help_heading = "Database"
+    )]
+    database_direct_url: Option<SecretString>,
+    #[command(flatten)]
+    pooler: PoolerArgs,
     /// Selects which of the following settings are read.
     #[arg(long, env, value_enum, default_value = "local", global = true, help_heading = "Database")]
     db_type: DatabaseType,
@@ -66,13 +79,34 @@ impl DatabaseArgs {
     /// When a setting that `DB_TYPE` requires is missing, a URL is not valid, or a certificate can't be read.
     pub fn settings(&self) -> anyhow::Result<DatabaseSettings> {
         let url = non_empty(&self.database_url);
-        let DatabaseUrl { mut config, tls } = match (url, self.db_type) {
+        let database = match (url, self.db_type) {
             (Some(url), _) => database_url::parse(url.expose_secret(), "DATABASE_URL")?,
             (None, DatabaseType::Local) => self.local.read(self.passwords.local()),
             (None, DatabaseType::Supabase) => self.supabase.read(self.passwords.supabase())?,
             (None, DatabaseType::Rds) => self.rds.read(self.passwords.rds())?,
         };
         let is_managed = url.is_none() && self.db_type != DatabaseType::Local;
+        let mut settings = self.connection(database, is_managed)?;
+        settings.pooler = self.pooler.pooler().or(settings.pooler);
+        let direct = self.direct(url.is_none())?.map(|direct| self.connection(direct, is_managed)).transpose()?;
+        settings.direct = direct.map(Box::new);
+        Ok(settings)
+    }
+
+    /// The server behind a pooler.
+    fn direct(&self, by_type: bool) -> anyhow::Result<Option<DatabaseUrl>> {
+        match non_empty(&self.database_direct_url) {
+            Some(url) => database_url::parse(url.expose_secret(), "DATABASE_DIRECT_URL").map(Some),
+            None if by_type && self.db_type == DatabaseType::Supabase => {
+                self.supabase.direct(self.passwords.supabase())
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// How to connect to a database. One that is managed uses TLS on any host.
+    fn connection(&self, database: DatabaseUrl, is_managed: bool) -> anyhow::Result<DatabaseSettings> {
+        let DatabaseUrl { mut config, tls, pooler } = database;
         let tls = self.tls.options().or(tls);
         let is_secure = is_managed || !is_local(&config) || tls.has_certificate();
         let default = if is_secure { TlsMode::VerifyFull } else { TlsMode::Disable };
@@ -86,7 +120,7 @@ impl DatabaseArgs {
             Tls::Enabled(_) => SslMode::Require,
         });
         set_timeouts(&mut config);
-        Ok(DatabaseSettings { config, tls })
+        Ok(DatabaseSettings { config, tls, pooler, direct: None })
     }
 
     /// The same server with database `name`.
@@ -100,6 +134,8 @@ impl DatabaseArgs {
         };
         let mut other = self.clone();
         other.database_url = renamed(&self.database_url, "DATABASE_URL")?;
+        other.database_direct_url = renamed(&self.database_direct_url, "DATABASE_DIRECT_URL")?;
+        other.supabase.supabase_pooler_url = renamed(&self.supabase.supabase_pooler_url, "SUPABASE_POOLER_URL")?;
         other.supabase.supabase_direct_url = renamed(&self.supabase.supabase_direct_url, "SUPABASE_DIRECT_URL")?;
         name.clone_into(&mut other.local.postgres_db);
         other.rds.rds_db = Some(name.to_owned());
@@ -113,12 +149,14 @@ impl DatabaseArgs {
         let kind = self.db_type.to_possible_value().map(|value| value.get_name().to_owned());
         let all = [
             ("DATABASE_URL", exposed(self.database_url.as_ref())),
+            ("DATABASE_DIRECT_URL", exposed(self.database_direct_url.as_ref())),
             ("DB_TYPE", kind),
             ("POSTGRES_USER", Some(self.local.postgres_user.clone())),
             ("POSTGRES_HOST", Some(self.local.postgres_host.clone())),
             ("POSTGRES_PORT", Some(self.local.postgres_port.to_string())),
             ("POSTGRES_DB", Some(self.local.postgres_db.clone())),
             ("SUPABASE_DIRECT_URL", exposed(self.supabase.supabase_direct_url.as_ref())),
+            ("SUPABASE_POOLER_URL", exposed(self.supabase.supabase_pooler_url.as_ref())),
             ("SUPABASE_CA_CERT", self.supabase.supabase_ca_cert.clone()),
             ("RDS_USER", self.rds.rds_user.clone()),
             ("RDS_HOST", self.rds.rds_host.clone()),
@@ -127,6 +165,7 @@ impl DatabaseArgs {
             ("RDS_CA_CERT", self.rds.rds_ca_cert.clone()),
         ];
         let all = all.into_iter().chain(self.passwords.environment()).chain(self.tls.environment());
+        let all = all.chain(self.pooler.environment());
         all.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
@@ -224,6 +263,7 @@ mod tests {
         let value = |argument: &clap::Arg| match argument.get_id().as_str() {
             "db_type" => "local".to_owned(),
             "db_tls" => "disable".to_owned(),
+            "db_pooler" => "transaction".to_owned(),
             "postgres_port" | "rds_port" => "1".to_owned(),
             id if id.ends_with("_password_file") => path.clone(),
             _ => "value".to_owned(),

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use diesel_async::AsyncPgConnection;
 use tokio_postgres::{CancelToken, Client, NoTls};
 
 use super::{connections::OpenConnection, settings::DatabaseSettings, tls::Tls, tls_refusal::tls_refusal};
@@ -26,7 +25,7 @@ pub async fn connect(settings: &DatabaseSettings) -> anyhow::Result<Client> {
 }
 
 /// For all hosts, which are tried one after the other.
-fn timeout(settings: &DatabaseSettings) -> Duration {
+pub(super) fn timeout(settings: &DatabaseSettings) -> Duration {
     let connect = settings.config.get_connect_timeout().copied().unwrap_or_default();
     let hosts = settings.config.get_hosts().len().max(settings.config.get_hostaddrs().len()).max(1);
     (connect + GREETING_TIMEOUT) * u32::try_from(hosts).unwrap_or(u32::MAX)
@@ -71,17 +70,4 @@ pub(super) async fn cancel(settings: DatabaseSettings, token: CancelToken) {
     if let Err(error) = cancelled {
         tracing::debug!("PostgreSQL: a statement can't be cancelled: {error:#}");
     }
-}
-
-/// As [`connect`], for queries that Diesel runs itself.
-///
-/// # Errors
-/// Those of [`connect`], or when the server refuses the session settings of Diesel.
-pub async fn connect_diesel(settings: &DatabaseSettings) -> anyhow::Result<AsyncPgConnection> {
-    let client = connect(settings).await?;
-    let refused = || format!("the database {settings} refuses the session settings of Diesel");
-    tokio::time::timeout(timeout(settings), AsyncPgConnection::try_from(client))
-        .await
-        .with_context(refused)?
-        .with_context(refused)
 }

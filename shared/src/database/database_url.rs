@@ -8,7 +8,10 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use url::form_urlencoded;
 
-use super::tls::{Authorities, TlsMode, TlsOptions};
+use super::{
+    pooler::Pooler,
+    tls::{Authorities, TlsMode, TlsOptions},
+};
 
 /// The settings in a URL that tokio-postgres knows.
 const DRIVER_SETTINGS: [&str; 17] = [
@@ -30,13 +33,14 @@ const DRIVER_SETTINGS: [&str; 17] = [
     "channel_binding",
     "load_balance_hosts",
 ];
-/// Those about TLS, which are ours.
-const TLS_SETTINGS: [&str; 4] = ["sslmode", "sslrootcert", "sslcert", "sslkey"];
+/// Those that it does not know: TLS, and Prisma's `pgbouncer` for a pooler in transaction mode.
+const OWN_SETTINGS: [&str; 5] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "pgbouncer"];
 
 /// What a URL says.
 pub(super) struct DatabaseUrl {
     pub config: Config,
     pub tls: TlsOptions,
+    pub pooler: Option<Pooler>,
 }
 
 /// Reads a URL, the value of the setting `name`.
@@ -78,7 +82,7 @@ fn split<'a>(text: &'a str, name: &str) -> anyhow::Result<(&'a str, Parts<'a>)> 
         ensure!(is_name, malformed());
         bail!("{name} is not a PostgreSQL URL but begins with {scheme}://: orderflow stores its orders in PostgreSQL");
     }
-    let is_known = |key: &str| DRIVER_SETTINGS.contains(&key) || TLS_SETTINGS.contains(&key);
+    let is_known = |key: &str| DRIVER_SETTINGS.contains(&key) || OWN_SETTINGS.contains(&key);
     let is_word = |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let parts = Parts::first(rest, is_known).or_else(|| Parts::last(rest, is_word)).ok_or_else(malformed)?;
     Ok((scheme, parts))
@@ -136,7 +140,7 @@ impl<'a> Parts<'a> {
     }
 
     fn read(&self, name: &str) -> anyhow::Result<DatabaseUrl> {
-        let mut tls = TlsOptions::default();
+        let (mut tls, mut pooler) = (TlsOptions::default(), None);
         let mut driver = form_urlencoded::Serializer::new(String::new());
         for (key, value) in form_urlencoded::parse(self.settings.replace('+', "%2B").as_bytes()) {
             match &*key {
@@ -145,12 +149,17 @@ impl<'a> Parts<'a> {
                 "sslrootcert" => tls.authorities = Some(Authorities::File(value.as_ref().into())),
                 "sslcert" => tls.certificate = Some(value.as_ref().into()),
                 "sslkey" => tls.key = Some(value.as_ref().into()),
+                "pgbouncer" => match &*value {
+                    "true" => pooler = Some(Pooler::Transaction),
+                    "false" => pooler = None,
+                    _ => bail!("{name} is not a valid URL: pgbouncer is true or false"),
+                },
                 // tokio-postgres takes it for one host.
                 "host" => drop(driver.extend_pairs(value.split(',').map(|host| ("host", host)))),
                 key if DRIVER_SETTINGS.contains(&key) => drop(driver.append_pair(key, &value)),
                 key => bail!(
                     "{name} has the setting {key:?}, which is not supported: the settings are {}",
-                    [&DRIVER_SETTINGS[..], &TLS_SETTINGS].concat().join(", ")
+                    [&DRIVER_SETTINGS[..], &OWN_SETTINGS].concat().join(", ")
                 ),
             }
         }
@@ -170,7 +179,7 @@ impl<'a> Parts<'a> {
                 config.host(address.to_string());
             }
         }
-        Ok(DatabaseUrl { config, tls })
+        Ok(DatabaseUrl { config, tls, pooler })
     }
 }
 
@@ -247,7 +256,7 @@ mod tests {
         let url = parse(
             "postgres://me@a.example.com:5433,[::1]/orders?hostaddr=10.0.0.1,::1&application_name=a%20b+c&options=-c%20x%3D1\
              &target_session_attrs=read-write&connect_timeout=7&sslmode=verify-ca&sslrootcert=%2Fetc%2Fca.pem\
-             &sslcert=me.pem&sslkey=me.key",
+             &sslcert=me.pem&sslkey=me.key&pgbouncer=true",
             "DATABASE_URL",
         )
         .unwrap();
@@ -264,7 +273,7 @@ mod tests {
             certificate: Some("me.pem".into()),
             key: Some("me.key".into()),
         };
-        assert_eq!(url.tls, tls);
+        assert_eq!((url.tls, url.pooler), (tls, Some(Pooler::Transaction)));
         let hosts = |text: &str| parse(text, "DATABASE_URL").unwrap().config.get_hosts().to_vec();
         let named = |host: &str| Host::Tcp(host.to_owned());
         assert_eq!(hosts("postgres:///orders?host=/run/postgresql"), [Host::Unix("/run/postgresql".into())]);
@@ -288,12 +297,12 @@ mod tests {
             ("mysql://me:hunter2@host/db?a=b", "begins with mysql://"),
             ("host=host password=hunter2", "not a PostgreSQL URL"),
             ("postgres://me:hunter2@host/db?sslmod=require", "\"sslmod\""),
-            ("postgres://me:hunter2@host/db?pgbouncer=true", "\"pgbouncer\""),
+            ("postgres://me:hunter2@host/db?pgbouncer=hunter2", "true or false"),
             ("postgres://me:hunter2@host/db?sslmode=prefer", "falls back"),
             ("postgres://me:hunter2@host/db?sslmode=hunter2", "sslmode is disable"),
             ("postgres://me:hunter2@host/db?target_session_attrs=hunter2", "target_session_attrs"),
             ("postgres://me:hunter2@host:hunter2/db", "not a PostgreSQL URL"),
-            ("postgres://me:12?hunter2=x@host/db?pgbouncer=true", "\"pgbouncer\""),
+            ("postgres://me:12?hunter2=x@host/db?pool_timeout=1", "\"pool_timeout\""),
         ] {
             let message = error(text);
             assert!(message.contains(expected) && message.contains("DATABASE_URL"), "{message}");

@@ -16,7 +16,7 @@ pub struct StatementDeadline {
 impl StatementDeadline {
     /// Each call of [`Self::run`] may take `deadline`.
     pub fn new(settings: &DatabaseSettings, connection: &AsyncPgConnection, deadline: Duration) -> Self {
-        Self { settings: settings.clone(), token: connection.cancel_token(), deadline }
+        Self { settings: settings.direct().clone(), token: connection.cancel_token(), deadline }
     }
 
     /// Waits for `statement`, a statement of this connection. After the deadline the server gets a request to cancel

@@ -3,7 +3,7 @@ use std::fmt;
 use secrecy::SecretString;
 use tokio_postgres::{Config, config::Host};
 
-use super::tls::Tls;
+use super::{pooler::Pooler, tls::Tls};
 
 /// Address, database, user, password and TLS settings of a PostgreSQL server. `Display` shows database, host and port,
 /// never the password.
@@ -11,6 +11,10 @@ use super::tls::Tls;
 pub struct DatabaseSettings {
     pub(super) config: Config,
     pub(super) tls: Tls,
+    /// `None`: to be detected.
+    pub(super) pooler: Option<Pooler>,
+    /// The server behind the pooler.
+    pub(super) direct: Option<Box<DatabaseSettings>>,
 }
 
 impl DatabaseSettings {
@@ -18,7 +22,18 @@ impl DatabaseSettings {
     pub fn with_database(&self, name: &str) -> Self {
         let mut other = self.clone();
         other.config.dbname(name);
+        other.direct = self.direct.as_ref().map(|direct| Box::new(direct.with_database(name)));
         other
+    }
+
+    /// The settings of the server itself, when these are those of a pooler in front of it.
+    pub fn direct(&self) -> &Self {
+        self.direct.as_deref().unwrap_or(self)
+    }
+
+    /// Whether these are the settings of a pooler. One that is not named as such is detected at the first connection.
+    pub fn has_pooler(&self) -> bool {
+        self.direct.is_some() || matches!(self.pooler, Some(Pooler::Session | Pooler::Transaction))
     }
 
     /// User and password for a program of another project. Each is empty when it is not set.

@@ -11,6 +11,7 @@ use tokio_postgres::{
 
 use super::{
     connect::{cancel, connect},
+    detect_pooler::{shares_sessions, tell_unprepared},
     settings::DatabaseSettings,
 };
 
@@ -69,12 +70,20 @@ impl SqlError {
 }
 
 impl StatementClient {
-    /// Connects. `timeout` is that of each later call.
+    /// Connects. `timeout` is that of each later call. Behind a pooler in transaction mode, statements are unnamed in
+    /// any mode.
     ///
     /// # Errors
     /// When the server does not answer within 8 s, or refuses the connection.
     pub async fn connect(settings: &DatabaseSettings, mode: StatementMode, timeout: Duration) -> anyhow::Result<Self> {
         let client = connect(settings).await?;
+        let mode = match mode {
+            StatementMode::Prepared if shares_sessions(&client, settings).await? => {
+                tell_unprepared(settings);
+                StatementMode::Unnamed
+            }
+            mode => mode,
+        };
         Ok(Self { client, settings: settings.clone(), mode, timeout, prepared: HashMap::new() })
     }
 

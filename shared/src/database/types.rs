@@ -28,6 +28,9 @@ pub(super) struct LocalArgs {
     pub postgres_db: String,
 }
 
+const SUPABASE_PASSWORD_INSTEAD: &str =
+    "write [YOUR-PASSWORD] in its place, and set SUPABASE_PASSWORD in the environment or in .env";
+
 #[derive(Clone, Debug, Args)]
 pub(super) struct SupabaseArgs {
     /// Connection URL (supabase); [YOUR-PASSWORD] in it is replaced by SUPABASE_PASSWORD.
@@ -35,14 +38,21 @@ pub(super) struct SupabaseArgs {
         long,
         env,
         hide_env_values = true,
-        value_parser = UrlParser {
-            instead: "write [YOUR-PASSWORD] in its place, and set SUPABASE_PASSWORD in the environment or in .env",
-            has_password,
-        },
+        value_parser = UrlParser { instead: SUPABASE_PASSWORD_INSTEAD, has_password },
         global = true,
         help_heading = "Database"
     )]
     pub supabase_direct_url: Option<SecretString>,
+    /// Connection URL of the pooler (supabase), for all but migrations and seeds.
+    #[arg(
+        long,
+        env,
+        hide_env_values = true,
+        value_parser = UrlParser { instead: SUPABASE_PASSWORD_INSTEAD, has_password },
+        global = true,
+        help_heading = "Database"
+    )]
+    pub supabase_pooler_url: Option<SecretString>,
     /// File with the CA certificate, PEM, or the certificate itself (supabase).
     #[arg(long, env, hide_env_values = true, value_name = "FILE|PEM", global = true, help_heading = "Database")]
     pub supabase_ca_cert: Option<String>,
@@ -75,21 +85,32 @@ impl LocalArgs {
         }
         config.user(&self.postgres_user);
         config.host(&self.postgres_host).port(self.postgres_port).dbname(&self.postgres_db);
-        DatabaseUrl { config, tls: TlsOptions::default() }
+        DatabaseUrl { config, tls: TlsOptions::default(), pooler: None }
     }
 }
 
 impl SupabaseArgs {
+    /// What the programs connect to: the pooler if it is set, else the server.
     pub(super) fn read(&self, password: Option<&SecretString>) -> anyhow::Result<DatabaseUrl> {
-        let Some(url) = non_empty(&self.supabase_direct_url) else {
-            bail!("DB_TYPE is supabase, but SUPABASE_DIRECT_URL is not set")
-        };
-        let mut url =
-            database_url::parse(&url.expose_secret().replace(PASSWORD_PLACEHOLDER, "@"), "SUPABASE_DIRECT_URL")?;
+        match (non_empty(&self.supabase_pooler_url), self.direct(password)?) {
+            (Some(pooler), _) => self.parse(pooler, "SUPABASE_POOLER_URL", password),
+            (None, Some(direct)) => Ok(direct),
+            (None, None) => bail!("DB_TYPE is supabase, but SUPABASE_DIRECT_URL is not set"),
+        }
+    }
+
+    /// The server itself.
+    pub(super) fn direct(&self, password: Option<&SecretString>) -> anyhow::Result<Option<DatabaseUrl>> {
+        let url = non_empty(&self.supabase_direct_url);
+        url.map(|url| self.parse(url, "SUPABASE_DIRECT_URL", password)).transpose()
+    }
+
+    fn parse(&self, url: &SecretString, name: &str, password: Option<&SecretString>) -> anyhow::Result<DatabaseUrl> {
+        let mut url = database_url::parse(&url.expose_secret().replace(PASSWORD_PLACEHOLDER, "@"), name)?;
         match password {
             Some(password) => drop(url.config.password(password.expose_secret())),
             None if url.config.get_password().is_none() => {
-                bail!("SUPABASE_DIRECT_URL has no password and SUPABASE_PASSWORD is not set")
+                bail!("{name} has no password and SUPABASE_PASSWORD is not set")
             }
             None => {}
         }
@@ -114,7 +135,7 @@ impl RdsArgs {
         };
         let mut config = Config::new();
         config.user(user).password(password.expose_secret()).host(host).port(self.rds_port).dbname(database);
-        Ok(DatabaseUrl { config, tls: TlsOptions::with_authorities(&self.rds_ca_cert) })
+        Ok(DatabaseUrl { config, tls: TlsOptions::with_authorities(&self.rds_ca_cert), pooler: None })
     }
 }
 
