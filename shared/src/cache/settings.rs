@@ -1,22 +1,20 @@
-//! The cache in Redis: its settings, its keys, and the commands that read it.
-//!
-//! It has two hashes, of users and of products. Only the cache-worker writes them. The producer draws random rows from
-//! them, the consumer looks up rows by id. The names of all keys contain `{cache}`, a hash tag: in a Redis Cluster they
-//! are in one slot, so that a transaction and a script can use several of them.
+//! How to reach Redis.
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow};
-use chrono::{DateTime, Utc};
 use clap::Args;
 use redis::{
-    AsyncCommands, Client, IntoConnectionInfo, RedisError, RedisResult,
+    Client, IntoConnectionInfo,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::keys::CacheKeys;
 use crate::secret::{self, UrlParser};
 
 /// Timeout of one command, reconnecting included.
@@ -30,7 +28,6 @@ pub struct CacheSettings {
     #[arg(
         long,
         env = "REDIS_URL",
-        default_value = "redis://127.0.0.1:16379",
         hide_env_values = true,
         value_parser = UrlParser {
             instead: "set REDIS_URL in the environment or in .env, or leave the password out and set REDIS_PASSWORD or \
@@ -39,7 +36,13 @@ pub struct CacheSettings {
         },
         help_heading = "Redis"
     )]
-    redis_url: SecretString,
+    redis_url: Option<SecretString>,
+    /// Host, without a URL.
+    #[arg(long, env = "REDIS_HOST", default_value = "127.0.0.1", help_heading = "Redis")]
+    redis_host: String,
+    /// Port, without a URL.
+    #[arg(long, env = "REDIS_PORT", default_value_t = 16379, help_heading = "Redis")]
+    redis_port: u16,
     /// File with the password, which is else in REDIS_PASSWORD or in the URL.
     #[arg(
         long,
@@ -60,10 +63,12 @@ impl CacheSettings {
     /// These settings as environment variables for a child process. They include the password, and an empty name of its
     /// file: the child must not read one that it inherits.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let url = self.redis_url.expose_secret();
+        let port = self.redis_port.to_string();
         let password = self.password().map(ExposeSecret::expose_secret);
         [
-            ("REDIS_URL", Some(url)),
+            ("REDIS_URL", self.redis_url.as_ref().map(ExposeSecret::expose_secret)),
+            ("REDIS_HOST", Some(self.redis_host.as_str())),
+            ("REDIS_PORT", Some(&port)),
             ("REDIS_PASSWORD_FILE", Some("")),
             ("REDIS_PASSWORD", password),
             ("REDIS_PREFIX", Some(&self.redis_prefix)),
@@ -78,9 +83,25 @@ impl CacheSettings {
     /// # Errors
     /// When `REDIS_URL` is not a URL with a host.
     pub fn at(&self, address: SocketAddr) -> anyhow::Result<Self> {
-        let mut url = Url::parse(self.redis_url.expose_secret()).map_err(|_| invalid_url())?;
+        let mut url = self.url()?;
         url.set_ip_host(address.ip()).and_then(|()| url.set_port(Some(address.port()))).map_err(|()| invalid_url())?;
-        Ok(Self { redis_url: url.to_string().into(), ..self.clone() })
+        Ok(Self { redis_url: Some(url.to_string().into()), ..self.clone() })
+    }
+
+    /// That of `REDIS_URL`, else of host and port.
+    fn url(&self) -> anyhow::Result<Url> {
+        match self.redis_url.as_ref().filter(|url| !url.expose_secret().is_empty()) {
+            Some(url) => Url::parse(url.expose_secret()).map_err(|_| invalid_url()),
+            None => {
+                let host = match self.redis_host.parse() {
+                    Ok(IpAddr::V6(address)) => format!("[{address}]"),
+                    _ => self.redis_host.clone(),
+                };
+                let url = Url::parse(&format!("redis://{host}:{}", self.redis_port)).ok();
+                let url = url.filter(|url| url.username().is_empty() && url.path().is_empty());
+                url.context("REDIS_HOST is not a host: write a name or an IP address, and anything else in REDIS_URL")
+            }
+        }
     }
 
     fn password(&self) -> Option<&SecretString> {
@@ -89,7 +110,7 @@ impl CacheSettings {
 
     /// `HOST:PORT`, for messages. It never includes the password.
     pub fn address(&self) -> String {
-        match Url::parse(self.redis_url.expose_secret()) {
+        match self.url() {
             Ok(url) => format!("{}:{}", url.host_str().unwrap_or("?"), url.port().unwrap_or(6379)),
             Err(_) => "an invalid URL".to_owned(),
         }
@@ -122,7 +143,7 @@ impl CacheSettings {
         let connecting = tokio::time::timeout(timeout, client.get_connection_manager_with_config(connection_config()));
         let unreachable = || {
             format!(
-                "Redis at {} can't be reached: check that it runs (deploy/stack up) and that REDIS_URL is right",
+                "Redis at {} can't be reached: check that it runs (deploy/stack up) and that REDIS_URL or REDIS_HOST and REDIS_PORT are right",
                 self.address()
             )
         };
@@ -138,7 +159,7 @@ impl CacheSettings {
     }
 
     fn client(&self) -> anyhow::Result<Client> {
-        let info = self.redis_url.expose_secret().into_connection_info().map_err(|_| invalid_url())?;
+        let info = self.url()?.into_connection_info().map_err(|_| invalid_url())?;
         let info = match self.password() {
             Some(password) => {
                 let settings = info.redis_settings().clone().set_password(password.expose_secret());
@@ -168,116 +189,9 @@ fn connection_config() -> ConnectionManagerConfig {
         .set_max_delay(Duration::from_secs(1))
 }
 
-/// The names of the keys, each with the prefix.
-#[derive(Clone, Debug)]
-pub struct CacheKeys {
-    /// Hash: user id → the user as JSON.
-    pub users: String,
-    /// Hash: product id → the product as JSON.
-    pub products: String,
-    /// Time of the last swap of both hashes, RFC 3339.
-    pub refreshed_at: String,
-    /// Number of the round that did the last swap. It only grows.
-    pub epoch: String,
-    /// Hash that the next users are written to before the swap.
-    pub staging_users: String,
-    /// Hash that the next products are written to before the swap.
-    pub staging_products: String,
-}
-
-impl CacheKeys {
-    /// The error message for an empty cache, with the commands that fill it.
-    pub fn empty(&self) -> String {
-        format!(
-            "the cache is empty ({} and {} have no rows): run `orderdb seed`, then run `cache-worker`",
-            self.users, self.products
-        )
-    }
-}
-
-/// The client's own response timeout starts once the connection is open. This one includes reconnecting (invariant 12).
-async fn with_timeout<T>(call: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    let timed_out = |_| {
-        let message = format!("no answer from Redis within {REQUEST_TIMEOUT:?}");
-        Err(RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, message)))
-    };
-    tokio::time::timeout(REQUEST_TIMEOUT, call).await.unwrap_or_else(timed_out)
-}
-
-/// Draws `count` rows of hash `key` at random, with repetition. An empty hash returns no rows. A row that is not valid
-/// JSON of a `Row` is left out.
-///
-/// # Errors
-/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
-pub async fn sample<Row: DeserializeOwned>(
-    connection: &mut ConnectionManager,
-    key: &str,
-    count: usize,
-) -> RedisResult<Vec<Row>> {
-    let mut command = redis::cmd("HRANDFIELD");
-    command.arg(key).arg(-(count as i64)).arg("WITHVALUES");
-    let rows: Vec<(String, String)> = with_timeout(command.query_async(connection)).await?;
-    Ok(rows.iter().filter_map(|(_, json)| serde_json::from_str(json).ok()).collect())
-}
-
-/// Returns all rows of hash `key`, in no particular order. A row that is not valid JSON of a `Row` is left out.
-///
-/// # Errors
-/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
-pub async fn all<Row: DeserializeOwned>(connection: &mut ConnectionManager, key: &str) -> RedisResult<Vec<Row>> {
-    let rows: Vec<String> = with_timeout(connection.hvals(key)).await?;
-    Ok(rows.iter().filter_map(|json| serde_json::from_str(json).ok()).collect())
-}
-
-/// The size and the age of the cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contents {
-    /// Number of users, 0 when the hash does not exist.
-    pub users: usize,
-    /// Number of products, 0 when the hash does not exist.
-    pub products: usize,
-    /// Time of the last swap; `None` before the first one.
-    pub refreshed_at: Option<DateTime<Utc>>,
-}
-
-/// Reads the size and the age of the cache, as of one instant.
-///
-/// # Errors
-/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
-pub async fn contents(connection: &mut ConnectionManager, keys: &CacheKeys) -> RedisResult<Contents> {
-    let mut transaction = redis::pipe();
-    transaction.atomic().hlen(&keys.users).hlen(&keys.products).get(&keys.refreshed_at);
-    let (users, products, time): (usize, usize, Option<String>) =
-        with_timeout(transaction.query_async(connection)).await?;
-    Ok(Contents { users, products, refreshed_at: time.and_then(|time| time.parse().ok()) })
-}
-
-/// Reads the time of the last swap; `None` before the first one.
-///
-/// # Errors
-/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
-pub async fn refreshed_at(connection: &mut ConnectionManager, keys: &CacheKeys) -> RedisResult<Option<DateTime<Utc>>> {
-    let time: Option<String> = with_timeout(connection.get(&keys.refreshed_at)).await?;
-    Ok(time.and_then(|time| time.parse().ok()))
-}
-
-/// Looks up `ids` in hash `key`. The result has one element per id, in the same order: `None` where the hash has no such
-/// id, an error where its row is not valid JSON of a `Row`.
-///
-/// # Errors
-/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
-pub async fn lookup<Row: DeserializeOwned>(
-    connection: &mut ConnectionManager,
-    key: &str,
-    ids: &[&str],
-) -> RedisResult<Vec<Option<serde_json::Result<Row>>>> {
-    let rows: Vec<Option<Vec<u8>>> = with_timeout(connection.hmget(key, ids)).await?;
-    Ok(rows.into_iter().map(|json| json.map(|json| serde_json::from_slice(&json))).collect())
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, FromArgMatches, Parser};
 
     use super::*;
 
@@ -288,7 +202,10 @@ mod tests {
     }
 
     fn parse(arguments: &[&str]) -> Result<CacheSettings, clap::Error> {
-        TestCommand::try_parse_from(["test"].iter().chain(arguments)).map(|command| command.cache)
+        // The environment of the tests must not matter.
+        let command = TestCommand::command().mut_args(|argument| argument.env("NEVER_SET"));
+        let matches = command.try_get_matches_from(["test"].iter().chain(arguments))?;
+        TestCommand::from_arg_matches(&matches).map(|command| command.cache)
     }
 
     #[test]
@@ -327,6 +244,20 @@ mod tests {
         let elsewhere = cache.at("127.0.0.1:7".parse().unwrap()).unwrap();
         assert_eq!(elsewhere.address(), "127.0.0.1:7");
         assert_eq!(elsewhere.password().unwrap().expose_secret(), "hunter2/@:");
+    }
+
+    #[test]
+    fn host_and_port_take_the_place_of_a_url() {
+        let address = |arguments: &[&str]| parse(arguments).unwrap().address();
+        assert_eq!(address(&[]), "127.0.0.1:16379");
+        assert_eq!(address(&["--redis-host", "redis.example.com", "--redis-port", "1"]), "redis.example.com:1");
+        assert_eq!(address(&["--redis-host", "::1"]), "[::1]:16379");
+        assert_eq!(address(&["--redis-url", "", "--redis-host", "redis"]), "redis:16379");
+        assert_eq!(address(&["--redis-url", "redis://other", "--redis-host", "redis"]), "other:6379");
+        for host in ["me:hunter2@redis", "redis/1", "redis:1"] {
+            let message = format!("{:#}", parse(&["--redis-host", host]).unwrap().client().unwrap_err());
+            assert!(message.contains("REDIS_HOST is not a host") && !message.contains("hunter2"), "{message}");
+        }
     }
 
     #[test]

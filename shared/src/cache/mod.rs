@@ -1,0 +1,99 @@
+//! The cache in Redis: its settings, its keys, and the commands that read it.
+//!
+//! It has two hashes, of users and of products. Only the cache-worker writes them. The producer draws random rows from
+//! them, the consumer looks up rows by id. The names of all keys contain `{cache}`, a hash tag: in a Redis Cluster they
+//! are in one slot, so that a transaction and a script can use several of them.
+
+mod keys;
+mod settings;
+
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+use redis::{AsyncCommands, RedisError, RedisResult, aio::ConnectionManager};
+use serde::de::DeserializeOwned;
+
+pub use self::{
+    keys::CacheKeys,
+    settings::{CacheSettings, REQUEST_TIMEOUT},
+};
+
+/// The client's own response timeout starts once the connection is open. This one includes reconnecting (invariant 12).
+async fn with_timeout<T>(call: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    let timed_out = |_| {
+        let message = format!("no answer from Redis within {REQUEST_TIMEOUT:?}");
+        Err(RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, message)))
+    };
+    tokio::time::timeout(REQUEST_TIMEOUT, call).await.unwrap_or_else(timed_out)
+}
+
+/// Draws `count` rows of hash `key` at random, with repetition. An empty hash returns no rows. A row that is not valid
+/// JSON of a `Row` is left out.
+///
+/// # Errors
+/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
+pub async fn sample<Row: DeserializeOwned>(
+    connection: &mut ConnectionManager,
+    key: &str,
+    count: usize,
+) -> RedisResult<Vec<Row>> {
+    let mut command = redis::cmd("HRANDFIELD");
+    command.arg(key).arg(-(count as i64)).arg("WITHVALUES");
+    let rows: Vec<(String, String)> = with_timeout(command.query_async(connection)).await?;
+    Ok(rows.iter().filter_map(|(_, json)| serde_json::from_str(json).ok()).collect())
+}
+
+/// Returns all rows of hash `key`, in no particular order. A row that is not valid JSON of a `Row` is left out.
+///
+/// # Errors
+/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
+pub async fn all<Row: DeserializeOwned>(connection: &mut ConnectionManager, key: &str) -> RedisResult<Vec<Row>> {
+    let rows: Vec<String> = with_timeout(connection.hvals(key)).await?;
+    Ok(rows.iter().filter_map(|json| serde_json::from_str(json).ok()).collect())
+}
+
+/// The size and the age of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// Number of users, 0 when the hash does not exist.
+    pub users: usize,
+    /// Number of products, 0 when the hash does not exist.
+    pub products: usize,
+    /// Time of the last swap; `None` before the first one.
+    pub refreshed_at: Option<DateTime<Utc>>,
+}
+
+/// Reads the size and the age of the cache, as of one instant.
+///
+/// # Errors
+/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
+pub async fn contents(connection: &mut ConnectionManager, keys: &CacheKeys) -> RedisResult<Contents> {
+    let mut transaction = redis::pipe();
+    transaction.atomic().hlen(&keys.users).hlen(&keys.products).get(&keys.refreshed_at);
+    let (users, products, time): (usize, usize, Option<String>) =
+        with_timeout(transaction.query_async(connection)).await?;
+    Ok(Contents { users, products, refreshed_at: time.and_then(|time| time.parse().ok()) })
+}
+
+/// Reads the time of the last swap; `None` before the first one.
+///
+/// # Errors
+/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
+pub async fn refreshed_at(connection: &mut ConnectionManager, keys: &CacheKeys) -> RedisResult<Option<DateTime<Utc>>> {
+    let time: Option<String> = with_timeout(connection.get(&keys.refreshed_at)).await?;
+    Ok(time.and_then(|time| time.parse().ok()))
+}
+
+/// Looks up `ids` in hash `key`. The result has one element per id, in the same order: `None` where the hash has no such
+/// id, an error where its row is not valid JSON of a `Row`.
+///
+/// # Errors
+/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
+pub async fn lookup<Row: DeserializeOwned>(
+    connection: &mut ConnectionManager,
+    key: &str,
+    ids: &[&str],
+) -> RedisResult<Vec<Option<serde_json::Result<Row>>>> {
+    let rows: Vec<Option<Vec<u8>>> = with_timeout(connection.hmget(key, ids)).await?;
+    Ok(rows.into_iter().map(|json| json.map(|json| serde_json::from_slice(&json))).collect())
+}
