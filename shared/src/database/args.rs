@@ -1,4 +1,4 @@
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -57,6 +57,18 @@ pub struct DatabaseArgs {
     database_direct_url: Option<SecretString>,
     #[command(flatten)]
     pooler: PoolerArgs,
+    /// A connection is replaced after this time, so that it follows a change of the address or of the password; 0s:
+    /// never.
+    #[arg(
+        long,
+        env,
+        default_value = "30m",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION",
+        global = true,
+        help_heading = "Database"
+    )]
+    db_max_lifetime: Duration,
     /// Selects which of the following settings are read.
     #[arg(long, env, value_enum, default_value = "local", global = true, help_heading = "Database")]
     db_type: DatabaseType,
@@ -120,7 +132,11 @@ impl DatabaseArgs {
             Tls::Enabled(_) => SslMode::Require,
         });
         set_timeouts(&mut config);
-        Ok(DatabaseSettings { config, tls, pooler, direct: None })
+        if config.get_application_name().is_none() {
+            config.application_name(application_name());
+        }
+        let max_lifetime = Some(self.db_max_lifetime).filter(|lifetime| !lifetime.is_zero());
+        Ok(DatabaseSettings { config, tls, pooler, max_lifetime, direct: None })
     }
 
     /// The same server with database `name`.
@@ -149,6 +165,7 @@ impl DatabaseArgs {
         let kind = self.db_type.to_possible_value().map(|value| value.get_name().to_owned());
         let all = [
             ("DATABASE_URL", exposed(self.database_url.as_ref())),
+            ("DB_MAX_LIFETIME", Some(humantime::format_duration(self.db_max_lifetime).to_string())),
             ("DATABASE_DIRECT_URL", exposed(self.database_direct_url.as_ref())),
             ("DB_TYPE", kind),
             ("POSTGRES_USER", Some(self.local.postgres_user.clone())),
@@ -168,6 +185,13 @@ impl DatabaseArgs {
         let all = all.chain(self.pooler.environment());
         all.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
+}
+
+/// The name of the program in `pg_stat_activity`, such as `orderflow-consumer`.
+fn application_name() -> String {
+    let program = std::env::current_exe().ok();
+    let name = program.as_deref().and_then(Path::file_name).unwrap_or_default();
+    format!("orderflow-{}", name.to_string_lossy())
 }
 
 /// Whether every host is this machine.
@@ -264,6 +288,7 @@ mod tests {
             "db_type" => "local".to_owned(),
             "db_tls" => "disable".to_owned(),
             "db_pooler" => "transaction".to_owned(),
+            "db_max_lifetime" => "1m".to_owned(),
             "postgres_port" | "rds_port" => "1".to_owned(),
             id if id.ends_with("_password_file") => path.clone(),
             _ => "value".to_owned(),

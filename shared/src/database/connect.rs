@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use tokio::task::AbortHandle;
 use tokio_postgres::{CancelToken, Client, NoTls};
 
 use super::{connections::OpenConnection, settings::DatabaseSettings, tls::Tls, tls_refusal::tls_refusal};
@@ -15,6 +16,14 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(3);
 /// # Errors
 /// When no server answers in time (8 s by default), or it refuses the connection.
 pub async fn connect(settings: &DatabaseSettings) -> anyhow::Result<Client> {
+    connect_with_task(settings).await.map(|(client, _)| client)
+}
+
+/// As [`connect`]. Also returns the task that drives the connection; without it, the connection is closed.
+///
+/// # Errors
+/// Those of [`connect`].
+pub(super) async fn connect_with_task(settings: &DatabaseSettings) -> anyhow::Result<(Client, AbortHandle)> {
     let failed =
         || format!("the database {settings} can't be reached: check that it runs (deploy/stack up) and its settings");
     let opened = tokio::time::timeout(timeout(settings), open(settings)).await.with_context(failed)?;
@@ -31,29 +40,28 @@ pub(super) fn timeout(settings: &DatabaseSettings) -> Duration {
     (connect + GREETING_TIMEOUT) * u32::try_from(hosts).unwrap_or(u32::MAX)
 }
 
-async fn open(settings: &DatabaseSettings) -> Result<Client, tokio_postgres::Error> {
+async fn open(settings: &DatabaseSettings) -> Result<(Client, AbortHandle), tokio_postgres::Error> {
     match &settings.tls {
         Tls::Disabled => {
             let (client, connection) = settings.config.connect(NoTls).await?;
-            spawn(connection);
-            Ok(client)
+            Ok((client, spawn(connection)))
         }
         Tls::Enabled(tls) => {
             let (client, connection) = settings.config.connect(tls.clone()).await?;
-            spawn(connection);
-            Ok(client)
+            Ok((client, spawn(connection)))
         }
     }
 }
 
 /// Runs the connection until its client is dropped or the server is lost, and counts it until then.
-fn spawn(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static) {
+fn spawn(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static) -> AbortHandle {
     let open = OpenConnection::count();
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         let _open = open;
         // The client gets the error as well.
         let _ended = connection.await;
     });
+    task.abort_handle()
 }
 
 /// Requests the server to cancel the statement of `token`. Otherwise the server continues to execute a statement whose

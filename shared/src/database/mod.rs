@@ -7,6 +7,7 @@ mod connections;
 mod database_url;
 mod deadline;
 mod detect_pooler;
+mod idle_check;
 pub mod migrations;
 mod passwords;
 mod pooler;

@@ -29,12 +29,12 @@ impl ReconnectingClient {
         self.client.as_ref().is_some_and(|client| !client.is_closed())
     }
 
-    /// Returns the open connection. Opens one when there is none; does not retry.
+    /// Returns the open connection. Opens one when there is none or it has expired; does not retry.
     ///
     /// # Errors
     /// When the server does not answer within 8 s, or refuses the connection.
     pub async fn connected(&mut self) -> anyhow::Result<&mut StatementClient> {
-        let open = match self.client.take().filter(|client| !client.is_closed()) {
+        let open = match self.client.take().filter(|client| !client.is_closed() && !client.has_expired()) {
             Some(client) => client,
             None => StatementClient::connect(&self.settings, self.mode, self.timeout).await?,
         };

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use secrecy::SecretString;
 use tokio_postgres::{Config, config::Host};
@@ -13,6 +13,8 @@ pub struct DatabaseSettings {
     pub(super) tls: Tls,
     /// `None`: to be detected.
     pub(super) pooler: Option<Pooler>,
+    /// After it, a connection is replaced. `None`: never.
+    pub(super) max_lifetime: Option<Duration>,
     /// The server behind the pooler.
     pub(super) direct: Option<Box<DatabaseSettings>>,
 }

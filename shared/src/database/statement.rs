@@ -1,4 +1,9 @@
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use diesel::{
     pg::{Pg, PgMetadataLookup, PgQueryBuilder, PgTypeMetadata},
@@ -10,15 +15,18 @@ use tokio_postgres::{
 };
 
 use super::{
-    connect::{cancel, connect},
+    connect::{cancel, connect_with_task},
     detect_pooler::{shares_sessions, tell_unprepared},
+    idle_check::IdleCheck,
     settings::DatabaseSettings,
 };
 
 /// Runs statements that Diesel builds over a `tokio-postgres` client, each with a timeout. Unlike diesel-async, it
 /// returns the SQLSTATE of an error, and can run statements behind a pooler in transaction mode.
 pub struct StatementClient {
-    client: Client,
+    client: Arc<Client>,
+    idle_check: IdleCheck,
+    opened: Instant,
     settings: DatabaseSettings,
     mode: StatementMode,
     timeout: Duration,
@@ -76,7 +84,7 @@ impl StatementClient {
     /// # Errors
     /// When the server does not answer within 8 s, or refuses the connection.
     pub async fn connect(settings: &DatabaseSettings, mode: StatementMode, timeout: Duration) -> anyhow::Result<Self> {
-        let client = connect(settings).await?;
+        let (client, connection) = connect_with_task(settings).await?;
         let mode = match mode {
             StatementMode::Prepared if shares_sessions(&client, settings).await? => {
                 tell_unprepared(settings);
@@ -84,12 +92,19 @@ impl StatementClient {
             }
             mode => mode,
         };
-        Ok(Self { client, settings: settings.clone(), mode, timeout, prepared: HashMap::new() })
+        let (client, settings) = (Arc::new(client), settings.clone());
+        let idle_check = IdleCheck::start(client.clone(), connection, settings.clone());
+        Ok(Self { client, idle_check, opened: Instant::now(), settings, mode, timeout, prepared: HashMap::new() })
     }
 
     /// Whether the connection is closed.
     pub fn is_closed(&self) -> bool {
         self.client.is_closed()
+    }
+
+    /// Whether the connection is open for longer than `DB_MAX_LIFETIME`. It is not checked during a transaction.
+    pub fn has_expired(&self) -> bool {
+        self.settings.max_lifetime.is_some_and(|lifetime| self.opened.elapsed() > lifetime)
     }
 
     /// Drops all prepared statements. Each is prepared again at its next use.
@@ -169,6 +184,7 @@ impl StatementClient {
         &self,
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, SqlError> {
+        let _in_use = self.idle_check.begin_use();
         match tokio::time::timeout(self.timeout, call).await {
             Ok(result) => Ok(result?),
             Err(_) => {
