@@ -4,6 +4,7 @@
 //! the tests in `short`, with `--faults` those in `more`, with `--long` those in `long`.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod failover;
 mod frozen;
 mod injector;
 mod reported_run;
@@ -112,6 +113,11 @@ mod short {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_stop_brings_the_servers_back_before_the_programs() {
         servers::a_stop_brings_the_servers_back_before_the_programs().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_failover_to_a_standby_loses_nothing() {
+        failover::orders_go_to_the_new_primary_and_none_is_lost().await;
     }
 
     #[tokio::test]

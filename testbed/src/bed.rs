@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -75,12 +76,12 @@ impl Testbed {
         Self { name, kafka, topic, cache, database, services, server, folder }
     }
 
-    /// The test's database, reached through `proxy`.
+    /// The test's database at another address, such as that of a proxy.
     ///
     /// # Panics
     /// When the database settings of the environment are not usable.
-    pub fn database_behind(&self, proxy: &Proxy) -> DatabaseSettings {
-        let (host, port) = (proxy.address.ip().to_string(), proxy.address.port().to_string());
+    pub fn database_at(&self, address: SocketAddr) -> DatabaseSettings {
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
         let services = services(&["--postgres-host", &host, "--postgres-port", &port]);
         let settings = services.database.settings().expect("the database settings are usable");
         settings.with_database(self.database.database())

@@ -8,6 +8,7 @@ mod data;
 mod eventually;
 mod proxy;
 mod stack;
+mod standby;
 mod template;
 
 pub use self::{
@@ -16,5 +17,6 @@ pub use self::{
     eventually::{eventually, shared_start},
     proxy::Proxy,
     stack::stack_environment,
+    standby::Standby,
     template::{PRODUCTS, USERS},
 };

@@ -19,6 +19,7 @@ pub struct Proxy {
     forwards: watch::Sender<bool>,
     /// Number of times that [`Self::cut`] was called.
     cuts: watch::Sender<u32>,
+    target: watch::Sender<SocketAddr>,
 }
 
 impl Proxy {
@@ -38,13 +39,15 @@ impl Proxy {
         let listener = TcpListener::bind(address).await.expect("the port is free");
         let address = listener.local_addr().expect("it is bound");
         let (forwards, cuts) = (watch::Sender::new(true), watch::Sender::new(0));
+        let (target, targets) = watch::channel(target);
         let (forwarding, cutting) = (forwards.subscribe(), cuts.subscribe());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let target = *targets.borrow();
                 tokio::spawn(connect(client, target, forwarding.clone(), cutting.clone()));
             }
         });
-        Self { address, forwards, cuts }
+        Self { address, forwards, cuts, target }
     }
 
     /// Stops forwarding and leaves the connections open, so that neither side gets an error.
@@ -55,6 +58,11 @@ impl Proxy {
     /// Forwards again, after [`Self::stall`].
     pub fn resume(&self) {
         self.forwards.send_replace(true);
+    }
+
+    /// Leads further connections to `target`.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.target.send_replace(target);
     }
 
     /// Closes all open connections.

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, path::PathBuf, process::Command};
 
 /// The variables of Kafka, of Supabase and of TLS with PostgreSQL in `deploy/stack env OPTION`, of the stack of the tests.
 ///
@@ -15,4 +15,13 @@ pub fn stack_environment(option: &str) -> BTreeMap<String, String> {
     let variables = all.split('\0').filter_map(|variable| variable.split_once('='));
     let is_wanted = |name: &str| ["KAFKA_", "DB_", "SUPABASE_"].iter().any(|prefix| name.starts_with(prefix));
     variables.filter(|(name, _)| is_wanted(name)).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// The folder of the stack of the tests.
+///
+/// # Panics
+/// When the stack does not exist, or has no certificates.
+pub(crate) fn stack_folder() -> PathBuf {
+    let certificate = PathBuf::from(&stack_environment("--tls")["DB_CA"]);
+    certificate.ancestors().nth(2).expect("the certificates have a folder in that of the stack").to_owned()
 }

@@ -17,9 +17,11 @@ use crate::{
 const DEFAULT_STACK: &str = "main";
 
 /// Settings that lead to services. With one of them and without `--stack`, the run uses these services.
-const SERVICE_VARIABLES: [&str; 9] = [
+const SERVICE_VARIABLES: [&str; 11] = [
     "KAFKA_BROKERS",
     "REDIS_URL",
+    "REDIS_HOST",
+    "REDIS_PORT",
     "DATABASE_URL",
     "DB_TYPE",
     "POSTGRES_HOST",
@@ -28,10 +30,12 @@ const SERVICE_VARIABLES: [&str; 9] = [
     "SUPABASE_POOLER_URL",
     "RDS_HOST",
 ];
-const SERVICE_FLAGS: [&str; 8] = [
+const SERVICE_FLAGS: [&str; 10] = [
     "--brokers",
     "--bootstrap-server",
     "--redis-url",
+    "--redis-host",
+    "--redis-port",
     "--database-url",
     "--db-type",
     "--postgres-host",

@@ -63,7 +63,7 @@ async fn an_instance_waits_for_redis_and_the_database_and_recovers_by_itself() {
     let (redis, database) = (bed.redis_proxy().await, bed.database_proxy().await);
     redis.stall();
     database.stall();
-    let worker = start(Duration::from_secs(1), bed.cache_behind(&redis), bed.database_behind(&database));
+    let worker = start(Duration::from_secs(1), bed.cache_behind(&redis), bed.database_at(database.address));
     let reports = async |issue: &str| {
         let reported = async || worker.health.status().ready().is_err_and(|issues| issues.contains(issue));
         eventually(&format!("the instance reports {issue:?}"), TIMEOUT, reported).await;
@@ -89,7 +89,7 @@ async fn takes_over(test: &str, break_network: impl Fn(&Proxy, &Proxy)) {
     let bed = Testbed::new(test).await;
     let interval = Duration::from_secs(8);
     let (redis, database) = (bed.redis_proxy().await, bed.database_proxy().await);
-    let first = start(interval, bed.cache_behind(&redis), bed.database_behind(&database));
+    let first = start(interval, bed.cache_behind(&redis), bed.database_at(database.address));
     first.becomes_ready().await;
     // Its next round waits for these rows. The network breaks before they are unlocked.
     let blocker = bed.sql().await;
