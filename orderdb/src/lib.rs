@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod check;
+pub mod execute;
 pub mod migrate;
 pub mod seed;
 pub mod settings;

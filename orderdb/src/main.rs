@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use orderdb::{
     audit::audit,
     check::check,
+    execute::execute,
     migrate::migrate,
     seed::{live::run_live, seed},
     settings::{Action, Command},
@@ -33,6 +34,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
             Ok(Outcome::Valid)
         }
         Action::Audit(settings) => audit(*settings, &database?).await,
+        Action::Execute(settings) => execute(&settings, &database?).await,
         Action::Check(settings) => check(*settings, database).await,
     }
 }

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
 use clap::{
-    Args, Parser, Subcommand,
+    Args, Parser, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser},
     value_parser,
 };
@@ -52,6 +52,8 @@ pub enum Action {
     /// Compare a producer run with its topic and the table. Exits with 3 when an order is missing, altered or
     /// dead-lettered, or when the table has one that it must not have.
     Audit(Box<AuditSettings>),
+    /// Run one SQL statement and print its rows. It can't change anything without --write.
+    Execute(ExecuteSettings),
     /// Check PostgreSQL, Redis and Kafka: what works, what does not, and what to do. Changes nothing. Exits with 3 when
     /// something does not work.
     Check(Box<CheckSettings>),
@@ -95,10 +97,10 @@ pub struct SeedSettings {
     #[arg(
         long,
         value_name = "FILE",
-        value_parser = OsStringValueParser::new().map(CatalogFile::from),
+        value_parser = OsStringValueParser::new().map(InputFile::from),
         conflicts_with_all = ["users", "products", "seed_value", "locale", "live"]
     )]
-    pub catalog: Option<CatalogFile>,
+    pub catalog: Option<InputFile>,
     /// Insert nothing at the start when both tables have rows.
     #[arg(long)]
     pub if_empty: bool,
@@ -109,20 +111,59 @@ pub struct SeedSettings {
     pub live: LiveSettings,
 }
 
-/// Where the rows of `--catalog` come from.
+#[derive(Debug, Args)]
+pub struct ExecuteSettings {
+    #[command(flatten)]
+    pub source: StatementSource,
+    /// Let the statement change rows and tables. Without it, it runs in a read-only transaction.
+    #[arg(long)]
+    pub write: bool,
+    /// Form of the rows on stdout.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: RowFormat,
+    /// Give up, and cancel the statement, when it takes longer.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = positive_duration)]
+    pub statement_deadline: Duration,
+}
+
+/// Where the statement comes from.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct StatementSource {
+    /// The statement.
+    #[arg(long)]
+    pub sql: Option<String>,
+    /// File with the statement; `-` reads standard input.
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(InputFile::from))]
+    pub file: Option<InputFile>,
+}
+
+/// Form of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// A table of at most 1,000 rows.
+    #[default]
+    Text,
+    /// CSV with a header.
+    Csv,
+    /// One JSON object per row and line.
+    Json,
+}
+
+/// A file, or standard input for `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CatalogFile {
+pub enum InputFile {
     StandardInput,
     Path(PathBuf),
 }
 
-impl From<OsString> for CatalogFile {
+impl From<OsString> for InputFile {
     fn from(file: OsString) -> Self {
         if file == "-" { Self::StandardInput } else { Self::Path(file.into()) }
     }
 }
 
-impl fmt::Display for CatalogFile {
+impl fmt::Display for InputFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StandardInput => f.write_str("standard input"),
@@ -209,9 +250,9 @@ mod tests {
     #[test]
     fn a_catalog_comes_from_a_file_or_from_standard_input() {
         assert_eq!(seed(&[]).unwrap().catalog, None);
-        assert_eq!(seed(&["--catalog", "-"]).unwrap().catalog, Some(CatalogFile::StandardInput));
+        assert_eq!(seed(&["--catalog", "-"]).unwrap().catalog, Some(InputFile::StandardInput));
         let catalog = seed(&["--if-empty", "--catalog", "a.jsonl"]).unwrap().catalog;
-        assert_eq!(catalog, Some(CatalogFile::Path("a.jsonl".into())));
+        assert_eq!(catalog, Some(InputFile::Path("a.jsonl".into())));
     }
 
     #[test]

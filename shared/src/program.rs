@@ -1,6 +1,13 @@
 //! Start and exit of a program: the `.env` file, logging, the message of a failure, exit codes.
 
-use std::{ffi::OsStr, future::Future, panic, process::ExitCode, time::Duration};
+use std::{
+    ffi::OsStr,
+    future::Future,
+    io::{self, Stdout, Write},
+    panic,
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Parser, ValueEnum};
 
@@ -92,11 +99,42 @@ fn exit_when_stdout_is_closed() {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         if panic.payload_as_str().is_some_and(|message| message.starts_with("failed printing to stdout: Broken pipe")) {
-            run_before_exit();
-            std::process::exit(141);
+            exit_without_reader();
         }
         hook(panic);
     }));
+}
+
+fn exit_without_reader() -> ! {
+    run_before_exit();
+    std::process::exit(141)
+}
+
+/// Standard output for a library that writes. It ends the program when its reader has ended, as `println!` does.
+#[derive(Debug)]
+pub struct StandardOutput(Stdout);
+
+impl StandardOutput {
+    /// That of this process.
+    pub fn get() -> Self {
+        Self(io::stdout())
+    }
+}
+
+impl Write for StandardOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).inspect_err(exit_when_closed)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().inspect_err(exit_when_closed)
+    }
+}
+
+fn exit_when_closed(error: &io::Error) {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        exit_without_reader();
+    }
 }
 
 /// Loads `file`, or `.env` when there is one.

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, ensure};
 use shared::catalog::{CatalogRow, Product, User};
 
-use crate::settings::CatalogFile;
+use crate::settings::InputFile;
 
 /// The rows of a file.
 #[derive(Debug, Default)]
@@ -22,17 +22,17 @@ pub struct CatalogRows {
 /// # Errors
 /// When the file can't be read, has no users or no products, or has a line that is broken or that a table would refuse.
 /// The error names the file and the line.
-pub fn read_catalog(file: &CatalogFile) -> anyhow::Result<CatalogRows> {
+pub fn read_catalog(file: &InputFile) -> anyhow::Result<CatalogRows> {
     match file {
-        CatalogFile::StandardInput => read_rows(io::stdin().lock(), file),
-        CatalogFile::Path(path) => {
+        InputFile::StandardInput => read_rows(io::stdin().lock(), file),
+        InputFile::Path(path) => {
             let opened = File::open(path).with_context(|| format!("catalog {file} can't be opened"))?;
             read_rows(BufReader::new(opened), file)
         }
     }
 }
 
-fn read_rows(input: impl BufRead, file: &CatalogFile) -> anyhow::Result<CatalogRows> {
+fn read_rows(input: impl BufRead, file: &InputFile) -> anyhow::Result<CatalogRows> {
     let mut catalog = CatalogRows::default();
     for (number, line) in (1_u64..).zip(input.split(b'\n')) {
         let line = line.with_context(|| format!("catalog {file}, line {number} can't be read"))?;
@@ -63,7 +63,7 @@ mod tests {
     );
 
     fn read(content: &str) -> Result<CatalogRows, String> {
-        let file = CatalogFile::Path("dir/a.jsonl".into());
+        let file = InputFile::Path("dir/a.jsonl".into());
         read_rows(content.as_bytes(), &file).map_err(|error| format!("{error:#}"))
     }
 
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_file_that_does_not_exist_is_named() {
-        let error = read_catalog(&CatalogFile::Path("no/such.jsonl".into())).unwrap_err();
+        let error = read_catalog(&InputFile::Path("no/such.jsonl".into())).unwrap_err();
         assert_eq!(error.to_string(), "catalog no/such.jsonl can't be opened");
     }
 }

@@ -66,7 +66,7 @@ fn spawn(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + S
 
 /// Requests the server to cancel the statement of `token`. Otherwise the server continues to execute a statement whose
 /// client has stopped waiting.
-pub(super) async fn cancel(settings: DatabaseSettings, token: CancelToken) {
+pub async fn cancel(settings: DatabaseSettings, token: CancelToken) {
     let cancelling = async {
         match &settings.tls {
             Tls::Disabled => token.cancel_query(NoTls).await,

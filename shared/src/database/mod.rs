@@ -22,7 +22,7 @@ mod tls_refusal;
 mod types;
 
 pub use args::{DatabaseArgs, DatabaseType};
-pub use connect::connect;
+pub use connect::{cancel, connect};
 pub use connections::export_connection_limit;
 pub use deadline::StatementDeadline;
 pub use detect_pooler::shares_sessions;

@@ -1,0 +1,96 @@
+//! `orderdb execute`: one statement, read-only unless told otherwise.
+
+mod refusal;
+mod rows;
+
+use std::io::{Read, stdin};
+
+use anyhow::{Context, bail, ensure};
+use futures_util::{TryStreamExt, pin_mut};
+use shared::{
+    database::{DatabaseSettings, cancel, connect},
+    program::Outcome,
+    shutdown,
+};
+use tokio_postgres::{Client, SimpleQueryMessage, Statement};
+
+use self::{refusal::refusal, rows::RowWriter};
+use crate::settings::{ExecuteSettings, InputFile};
+
+/// Runs the statement of the settings and prints its rows.
+///
+/// # Errors
+/// When the statement is refused, is more than one, changes rows without `--write`, or takes longer than the deadline.
+pub async fn execute(settings: &ExecuteSettings, database: &DatabaseSettings) -> anyhow::Result<Outcome> {
+    let sql = read_statement(settings)?;
+    let client = connect(database).await?;
+    let stop = shutdown::on_signal()?;
+    let running = tokio::time::timeout(settings.statement_deadline, run(&client, &sql, settings));
+    let ended = tokio::select! {
+        ended = running => ended.map_err(|_| settings.statement_deadline),
+        () = stop.cancelled() => {
+            cancel(database.clone(), client.cancel_token()).await;
+            bail!("interrupted: the server got a request to cancel the statement");
+        }
+    };
+    match ended {
+        Ok(result) => result.map(|()| Outcome::Valid),
+        Err(deadline) => {
+            cancel(database.clone(), client.cancel_token()).await;
+            bail!(
+                "no answer within {}: the server got a request to cancel the statement; --statement-deadline sets the \
+                 limit",
+                humantime::format_duration(deadline)
+            )
+        }
+    }
+}
+
+fn read_statement(settings: &ExecuteSettings) -> anyhow::Result<String> {
+    let sql = match (&settings.source.sql, &settings.source.file) {
+        (Some(sql), _) => sql.clone(),
+        (None, Some(InputFile::Path(path))) => {
+            std::fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))?
+        }
+        (None, _) => {
+            let mut sql = String::new();
+            stdin().read_to_string(&mut sql).context("standard input can't be read")?;
+            sql
+        }
+    };
+    ensure!(!sql.trim().is_empty(), "there is no statement: write one in --sql or --file");
+    Ok(sql)
+}
+
+/// The simple protocol returns every type as text, but accepts several statements. The extended protocol refuses more
+/// than one when it prepares them, and changes nothing.
+async fn run(client: &Client, sql: &str, settings: &ExecuteSettings) -> anyhow::Result<()> {
+    // The first query fixes the mode of the transaction: the statement can't change it.
+    client.batch_execute("BEGIN READ ONLY; SELECT 1").await?;
+    let statement = client.prepare(sql).await.map_err(|error| refusal(&error, sql))?;
+    ensure!(statement.params().is_empty(), "the statement has parameters, such as $1: write their values instead");
+    let columns = RowWriter::start(settings.output, &statement)?;
+    drop::<Statement>(statement);
+    if settings.write {
+        // In a transaction of its own, so that VACUUM and the like are possible.
+        client.batch_execute("ROLLBACK").await?;
+        return print(client, sql, columns).await;
+    }
+    print(client, sql, columns).await?;
+    client.batch_execute("ROLLBACK").await?;
+    Ok(())
+}
+
+async fn print(client: &Client, sql: &str, mut rows: RowWriter) -> anyhow::Result<()> {
+    let messages = client.simple_query_raw(sql).await.map_err(|error| refusal(&error, sql))?;
+    pin_mut!(messages);
+    let mut affected = None;
+    while let Some(message) = messages.try_next().await.map_err(|error| refusal(&error, sql))? {
+        match message {
+            SimpleQueryMessage::Row(row) => rows.write(&row)?,
+            SimpleQueryMessage::CommandComplete(count) => affected = Some(count),
+            _ => {}
+        }
+    }
+    rows.end(affected.unwrap_or_default())
+}
