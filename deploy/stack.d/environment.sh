@@ -53,7 +53,8 @@ print_env() { # [--secure | --tls | --supabase | --proxied]
   local settings name
   load_stack || die "stack '$NAME' does not exist: '$ME up' creates it"
   require_passwords
-  [[ -z $WITH || ${1-} != --@(secure|tls|supabase) ]] || die "stack '$NAME' is in containers, which have no TLS listeners"
+  [[ -z $WITH || ${1-} != --@(secure|tls|supabase) ]] ||
+    die "stack '$NAME' is in containers, which have no TLS listeners"
   [[ ${1-} != --@(secure|tls|supabase) || -e $STATE/tls/ca.pem ]] ||
     die "stack '$NAME' has no certificates: they are created at the first start of a broker, by '$ME up'"
   [[ ${1-} != --@(secure|tls|supabase) || -e $POSTGRES_FOLDER/tls/ca.pem ]] ||

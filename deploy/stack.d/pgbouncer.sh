@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# PgBouncer: a pooler in transaction mode in front of PostgreSQL, in the style of Supabase. It has two connections to the
-# server, so that even a few programs share them, and the certificate of PostgreSQL. It runs as the user of PostgreSQL,
-# since it refuses to run as root.
+# PgBouncer: a pooler in transaction mode in front of PostgreSQL, in the style of Supabase. It has two connections to
+# the server, so that even a few programs share them, and the certificate of PostgreSQL. It runs as the user of
+# PostgreSQL, since it refuses to run as root.
 
 readonly PGBOUNCER_CONNECTIONS=2
 
@@ -18,7 +18,8 @@ pgbouncer_prepare() {
   chown -R "$user" "$folder"
 }
 
-# A connection to PostgreSQL that is lost is opened again after a second instead of fifteen.
+# A connection to PostgreSQL that is lost is opened again after a second instead of fifteen. Later versions keep track of
+# prepared statements by default; a pooler that does not is harder for the programs.
 pgbouncer_settings() {
   cat << END
 [databases]
@@ -41,6 +42,11 @@ server_tls_ca_file = $POSTGRES_FOLDER/pgbouncer/tls/ca.pem
 log_connections = 0
 log_disconnections = 0
 END
+  if (( $(pgbouncer_minor) >= 21 )); then echo 'max_prepared_statements = 0'; fi
+}
+
+pgbouncer_minor() { # → 18 for version 1.18.0
+  if [[ $(pgbouncer --version) =~ PgBouncer\ 1\.([0-9]+) ]]; then echo "${BASH_REMATCH[1]}"; else echo 0; fi
 }
 
 pgbouncer_launch() {

@@ -141,6 +141,7 @@ end_services() { # SERVICE...
 request_stop() { # SERVICE. A paused process gets the signal first, then is resumed and handles it
   local signal=TERM
   [[ $1 != postgres ]] || signal=INT # on TERM, PostgreSQL waits until all clients have disconnected
+  [[ $1 != pgbouncer ]] || (( $(pgbouncer_minor) < 23 )) || signal=QUIT # so does PgBouncer from this version on
   read_state "$1"
   [[ -z $PID ]] || kill "-$signal" "$PID" 2> /dev/null || true
   signal_all CONT "$1"

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, path::PathBuf, process::Command};
 
-/// The variables of Kafka, of Supabase and of TLS with PostgreSQL in `deploy/stack env OPTION`, of the stack of the tests.
+/// The variables of Kafka, of Supabase and of TLS with PostgreSQL in `deploy/stack env OPTION`, of the stack of the
+/// tests.
 ///
 /// # Panics
 /// When the stack does not exist, or has no certificates or no PgBouncer.
