@@ -34,7 +34,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
             Ok(Outcome::Valid)
         }
         Action::Audit(settings) => audit(*settings, &database?).await,
-        Action::Execute(settings) => execute(&settings, &database?).await,
+        Action::Execute(settings) => execute(&settings, database?.direct()).await,
         Action::Check(settings) => check(*settings, database).await,
     }
 }

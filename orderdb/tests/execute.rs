@@ -120,6 +120,10 @@ async fn an_error_has_its_place_and_what_the_server_adds() {
     assert!(log.contains("SQLSTATE 42703") && log.contains("at line 2, column 3, near"), "{log}");
     let log = refused(&bed, &["--sql", "SELECT $1::int"]).await;
     assert!(log.contains("parameters"), "{log}");
+    let log = refused(&bed, &["--sql", "SELECT 1 AS a, 2 AS a", "--output", "json"]).await;
+    assert!(log.contains("name them with AS"), "{log}");
+    let log = refused(&bed, &["--sql", "COPY users TO STDOUT"]).await;
+    assert!(log.contains("use --output csv"), "{log}");
     let log = refused(&bed, &["--sql", "  "]).await;
     assert!(log.contains("there is no statement"), "{log}");
 }

@@ -8,7 +8,7 @@ use std::io::{Read, stdin};
 use anyhow::{Context, bail, ensure};
 use futures_util::{TryStreamExt, pin_mut};
 use shared::{
-    database::{DatabaseSettings, cancel, connect},
+    database::{DatabaseSettings, cancel, connect_session},
     program::Outcome,
     shutdown,
 };
@@ -23,7 +23,8 @@ use crate::settings::{ExecuteSettings, InputFile};
 /// When the statement is refused, is more than one, changes rows without `--write`, or takes longer than the deadline.
 pub async fn execute(settings: &ExecuteSettings, database: &DatabaseSettings) -> anyhow::Result<Outcome> {
     let sql = read_statement(settings)?;
-    let client = connect(database).await?;
+    // The statement may change the session, which a pooler would hand to others.
+    let client = connect_session(database).await?;
     let stop = shutdown::on_signal()?;
     let running = tokio::time::timeout(settings.statement_deadline, run(&client, &sql, settings));
     let ended = tokio::select! {

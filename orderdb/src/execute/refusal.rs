@@ -11,7 +11,13 @@ const EXCERPT: usize = 40;
 
 /// The server's message, its SQLSTATE, the place in `sql`, and what the server adds.
 pub fn refusal(error: &Error, sql: &str) -> anyhow::Error {
-    let Some(refusal) = error.as_db_error() else { return anyhow!("the statement failed: {error}") };
+    let Some(refusal) = error.as_db_error() else {
+        let is_copy = sql.trim_start().get(..4).is_some_and(|word| word.eq_ignore_ascii_case("copy"));
+        return match is_copy {
+            true => anyhow!("COPY from and to the client is not supported: use --output csv for rows, or psql"),
+            false => anyhow!("the statement failed: {error}"),
+        };
+    };
     let mut message = format!("{} (SQLSTATE {})", refusal.message(), refusal.code().code());
     if let Some(ErrorPosition::Original(position)) = refusal.position() {
         message.push_str(&place(sql, *position));

@@ -1,9 +1,13 @@
 //! Prints rows as a table, as CSV or as JSON.
 
-use std::io::{BufWriter, Write};
+use std::{
+    collections::BTreeSet,
+    io::{BufWriter, Write},
+};
 
+use anyhow::ensure;
 use comfy_table::{ContentArrangement, Table, presets};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use shared::program::StandardOutput;
 use tokio_postgres::{SimpleQueryRow, Statement, types::Type};
 
@@ -28,10 +32,15 @@ impl RowWriter {
     /// Begins with the names of the columns.
     ///
     /// # Errors
-    /// When stdout can't be written.
+    /// When stdout can't be written, or two columns of JSON have one name.
     pub fn start(format: RowFormat, statement: &Statement) -> anyhow::Result<Self> {
         let columns: Vec<(String, Type)> =
             statement.columns().iter().map(|column| (column.name().to_owned(), column.type_().clone())).collect();
+        let unique: BTreeSet<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        ensure!(
+            format != RowFormat::Json || unique.len() == columns.len(),
+            "two columns have the same name, which a JSON object can't have: name them with AS"
+        );
         let names = columns.iter().map(|(name, _)| name.as_str());
         let output = match format {
             RowFormat::Text => {
@@ -67,10 +76,12 @@ impl RowWriter {
             }
             Output::Csv(writer) => writer.write_record(values.map(Option::unwrap_or_default))?,
             Output::Json(writer) => {
-                let pairs = self.columns.iter().zip(values);
-                let object: Map<String, Value> =
-                    pairs.map(|((name, kind), value)| (name.clone(), json(value, kind))).collect();
-                serde_json::to_writer(&mut *writer, &object)?;
+                let members = self
+                    .columns
+                    .iter()
+                    .zip(values)
+                    .map(|((name, kind), value)| format!("{}:{}", Value::from(name.as_str()), json(value, kind)));
+                write!(writer, "{{{}}}", members.collect::<Vec<_>>().join(","))?;
                 writeln!(writer)?;
             }
         }
@@ -102,18 +113,21 @@ fn counted(rows: u64) -> String {
     if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
 }
 
-/// A number or a truth value as such, JSON as it is, everything else as text. `numeric` is text: a JSON number would be
-/// read as a float.
-fn json(value: Option<&str>, kind: &Type) -> Value {
-    let Some(text) = value else { return Value::Null };
-    let parsed = match *kind {
-        Type::BOOL => Some(Value::Bool(text == "t")),
-        Type::INT2 | Type::INT4 | Type::INT8 | Type::FLOAT4 | Type::FLOAT8 | Type::JSON | Type::JSONB => {
-            serde_json::from_str(text).ok()
-        }
-        _ => None,
+/// A value as JSON. PostgreSQL writes its JSON, its integers and its floats but NaN and infinity as JSON; they are not
+/// parsed, which could lose digits. Anything else is text, also `numeric`, which readers would take for a float.
+fn json(value: Option<&str>, kind: &Type) -> String {
+    let text = match value {
+        None => return "null".to_owned(),
+        Some(text) => text,
     };
-    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+    match *kind {
+        Type::BOOL => (text == "t").to_string(),
+        Type::INT2 | Type::INT4 | Type::INT8 => text.to_owned(),
+        Type::FLOAT4 | Type::FLOAT8 if text.ends_with(|last: char| last.is_ascii_digit()) => text.to_owned(),
+        // A line break of JSON is between its tokens.
+        Type::JSON | Type::JSONB => text.replace(['\n', '\r'], " "),
+        _ => Value::from(text).to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -129,10 +143,11 @@ mod tests {
             (Some("1.5"), Type::FLOAT8, "1.5"),
             (Some("NaN"), Type::FLOAT8, "\"NaN\""),
             (Some("1.50"), Type::NUMERIC, "\"1.50\""),
-            (Some("{\"a\": 1}"), Type::JSONB, "{\"a\":1}"),
+            (Some("{\"a\":\n 123456789012345678901}"), Type::JSON, "{\"a\":  123456789012345678901}"),
+            (Some("1e+20"), Type::FLOAT8, "1e+20"),
             (Some("서울"), Type::TEXT, "\"서울\""),
         ] {
-            assert_eq!(json(value, &kind).to_string(), expected);
+            assert_eq!(json(value, &kind), expected);
         }
     }
 }
