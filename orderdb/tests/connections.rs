@@ -54,6 +54,26 @@ async fn a_connection_is_replaced_after_its_lifetime() {
 }
 
 #[tokio::test]
+async fn all_connections_are_opened_again_when_one_finds_the_server_wrong_and_an_expired_one_is_kept_without_another() {
+    let bed = Testbed::new("given_up").await;
+    let proxy = bed.database_proxy().await;
+    let (mut first, mut second) = (client(bed.database.clone()), client(bed.database.clone()));
+    let before = (backend(&mut first).await, backend(&mut second).await);
+    first.disconnect_all();
+    let after = (backend(&mut first).await, backend(&mut second).await);
+    assert!(before.0 != after.0 && before.1 != after.1, "{before:?} {after:?}");
+    assert_eq!(backend(&mut second).await, after.1);
+
+    let mut expired =
+        client(settings(&["--db-max-lifetime", "1ms", "--postgres-port", &proxy.address.port().to_string()]));
+    let only = backend(&mut expired).await;
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    // Nobody listens there.
+    proxy.lead_to(([127, 0, 0, 1], 1).into());
+    assert_eq!(backend(&mut expired).await, only);
+}
+
+#[tokio::test]
 async fn a_session_has_the_name_of_the_program_and_the_timeouts_of_the_url() {
     let name: String =
         connect(&settings(&[])).await.unwrap().query_one("SHOW application_name", &[]).await.unwrap().get(0);

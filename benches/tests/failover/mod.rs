@@ -31,6 +31,8 @@ pub async fn orders_go_to_the_new_primary_and_none_is_lost() {
     producer.args(["--rate", "500", "--duration", "15s", "--catch-up", "1m", "--run-id", "r", "--output", "json"]);
     let producer = producer.envs(bed.environment()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until_stored(&bed, 1_000).await;
+    let have_partitions = async || consumers.iter().all(|consumer| consumer.log().contains("partitions assigned"));
+    eventually("both consumers have partitions", TIMEOUT, have_partitions).await;
 
     let old = bed.sql().await;
     let database = bed.database.database();
@@ -41,7 +43,7 @@ pub async fn orders_go_to_the_new_primary_and_none_is_lost() {
     let failed = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()";
     let failed = async || old.query_one(failed, &[]).await.unwrap().get::<_, i64>(0);
     let failed_before = failed().await;
-    eventually("the old primary refuses inserts", TIMEOUT, async || failed().await > failed_before + 2).await;
+    eventually("the old primary refuses inserts", TIMEOUT, async || failed().await > failed_before + 10).await;
     let before = stored_in(&bed.database).await;
     standby.catch_up_with(&old).await;
     standby.promote(database).await;

@@ -25,7 +25,7 @@ pub struct BatchSettings {
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Database")]
 pub struct StatementSettings {
-    /// Prepared statements are planned once per connection. Behind a pooler in transaction mode they are always unnamed.
+    /// Prepared statements are planned once per connection. Behind a pooler in transaction mode, all are unnamed.
     #[arg(long, value_enum, default_value = "prepared")]
     pub statements: StatementMode,
     /// Timeout of a statement. After it, the connection is closed and half of the rows are tried.

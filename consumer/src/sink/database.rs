@@ -23,6 +23,9 @@ use crate::{
     settings::StatementSettings,
 };
 
+/// SQLSTATE read_only_sql_transaction: a standby, or a primary that was demoted.
+const READ_ONLY: &str = "25006";
+
 /// A connection of a worker to the database with the orders table, and the health that reports its outages.
 pub struct OrderDatabase {
     client: ReconnectingClient,
@@ -191,7 +194,13 @@ impl OrderSink for OrderDatabase {
                 return Ok(InsertOutcome::Suspect(error));
             }
             Failure::StalePreparedStatement => self.prepare_again(&error, scope).await,
-            Failure::Outage => self.back_off_after(error.to_string(), scope).await,
+            Failure::Outage => {
+                // After a failover, connections that only read would stay at the old primary.
+                if error.sqlstate() == Some(READ_ONLY) {
+                    self.client.disconnect_all();
+                }
+                self.back_off_after(error.to_string(), scope).await;
+            }
         }
         Ok(InsertOutcome::Unknown)
     }

@@ -143,7 +143,8 @@ impl CacheSettings {
         let connecting = tokio::time::timeout(timeout, client.get_connection_manager_with_config(connection_config()));
         let unreachable = || {
             format!(
-                "Redis at {} can't be reached: check that it runs (deploy/stack up) and that REDIS_URL or REDIS_HOST and REDIS_PORT are right",
+                "Redis at {} can't be reached: check that it runs (deploy/stack up) and that REDIS_URL, or REDIS_HOST and \
+                 REDIS_PORT, are right",
                 self.address()
             )
         };

@@ -1,4 +1,4 @@
-use std::{net::IpAddr, path::Path, time::Duration};
+use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -11,7 +11,7 @@ use tokio_postgres::{
 use super::{
     database_url::{self, DatabaseUrl},
     passwords::{PasswordArgs, has_password},
-    pooler::PoolerArgs,
+    pooler::{Pooler, PoolerArgs},
     settings::DatabaseSettings,
     tls::{Tls, TlsArgs, TlsMode},
     types::{LocalArgs, RdsArgs, SupabaseArgs, non_empty},
@@ -34,7 +34,7 @@ pub enum DatabaseType {
 /// set. Passwords come from the environment or from a file, never from the command line.
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseArgs {
-    /// postgres://USER:PASSWORD@HOST:PORT/DB?SETTINGS; overrides all the other database settings but those of TLS. With a
+    /// postgres://USER:PASSWORD@HOST:PORT/DB?SETTINGS; overrides USER, HOST, PORT and DB of the types below. With a
     /// password it is accepted in the environment and in .env only.
     #[arg(
         long,
@@ -101,7 +101,11 @@ impl DatabaseArgs {
         let mut settings = self.connection(database, is_managed)?;
         settings.pooler = self.pooler.pooler().or(settings.pooler);
         let direct = self.direct(url.is_none())?.map(|direct| self.connection(direct, is_managed)).transpose()?;
-        settings.direct = direct.map(Box::new);
+        settings.direct = direct.map(|direct| {
+            // The pooler in transaction mode is the other one.
+            let set = self.pooler.pooler().filter(|pooler| *pooler != Pooler::Transaction);
+            Box::new(DatabaseSettings { pooler: set.or(direct.pooler), ..direct })
+        });
         Ok(settings)
     }
 
@@ -109,7 +113,7 @@ impl DatabaseArgs {
     fn direct(&self, by_type: bool) -> anyhow::Result<Option<DatabaseUrl>> {
         match non_empty(&self.database_direct_url) {
             Some(url) => database_url::parse(url.expose_secret(), "DATABASE_DIRECT_URL").map(Some),
-            None if by_type && self.db_type == DatabaseType::Supabase => {
+            None if by_type && self.db_type == DatabaseType::Supabase && self.supabase.has_pooler() => {
                 self.supabase.direct(self.passwords.supabase())
             }
             None => Ok(None),
@@ -136,7 +140,7 @@ impl DatabaseArgs {
             config.application_name(application_name());
         }
         let max_lifetime = Some(self.db_max_lifetime).filter(|lifetime| !lifetime.is_zero());
-        Ok(DatabaseSettings { config, tls, pooler, max_lifetime, direct: None })
+        Ok(DatabaseSettings { config, tls, pooler, max_lifetime, generation: Arc::default(), direct: None })
     }
 
     /// The same server with database `name`.
@@ -265,6 +269,24 @@ mod tests {
         assert_eq!(found.config.get_ssl_mode(), SslMode::Require);
         assert_eq!(found.to_string(), "postgres at db.example.com:5432");
         assert!(settings(&["--db-type", "supabase", "--supabase-direct-url", url]).is_err());
+    }
+
+    #[test]
+    fn supabase_has_a_pooler_with_a_server_behind_it_or_the_server_alone() {
+        let url = |port: u16| format!("postgresql://me:[YOUR-PASSWORD]@localhost:{port}/postgres");
+        let (_file, path) = password_file("hunter2");
+        let base = ["--db-type", "supabase", "--supabase-password-file", &path];
+        let (direct, pooler) = (url(5432), url(6543));
+        let (direct, pooler) = (["--supabase-direct-url", &direct], ["--supabase-pooler-url", &pooler]);
+        let ports = |more: &[&str]| {
+            let found = settings(&[&base, more].concat()).unwrap();
+            (found.address().1, found.direct().address().1, found.has_pooler())
+        };
+        assert_eq!(ports(&direct), (5432, 5432, false));
+        assert_eq!(ports(&[direct, pooler].concat()), (6543, 5432, true));
+        assert_eq!(ports(&pooler), (6543, 6543, false), "it is detected");
+        let other = "postgres://me@localhost:7/postgres";
+        assert_eq!(ports(&[&direct[..], &pooler, &["--database-direct-url", other]].concat()), (6543, 7, true));
     }
 
     #[test]

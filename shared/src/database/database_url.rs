@@ -151,7 +151,7 @@ impl<'a> Parts<'a> {
                 "sslkey" => tls.key = Some(value.as_ref().into()),
                 "pgbouncer" => match &*value {
                     "true" => pooler = Some(Pooler::Transaction),
-                    "false" => pooler = None,
+                    "false" => pooler = Some(Pooler::None),
                     _ => bail!("{name} is not a valid URL: pgbouncer is true or false"),
                 },
                 // tokio-postgres takes it for one host.

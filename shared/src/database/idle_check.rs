@@ -73,6 +73,10 @@ async fn is_usable(client: &Client, uses: &AtomicU64) -> bool {
         return true;
     }
     let answer = tokio::time::timeout(ANSWER_TIMEOUT, client.query_typed("SELECT 1", &[])).await;
-    // A refusal is an answer: the transaction may have failed.
-    answer.is_ok_and(|answer| answer.is_ok() || !client.is_closed())
+    match answer {
+        // A refusal is an answer: the transaction may have failed.
+        Ok(answer) => answer.is_ok() || !client.is_closed(),
+        // A statement that has begun meanwhile has a timeout of its own.
+        Err(_) => uses.load(Ordering::Relaxed) != before,
+    }
 }

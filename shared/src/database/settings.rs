@@ -1,4 +1,8 @@
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use secrecy::SecretString;
 use tokio_postgres::{Config, config::Host};
@@ -15,6 +19,8 @@ pub struct DatabaseSettings {
     pub(super) pooler: Option<Pooler>,
     /// After it, a connection is replaced. `None`: never.
     pub(super) max_lifetime: Option<Duration>,
+    /// Number of times that all connections were given up. Clones share it.
+    pub(super) generation: Arc<AtomicU64>,
     /// The server behind the pooler.
     pub(super) direct: Option<Box<DatabaseSettings>>,
 }

@@ -26,7 +26,7 @@ use super::{
 pub struct StatementClient {
     client: Arc<Client>,
     idle_check: IdleCheck,
-    opened: Instant,
+    expires: Option<Instant>,
     settings: DatabaseSettings,
     mode: StatementMode,
     timeout: Duration,
@@ -82,7 +82,7 @@ impl StatementClient {
     /// any mode.
     ///
     /// # Errors
-    /// When the server does not answer within 8 s, or refuses the connection.
+    /// When the server does not answer within 16 s, or refuses the connection.
     pub async fn connect(settings: &DatabaseSettings, mode: StatementMode, timeout: Duration) -> anyhow::Result<Self> {
         let (client, connection) = connect_with_task(settings).await?;
         let mode = match mode {
@@ -94,7 +94,10 @@ impl StatementClient {
         };
         let (client, settings) = (Arc::new(client), settings.clone());
         let idle_check = IdleCheck::start(client.clone(), connection, settings.clone());
-        Ok(Self { client, idle_check, opened: Instant::now(), settings, mode, timeout, prepared: HashMap::new() })
+        // At a random time before the end, so that connections that were opened together are not replaced together.
+        let lifetime = settings.max_lifetime.map(|lifetime| lifetime.mul_f64(rand::random_range(0.9..=1.0)));
+        let expires = lifetime.map(|lifetime| Instant::now() + lifetime);
+        Ok(Self { client, idle_check, expires, settings, mode, timeout, prepared: HashMap::new() })
     }
 
     /// Whether the connection is closed.
@@ -102,9 +105,9 @@ impl StatementClient {
         self.client.is_closed()
     }
 
-    /// Whether the connection is open for longer than `DB_MAX_LIFETIME`. It is not checked during a transaction.
+    /// Whether `DB_MAX_LIFETIME` has passed.
     pub fn has_expired(&self) -> bool {
-        self.settings.max_lifetime.is_some_and(|lifetime| self.opened.elapsed() > lifetime)
+        self.expires.is_some_and(|expires| Instant::now() > expires)
     }
 
     /// Drops all prepared statements. Each is prepared again at its next use.

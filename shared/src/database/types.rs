@@ -99,6 +99,10 @@ impl SupabaseArgs {
         }
     }
 
+    pub(super) fn has_pooler(&self) -> bool {
+        non_empty(&self.supabase_pooler_url).is_some()
+    }
+
     /// The server itself.
     pub(super) fn direct(&self, password: Option<&SecretString>) -> anyhow::Result<Option<DatabaseUrl>> {
         let url = non_empty(&self.supabase_direct_url);
