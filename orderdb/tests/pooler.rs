@@ -62,7 +62,8 @@ async fn many_clients_share_two_connections_and_each_gets_its_own_rows() {
         let results = join_all((0..8).map(|client| run_own_statements(&settings, client))).await;
         assert!(results.iter().all(|result| matches!(result, Ok(0))), "{results:?}");
     }
-    let backends = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
+    let backends = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid() \
+         AND backend_type = 'client backend'";
     let backends: i64 = bed.sql().await.query_one(backends, &[&bed.database.database()]).await.unwrap().get(0);
     assert_eq!(backends, 2);
     // Otherwise they would not get them.

@@ -13,7 +13,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
 };
 use shared::{
-    database::{DatabaseSettings, connect},
+    database::{DatabaseSettings, connect, shares_sessions},
     kafka::ensure_topic,
     order_id::RunTag,
     services::ServiceSettings,
@@ -47,8 +47,9 @@ impl BenchEnvironment {
     pub async fn create(services: &ServiceSettings) -> anyhow::Result<Self> {
         let name = format!("bench_{}", RunTag::random());
         let server = services.database.settings()?;
-        ensure!(!server.has_pooler(), "a bench measures the database itself: set the server instead of a pooler");
         let client = connect(&server).await?;
+        let has_pooler = server.has_pooler() || shares_sessions(&client, &server).await?;
+        ensure!(!has_pooler, "a bench measures the database itself: set the server instead of a pooler");
         let create = format!("CREATE DATABASE \"{name}\"");
         client
             .batch_execute(&create)

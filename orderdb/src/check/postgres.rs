@@ -41,11 +41,17 @@ pub async fn check(database: anyhow::Result<DatabaseSettings>) -> Findings {
 async fn query(client: &Client, database: &DatabaseSettings, findings: &mut Findings) -> anyhow::Result<()> {
     let session = client.query_typed_one(SESSION, &[]).await?;
     let (version, is_read_only, tls): (String, bool, Option<String>) = (session.get(0), session.get(1), session.get(2));
+    let has_pooler = shares_sessions(client, database).await?;
+    // The server knows of the connection of a pooler only.
+    let tls = match has_pooler {
+        true => database.uses_tls().then(|| "TLS to the pooler".to_owned()),
+        false => tls,
+    };
     let tls = tls.unwrap_or_else(|| "not encrypted".to_owned());
     // Debian adds its own version.
     let version = version.split(' ').next().unwrap_or_default();
     findings.ok("connection", format!("{database}, PostgreSQL {version}, {tls}"));
-    if shares_sessions(client, database).await? {
+    if has_pooler {
         check_direct(database, findings).await;
     }
     if is_read_only {
