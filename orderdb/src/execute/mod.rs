@@ -27,24 +27,18 @@ pub async fn execute(settings: &ExecuteSettings, database: &DatabaseSettings) ->
     let client = connect_session(database).await?;
     let stop = shutdown::on_signal()?;
     let running = tokio::time::timeout(settings.statement_deadline, run(&client, &sql, settings));
-    let ended = tokio::select! {
-        ended = running => ended.map_err(|_| settings.statement_deadline),
-        () = stop.cancelled() => {
-            cancel(database.clone(), client.cancel_token()).await;
-            bail!("interrupted: the server got a request to cancel the statement");
-        }
+    let reason = tokio::select! {
+        ended = running => match ended {
+            Ok(result) => return result.map(|()| Outcome::Valid),
+            Err(_) => {
+                let deadline = humantime::format_duration(settings.statement_deadline);
+                format!("no answer within {deadline}, which --statement-deadline sets")
+            }
+        },
+        () = stop.cancelled() => "interrupted".to_owned(),
     };
-    match ended {
-        Ok(result) => result.map(|()| Outcome::Valid),
-        Err(deadline) => {
-            cancel(database.clone(), client.cancel_token()).await;
-            bail!(
-                "no answer within {}: the server got a request to cancel the statement; --statement-deadline sets the \
-                 limit",
-                humantime::format_duration(deadline)
-            )
-        }
-    }
+    cancel(database.clone(), client.cancel_token()).await;
+    bail!("{reason}: the server got a request to cancel the statement")
 }
 
 fn read_statement(settings: &ExecuteSettings) -> anyhow::Result<String> {
