@@ -1,0 +1,16 @@
+use clap::Args;
+use shared::{cache::CacheSettings, kafka::KafkaSettings, program::OutputFormat};
+
+#[derive(Debug, Args)]
+pub struct CheckSettings {
+    /// Topic of the orders.
+    #[arg(long, env = "ORDERS_TOPIC", default_value = "orders", help_heading = "Kafka")]
+    pub topic: String,
+    #[command(flatten)]
+    pub cache: CacheSettings,
+    #[command(flatten)]
+    pub kafka: KafkaSettings,
+    /// Output format of the result.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}

@@ -1,0 +1,72 @@
+//! The command line of `orderdb`.
+
+mod audit;
+mod check;
+mod execute;
+mod input_file;
+mod migrate;
+mod seed;
+
+use clap::{Parser, Subcommand};
+use shared::{
+    database::DatabaseArgs,
+    program::ProgramArgs,
+    telemetry::{LogSettings, ProgramInfo},
+};
+
+pub use self::{
+    audit::AuditSettings,
+    check::CheckSettings,
+    execute::{ExecuteSettings, RowFormat, StatementSource},
+    input_file::InputFile,
+    migrate::{MigrateAction, MigrateSettings},
+    seed::{LiveSettings, SeedSettings},
+};
+
+/// Migrates, seeds and audits the orderflow database, and checks the services.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Command {
+    #[command(subcommand)]
+    pub action: Action,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+impl ProgramArgs for Command {
+    const PROGRAM: ProgramInfo = ProgramInfo { program: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+
+    fn log_settings(&self) -> LogSettings {
+        self.log
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Apply, revert or list the schema's migrations.
+    Migrate(MigrateSettings),
+    /// Fill the tables with users and products; existing rows stay unchanged.
+    Seed(SeedSettings),
+    /// Compare a producer run with its topic and the table. Exits with 3 when an order is missing, altered or
+    /// dead-lettered, or when the table has one that it must not have.
+    Audit(Box<AuditSettings>),
+    /// Run one SQL statement and print its rows. It can't change anything without --write.
+    Execute(ExecuteSettings),
+    /// Check PostgreSQL, Redis and Kafka: what works, what does not, and what to do. Changes nothing. Exits with 3 when
+    /// something does not work.
+    Check(Box<CheckSettings>),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Command::command().debug_assert();
+    }
+}
