@@ -15,7 +15,7 @@ use documents::{Line, code, documents, read, root};
 const MAX_LINE_WIDTH: usize = 120;
 
 /// Variables that are read outside of clap, and documented with the others.
-const READ_OUTSIDE_OF_CLAP: [&str; 16] = [
+const READ_OUTSIDE_OF_CLAP: [&str; 21] = [
     // shared/src/secret.rs: secrets have no flag.
     "CREDENTIALS_DIRECTORY",
     "KAFKA_SASL_PASSWORD",
@@ -24,6 +24,12 @@ const READ_OUTSIDE_OF_CLAP: [&str; 16] = [
     "RDS_PASSWORD",
     "REDIS_PASSWORD",
     "SUPABASE_PASSWORD",
+    // shared/src/credentials/oauth.rs: of PostgreSQL and of Kafka, so it belongs to neither's flags.
+    "OAUTH_CA",
+    "OAUTH_CLIENT_ID",
+    "OAUTH_CLIENT_SECRET",
+    "OAUTH_CLIENT_SECRET_FILE",
+    "OAUTH_TOKEN_URL",
     // shared/src/program.rs
     "ORDERFLOW_ENV_FILE",
     // shared/src/telemetry/logs.rs

@@ -8,6 +8,7 @@
 //! - [`kafka`]: topics, client settings and consumer lag.
 //! - [`dlq_headers`]: the headers of a dead letter.
 //! - [`secret`]: passwords as settings, from the environment or a file; `tls`: whom a client trusts.
+//! - [`credentials`]: passwords that are valid for a short time, and their renewal.
 //! - [`services`]: the settings of Kafka, Redis and PostgreSQL in one struct.
 //!
 //! The results of a run:
@@ -30,6 +31,7 @@
 pub mod cache;
 pub mod catalog;
 pub mod confirm;
+pub mod credentials;
 pub mod database;
 pub mod dlq_headers;
 pub mod health;

@@ -16,7 +16,7 @@ pub use self::{
     data::{ORDER_VALUE, fill_cache},
     eventually::{eventually, shared_start},
     proxy::Proxy,
-    stack::stack_environment,
+    stack::{sql_as_superuser, stack_environment},
     standby::Standby,
     template::{PRODUCTS, USERS},
 };

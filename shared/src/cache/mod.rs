@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use redis::{AsyncCommands, RedisError, RedisResult, aio::ConnectionManager};
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::settings::has_password;
 pub use self::{
     keys::CacheKeys,
     settings::{CacheSettings, REQUEST_TIMEOUT},

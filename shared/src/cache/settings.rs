@@ -172,7 +172,8 @@ impl CacheSettings {
     }
 }
 
-fn has_password(url: &str) -> bool {
+/// Whether a URL of Redis has a password.
+pub(crate) fn has_password(url: &str) -> bool {
     let in_query = |url: &Url| url.query_pairs().any(|(name, _)| name == "pass");
     Url::parse(url).is_ok_and(|url| url.password().is_some() || in_query(&url))
 }

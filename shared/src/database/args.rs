@@ -10,9 +10,10 @@ use tokio_postgres::{
 
 use super::{
     database_url::{self, DatabaseUrl},
-    passwords::{PasswordArgs, has_password},
+    passwords::{Password, PasswordArgs, has_password},
     pooler::{Pooler, PoolerArgs},
     settings::DatabaseSettings,
+    short_lived::ShortLivedArgs,
     tls::{Tls, TlsArgs, TlsMode},
     types::{LocalArgs, RdsArgs, SupabaseArgs, non_empty},
 };
@@ -81,6 +82,8 @@ pub struct DatabaseArgs {
     #[command(flatten)]
     passwords: PasswordArgs,
     #[command(flatten)]
+    short_lived: ShortLivedArgs,
+    #[command(flatten)]
     tls: TlsArgs,
 }
 
@@ -93,9 +96,9 @@ impl DatabaseArgs {
         let url = non_empty(&self.database_url);
         let database = match (url, self.db_type) {
             (Some(url), _) => database_url::parse(url.expose_secret(), "DATABASE_URL")?,
-            (None, DatabaseType::Local) => self.local.read(self.passwords.local()),
-            (None, DatabaseType::Supabase) => self.supabase.read(self.passwords.supabase())?,
-            (None, DatabaseType::Rds) => self.rds.read(self.passwords.rds())?,
+            (None, DatabaseType::Local) => self.local.read(self.password(self.passwords.local())),
+            (None, DatabaseType::Supabase) => self.supabase.read(self.password(self.passwords.supabase()))?,
+            (None, DatabaseType::Rds) => self.rds.read(self.password(self.passwords.rds()))?,
         };
         let is_managed = url.is_none() && self.db_type != DatabaseType::Local;
         let mut settings = self.connection(database, is_managed)?;
@@ -109,12 +112,20 @@ impl DatabaseArgs {
         Ok(settings)
     }
 
+    fn password<'a>(&self, set: Option<&'a SecretString>) -> Password<'a> {
+        match set {
+            Some(password) => Password::Set(password),
+            None if self.short_lived.is_set() => Password::ShortLived,
+            None => Password::Missing,
+        }
+    }
+
     /// The server behind a pooler.
     fn direct(&self, by_type: bool) -> anyhow::Result<Option<DatabaseUrl>> {
         match non_empty(&self.database_direct_url) {
             Some(url) => database_url::parse(url.expose_secret(), "DATABASE_DIRECT_URL").map(Some),
             None if by_type && self.db_type == DatabaseType::Supabase && self.supabase.has_pooler() => {
-                self.supabase.direct(self.passwords.supabase())
+                self.supabase.direct(self.password(self.passwords.supabase()))
             }
             None => Ok(None),
         }
@@ -140,7 +151,9 @@ impl DatabaseArgs {
             config.application_name(application_name());
         }
         let max_lifetime = Some(self.db_max_lifetime).filter(|lifetime| !lifetime.is_zero());
-        Ok(DatabaseSettings { config, tls, pooler, max_lifetime, generation: Arc::default(), direct: None })
+        let short_lived = self.short_lived.passwords(&config)?;
+        let generation = Arc::default();
+        Ok(DatabaseSettings { config, tls, pooler, max_lifetime, generation, short_lived, direct: None })
     }
 
     /// The same server with database `name`.
@@ -185,8 +198,8 @@ impl DatabaseArgs {
             ("RDS_DB", self.rds.rds_db.clone()),
             ("RDS_CA_CERT", self.rds.rds_ca_cert.clone()),
         ];
-        let all = all.into_iter().chain(self.passwords.environment()).chain(self.tls.environment());
-        let all = all.chain(self.pooler.environment());
+        let all = all.into_iter().chain(self.passwords.environment()).chain(self.short_lived.environment());
+        let all = all.chain(self.tls.environment()).chain(self.pooler.environment());
         all.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
@@ -310,19 +323,23 @@ mod tests {
             "db_type" => "local".to_owned(),
             "db_tls" => "disable".to_owned(),
             "db_pooler" => "transaction".to_owned(),
-            "db_max_lifetime" => "1m".to_owned(),
+            "db_max_lifetime" | "postgres_password_ttl" => "1m".to_owned(),
             "postgres_port" | "rds_port" => "1".to_owned(),
             id if id.ends_with("_password_file") => path.clone(),
             _ => "value".to_owned(),
         };
-        let filled =
-            arguments.iter().flat_map(|argument| [format!("--{}", argument.get_long().unwrap()), value(argument)]);
+        let has_value = |argument: &clap::Arg| argument.get_action().takes_values();
+        let filled = arguments.iter().flat_map(|argument| {
+            let flag = format!("--{}", argument.get_long().unwrap());
+            [Some(flag), has_value(argument).then(|| value(argument))].into_iter().flatten()
+        });
         let program = TestCommand::parse_from(["program".to_owned()].into_iter().chain(filled));
         assert!(!format!("{:?}", program.database).contains("hunter2"));
         // The password of a file is passed on as a variable, which the file has priority over.
         let environment = program.database.environment();
         let names = environment.iter().map(|(name, _)| name.as_str());
-        let passed_on: BTreeSet<&str> = names.filter(|name| !name.ends_with("_PASSWORD")).collect();
+        let passed_on: BTreeSet<&str> =
+            names.filter(|name| !name.ends_with("_PASSWORD") && !name.starts_with("OAUTH_")).collect();
         let variables: BTreeSet<_> = arguments.iter().filter_map(|argument| argument.get_env()?.to_str()).collect();
         assert_eq!(passed_on, variables);
         for kind in ["POSTGRES", "SUPABASE", "RDS"] {

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::task::AbortHandle;
-use tokio_postgres::{CancelToken, Client, NoTls};
+use tokio_postgres::{CancelToken, Client, Config, NoTls, error::SqlState};
 
 use super::{connections::OpenConnection, settings::DatabaseSettings, tls::Tls, tls_refusal::tls_refusal};
 
@@ -14,7 +15,7 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(3);
 /// dropped.
 ///
 /// # Errors
-/// When no server answers in time (8 s by default), or it refuses the connection.
+/// When no server answers in time (8 s by default), it refuses the connection, or there is no short-lived password.
 pub async fn connect(settings: &DatabaseSettings) -> anyhow::Result<Client> {
     connect_with_task(settings).await.map(|(client, _)| client)
 }
@@ -24,10 +25,40 @@ pub async fn connect(settings: &DatabaseSettings) -> anyhow::Result<Client> {
 /// # Errors
 /// Those of [`connect`].
 pub(super) async fn connect_with_task(settings: &DatabaseSettings) -> anyhow::Result<(Client, AbortHandle)> {
+    let Some(passwords) = &settings.short_lived else { return open(settings, &settings.config).await };
+    let no_password = || format!("there is no password for the database {settings}");
+    loop {
+        let password = passwords.password().await.with_context(no_password)?;
+        match open_with_password(settings, &password).await {
+            // It may have been revoked while it was in the cache.
+            Err(error) if is_refused(&error) && passwords.forget(&password).await => {
+                tracing::debug!("{error:#}: trying another password");
+            }
+            opened => return opened,
+        }
+    }
+}
+
+async fn open_with_password(
+    settings: &DatabaseSettings,
+    password: &SecretString,
+) -> anyhow::Result<(Client, AbortHandle)> {
+    let mut config = settings.config.clone();
+    config.password(password.expose_secret());
+    open(settings, &config).await
+}
+
+/// Whether the server refused user or password.
+fn is_refused(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
+    code.is_some_and(|code| [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(code))
+}
+
+async fn open(settings: &DatabaseSettings, config: &Config) -> anyhow::Result<(Client, AbortHandle)> {
     let failed =
         || format!("the database {settings} can't be reached: check that it runs (deploy/stack up) and its settings");
-    let opened = tokio::time::timeout(timeout(settings), open(settings)).await.with_context(failed)?;
-    opened.map_err(|error| match tls_refusal(&error) {
+    let opening = tokio::time::timeout(timeout(settings), start(&settings.tls, config));
+    opening.await.with_context(failed)?.map_err(|error| match tls_refusal(&error) {
         Some(refusal) => anyhow!("the database {settings} can't be reached by TLS: {refusal}"),
         None => anyhow::Error::from(error).context(failed()),
     })
@@ -40,14 +71,14 @@ pub(super) fn timeout(settings: &DatabaseSettings) -> Duration {
     (connect + GREETING_TIMEOUT) * u32::try_from(hosts).unwrap_or(u32::MAX)
 }
 
-async fn open(settings: &DatabaseSettings) -> Result<(Client, AbortHandle), tokio_postgres::Error> {
-    match &settings.tls {
+async fn start(tls: &Tls, config: &Config) -> Result<(Client, AbortHandle), tokio_postgres::Error> {
+    match tls {
         Tls::Disabled => {
-            let (client, connection) = settings.config.connect(NoTls).await?;
+            let (client, connection) = config.connect(NoTls).await?;
             Ok((client, spawn(connection)))
         }
         Tls::Enabled(tls) => {
-            let (client, connection) = settings.config.connect(tls.clone()).await?;
+            let (client, connection) = config.connect(tls.clone()).await?;
             Ok((client, spawn(connection)))
         }
     }

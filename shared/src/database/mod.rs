@@ -16,6 +16,7 @@ mod rows;
 pub mod schema;
 mod session;
 mod settings;
+mod short_lived;
 mod statement;
 mod tls;
 mod tls_refusal;

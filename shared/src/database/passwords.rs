@@ -11,6 +11,17 @@ use crate::secret::{self, Unprinted};
 /// What Supabase's console shows in place of the password.
 pub(super) const PASSWORD_PLACEHOLDER: &str = ":[YOUR-PASSWORD]@";
 
+/// The password of a connection.
+#[derive(Clone, Copy)]
+pub(super) enum Password<'a> {
+    /// That of a setting.
+    Set(&'a SecretString),
+    /// None is set.
+    Missing,
+    /// It is got when a connection is opened.
+    ShortLived,
+}
+
 /// The passwords. The hidden flags are those of earlier versions: they refuse their value with a message of their own.
 #[derive(Clone, Debug, Args)]
 pub(super) struct PasswordArgs {

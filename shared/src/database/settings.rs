@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use tokio_postgres::{Config, config::Host};
 
 use super::{pooler::Pooler, tls::Tls};
+use crate::credentials::TokenCache;
 
 /// Address, database, user, password and TLS settings of a PostgreSQL server. `Display` shows database, host and port,
 /// never the password.
@@ -21,6 +22,8 @@ pub struct DatabaseSettings {
     pub(super) max_lifetime: Option<Duration>,
     /// Number of times that all connections were given up. Clones share it.
     pub(super) generation: Arc<AtomicU64>,
+    /// `None`: the password, if any, is that of `config`.
+    pub(super) short_lived: Option<Arc<TokenCache>>,
     /// The server behind the pooler.
     pub(super) direct: Option<Box<DatabaseSettings>>,
 }

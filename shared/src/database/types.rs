@@ -7,7 +7,7 @@ use tokio_postgres::Config;
 
 use super::{
     database_url::{self, DatabaseUrl},
-    passwords::{PASSWORD_PLACEHOLDER, has_password},
+    passwords::{PASSWORD_PLACEHOLDER, Password, has_password},
     tls::TlsOptions,
 };
 use crate::secret::UrlParser;
@@ -78,9 +78,9 @@ pub(super) struct RdsArgs {
 }
 
 impl LocalArgs {
-    pub(super) fn read(&self, password: Option<&SecretString>) -> DatabaseUrl {
+    pub(super) fn read(&self, password: Password<'_>) -> DatabaseUrl {
         let mut config = Config::new();
-        if let Some(password) = password {
+        if let Password::Set(password) = password {
             config.password(password.expose_secret());
         }
         config.user(&self.postgres_user);
@@ -91,7 +91,7 @@ impl LocalArgs {
 
 impl SupabaseArgs {
     /// What the programs connect to: the pooler if it is set, else the server.
-    pub(super) fn read(&self, password: Option<&SecretString>) -> anyhow::Result<DatabaseUrl> {
+    pub(super) fn read(&self, password: Password<'_>) -> anyhow::Result<DatabaseUrl> {
         match (non_empty(&self.supabase_pooler_url), self.direct(password)?) {
             (Some(pooler), _) => self.parse(pooler, "SUPABASE_POOLER_URL", password),
             (None, Some(direct)) => Ok(direct),
@@ -104,19 +104,19 @@ impl SupabaseArgs {
     }
 
     /// The server itself.
-    pub(super) fn direct(&self, password: Option<&SecretString>) -> anyhow::Result<Option<DatabaseUrl>> {
+    pub(super) fn direct(&self, password: Password<'_>) -> anyhow::Result<Option<DatabaseUrl>> {
         let url = non_empty(&self.supabase_direct_url);
         url.map(|url| self.parse(url, "SUPABASE_DIRECT_URL", password)).transpose()
     }
 
-    fn parse(&self, url: &SecretString, name: &str, password: Option<&SecretString>) -> anyhow::Result<DatabaseUrl> {
+    fn parse(&self, url: &SecretString, name: &str, password: Password<'_>) -> anyhow::Result<DatabaseUrl> {
         let mut url = database_url::parse(&url.expose_secret().replace(PASSWORD_PLACEHOLDER, "@"), name)?;
         match password {
-            Some(password) => drop(url.config.password(password.expose_secret())),
-            None if url.config.get_password().is_none() => {
+            Password::Set(password) => drop(url.config.password(password.expose_secret())),
+            Password::Missing if url.config.get_password().is_none() => {
                 bail!("{name} has no password and SUPABASE_PASSWORD is not set")
             }
-            None => {}
+            Password::Missing | Password::ShortLived => {}
         }
         url.tls = url.tls.or(TlsOptions::with_authorities(&self.supabase_ca_cert));
         Ok(url)
@@ -124,21 +124,25 @@ impl SupabaseArgs {
 }
 
 impl RdsArgs {
-    pub(super) fn read(&self, password: Option<&SecretString>) -> anyhow::Result<DatabaseUrl> {
+    pub(super) fn read(&self, password: Password<'_>) -> anyhow::Result<DatabaseUrl> {
         let text = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
-        let settings = (text(&self.rds_user), password, text(&self.rds_host), text(&self.rds_db));
-        let (Some(user), Some(password), Some(host), Some(database)) = &settings else {
+        let has_password = !matches!(password, Password::Missing);
+        let settings = (text(&self.rds_user), text(&self.rds_host), text(&self.rds_db));
+        let ((Some(user), Some(host), Some(database)), true) = (&settings, has_password) else {
             let is_set = [
                 ("RDS_USER", settings.0.is_some()),
-                ("RDS_PASSWORD", settings.1.is_some()),
-                ("RDS_HOST", settings.2.is_some()),
-                ("RDS_DB", settings.3.is_some()),
+                ("RDS_PASSWORD", has_password),
+                ("RDS_HOST", settings.1.is_some()),
+                ("RDS_DB", settings.2.is_some()),
             ];
             let missing: Vec<_> = is_set.into_iter().filter(|(_, is_set)| !is_set).map(|(name, _)| name).collect();
             bail!("DB_TYPE is rds, but not set: {}", missing.join(", "))
         };
         let mut config = Config::new();
-        config.user(user).password(password.expose_secret()).host(host).port(self.rds_port).dbname(database);
+        config.user(user).host(host).port(self.rds_port).dbname(database);
+        if let Password::Set(password) = password {
+            config.password(password.expose_secret());
+        }
         Ok(DatabaseUrl { config, tls: TlsOptions::with_authorities(&self.rds_ca_cert), pooler: None })
     }
 }

@@ -1,10 +1,13 @@
 use std::{fmt, path::PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{EnumValueParser, TypedValueParser},
+};
 use rdkafka::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::secret;
+use crate::{credentials::OAuthClient, secret};
 
 /// Encryption and authentication of the connection to the brokers (librdkafka's `security.protocol`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -21,7 +24,7 @@ pub enum SecurityProtocol {
     SaslSsl,
 }
 
-/// Authentication by user name and password (librdkafka's `sasl.mechanism`).
+/// Authentication of a user (librdkafka's `sasl.mechanism`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SaslMechanism {
     /// The password is sent as it is.
@@ -33,6 +36,41 @@ pub enum SaslMechanism {
     /// Challenge and response with SHA-512; the password is not sent.
     #[value(name = "SCRAM-SHA-512")]
     ScramSha512,
+    /// An access token by OAuth, of the client in OAUTH_TOKEN_URL, OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET.
+    #[value(name = "OAUTHBEARER")]
+    OAuthBearer,
+}
+
+/// A mechanism, with what it needs from the environment.
+#[derive(Clone, Debug)]
+enum Sasl {
+    Password(SaslMechanism),
+    OAuth(OAuthClient),
+}
+
+impl Sasl {
+    fn new(mechanism: SaslMechanism) -> Result<Self, String> {
+        match mechanism {
+            SaslMechanism::OAuthBearer => {
+                OAuthClient::from_environment().map(Self::OAuth).map_err(|e| format!("{e:#}"))
+            }
+            mechanism => Ok(Self::Password(mechanism)),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Password(mechanism) => name(*mechanism),
+            Self::OAuth(_) => name(SaslMechanism::OAuthBearer),
+        }
+    }
+
+    fn oauth(&self) -> Option<&OAuthClient> {
+        match self {
+            Self::Password(_) => None,
+            Self::OAuth(client) => Some(client),
+        }
+    }
 }
 
 /// The settings of a secured cluster. Passwords come from the environment or from a file, never from the command line:
@@ -44,8 +82,17 @@ pub struct SecuritySettings {
     #[arg(long, env = "KAFKA_SECURITY_PROTOCOL", value_enum, ignore_case = true)]
     security_protocol: Option<SecurityProtocol>,
     /// SASL mechanism.
-    #[arg(long, env = "KAFKA_SASL_MECHANISM", value_enum, ignore_case = true, requires = "security_protocol")]
-    sasl_mechanism: Option<SaslMechanism>,
+    #[arg(
+        long,
+        env = "KAFKA_SASL_MECHANISM",
+        value_parser = EnumValueParser::<SaslMechanism>::new().try_map(Sasl::new),
+        ignore_case = true,
+        requires = "security_protocol"
+    )]
+    sasl_mechanism: Option<Sasl>,
+    /// Scope of the access tokens, for OAUTHBEARER.
+    #[arg(long, env = "KAFKA_OAUTH_SCOPE", requires = "sasl_mechanism")]
+    sasl_oauth_scope: Option<String>,
     /// User name; its password is in KAFKA_SASL_PASSWORD or in a file.
     #[arg(long, env = "KAFKA_SASL_USERNAME", requires = "sasl_mechanism")]
     sasl_username: Option<String>,
@@ -116,7 +163,7 @@ impl SecuritySettings {
         let path = |path: &PathBuf| path.display().to_string();
         for (key, value) in [
             ("security.protocol", self.security_protocol.map(name)),
-            ("sasl.mechanism", self.sasl_mechanism.map(name)),
+            ("sasl.mechanism", self.sasl_mechanism.as_ref().map(Sasl::name)),
             ("sasl.username", self.sasl_username.clone()),
             ("sasl.password", self.sasl_secret().filter(|_| self.sasl_username.is_some())),
             ("ssl.ca.location", self.tls_ca.as_ref().map(path)),
@@ -128,6 +175,15 @@ impl SecuritySettings {
                 config.set(key, value);
             }
         }
+        if let Some(client) = self.oauth() {
+            for (key, value) in client.librdkafka(self.sasl_oauth_scope.as_deref().filter(|scope| !scope.is_empty())) {
+                config.set(key, value);
+            }
+        }
+    }
+
+    fn oauth(&self) -> Option<&OAuthClient> {
+        self.sasl_mechanism.as_ref().and_then(Sasl::oauth)
     }
 
     /// These settings as environment variables for a child process. They include the passwords.
@@ -135,7 +191,8 @@ impl SecuritySettings {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let all = [
             ("KAFKA_SECURITY_PROTOCOL", self.security_protocol.map(name)),
-            ("KAFKA_SASL_MECHANISM", self.sasl_mechanism.map(name)),
+            ("KAFKA_SASL_MECHANISM", self.sasl_mechanism.as_ref().map(Sasl::name)),
+            ("KAFKA_OAUTH_SCOPE", self.sasl_oauth_scope.clone()),
             ("KAFKA_SASL_USERNAME", self.sasl_username.clone()),
             ("KAFKA_SASL_PASSWORD", self.sasl_secret()),
             ("KAFKA_TLS_CA", path(&self.tls_ca)),
@@ -143,7 +200,9 @@ impl SecuritySettings {
             ("KAFKA_TLS_KEY", path(&self.tls_key)),
             ("KAFKA_TLS_KEY_PASSWORD", self.tls_key_secret()),
         ];
-        all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        let oauth =
+            self.oauth().into_iter().flat_map(OAuthClient::environment).map(|(name, value)| (name, Some(value)));
+        all.into_iter().chain(oauth).filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
 

@@ -83,6 +83,8 @@ impl Logging {
         let form = if is_text { Form::Text } else { Form::Json(JsonLines { program }) };
         let filter = EnvFilter::try_from_default_env()
             .unwrap_or_else(|_| EnvFilter::new("info,librdkafka=off,rdkafka=off,tokio_postgres=warn"));
+        // At `trace`, it logs the session token of AWS.
+        let filter = filter.add_directive("aws_sigv4=debug".parse().expect("the directive is valid"));
         tracing_subscriber::registry().with(filter).with(lines(form, stderr_unless_diverted)).with(DivertLayer).init();
         let logging = Self { form };
         if !is_text {
