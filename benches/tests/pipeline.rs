@@ -6,6 +6,7 @@ mod aging;
 mod alerts;
 mod audit;
 mod bench_cache;
+mod bench_connections;
 mod bench_latency;
 mod dashboards;
 mod dead_letters;

@@ -3,12 +3,14 @@
 //!
 //! Each bench works in a [`environment::BenchEnvironment`] or topics of its own: [`producer`] compares [`bare_loop`]
 //! and Kafka's perf-test with the producer, [`sink`] compares sinks that read a [`filled_topic`], [`latency`] compares
-//! both at a steady rate, [`cache`] compares lookups. All of them print with [`report`].
+//! both at a steady rate, [`cache`] compares lookups, [`connections`] the ways to the database. All of them print with
+//! [`report`].
 
 pub mod bare_loop;
 pub mod cache;
 mod compiler;
 mod connect;
+pub mod connections;
 mod connector;
 pub mod contest;
 mod cpu;

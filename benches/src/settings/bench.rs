@@ -32,6 +32,11 @@ pub enum BenchAction {
     /// must accept connections without TLS, because the other sinks are set up without it. The bench creates its own
     /// topics, cache keys and database, and deletes them at the end; the database user needs CREATEDB.
     Latency(Box<LatencyBenchSettings>),
+    /// What TLS, PgBouncer and both cost: a new connection, a lookup and the consumer, as ratios to a plain connection.
+    ///
+    /// The database must be that of the stack (`--stack`), which must have PgBouncer (`deploy/stack up --with
+    /// pgbouncer`). The bench creates its own topics, cache keys and database, and deletes them at the end.
+    Connections(Box<ConnectionsBenchSettings>),
     /// The bare loop of `bench producer`, as a process of its own.
     #[command(hide = true)]
     BareLoop(Box<BareLoopSettings>),
@@ -59,6 +64,30 @@ pub struct SinkBenchSettings {
     /// Folder of the scripts that install and start the other sinks.
     #[arg(long, default_value = "benches/peers", value_name = "PATH")]
     pub peers: PathBuf,
+    #[command(flatten)]
+    pub stack: BenchStackSettings,
+    /// Output format of the result.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    #[command(flatten)]
+    pub services: ServiceSettings,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ConnectionsBenchSettings {
+    /// Orders that the consumer stores by each path in a round.
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(100_000..=2_000_000))]
+    pub orders: u64,
+    /// Measured rounds; one more round before them warms up the servers and is not counted. After a multiple of four,
+    /// each path was in every place of a round.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// Connections that are opened by each path in a round.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub connections: u32,
+    /// How long lookups are measured by each path in a round.
+    #[arg(long, default_value = "2s", value_parser = positive_duration)]
+    pub lookup_duration: Duration,
     #[command(flatten)]
     pub stack: BenchStackSettings,
     /// Output format of the result.

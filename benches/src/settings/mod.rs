@@ -15,8 +15,8 @@ use shared::{
 };
 
 pub use bench::{
-    BareLoopSettings, BenchAction, BenchStackSettings, CacheBenchSettings, LatencyBenchSettings, ProducerBenchSettings,
-    SinkBenchSettings,
+    BareLoopSettings, BenchAction, BenchStackSettings, CacheBenchSettings, ConnectionsBenchSettings,
+    LatencyBenchSettings, ProducerBenchSettings, SinkBenchSettings,
 };
 pub use compare::{CompareSettings, GateSettings, Percent};
 pub use find_max::{FindMaxSettings, HIGHEST_RATE, LOWEST_RATE};

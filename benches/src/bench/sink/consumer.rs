@@ -16,7 +16,7 @@ pub struct ConsumerResult {
     pub peak_memory: u64,
 }
 
-/// Drains the topic with `instances` consumers in a new group.
+/// Drains the topic with `instances` consumers in a new group. `variables` override those of the bench.
 ///
 /// # Errors
 /// When a consumer fails, or not every order is stored exactly once.
@@ -26,9 +26,11 @@ pub async fn drain(
     stack: &BenchStackSettings,
     orders: u64,
     instances: usize,
+    variables: &[(String, String)],
 ) -> anyhow::Result<ConsumerResult> {
     empty_table(bench).await?;
     let mut environment = bench.variables.clone();
+    environment.extend_from_slice(variables);
     environment.push(("CONSUMER_GROUP".to_owned(), format!("{}.{}", bench.name, RunTag::random())));
     let start = |n| Program::start(&format!("consumer-{n}"), "consumer", [""; 0], &environment, &bench.logs());
     let mut consumers = (0..instances).map(start).collect::<anyhow::Result<Vec<_>>>()?;

@@ -4,7 +4,7 @@
 //! the enriched rows, [`stored_order`]. [`fill_rate`] measures each [`contestant`] in the table; [`rounds`] runs them in
 //! turns and prints the [`result`].
 
-mod consumer;
+pub mod consumer;
 mod contestant;
 mod copy;
 mod debezium;

@@ -58,7 +58,7 @@ async fn measure(bench: &mut BenchEnvironment, settings: &SinkBenchSettings) -> 
     tracing::info!("filling a topic with {} orders, and two more for Debezium", settings.orders);
     let topic = bench.fill(settings.orders).await?;
     // Warms up brokers and database, and stores the enriched rows that Debezium and COPY get.
-    consumer::drain(bench, &topic, &settings.stack, settings.orders, 1).await?;
+    consumer::drain(bench, &topic, &settings.stack, settings.orders, 1, &[]).await?;
     let rows = Arc::new(stored_orders(&bench.database).await?);
     let mut debezium = Debezium::start(bench, &settings.peers, &rows).await?;
     let rounds = run_rounds(bench, settings, &topic, &rows, &mut debezium).await;
@@ -88,7 +88,7 @@ async fn run_rounds(
             progress.begin(number, sink.name());
             let python = |method| python::drain(bench, topic, settings, orders, method);
             let mut consumers = async |instances| {
-                let drained = consumer::drain(bench, topic, stack, orders, instances).await?;
+                let drained = consumer::drain(bench, topic, stack, orders, instances, &[]).await?;
                 peak_memory = peak_memory.max(drained.peak_memory);
                 anyhow::Ok(drained.fill)
             };
