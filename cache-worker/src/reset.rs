@@ -6,6 +6,7 @@ use shared::{
     catalog::{Product, User},
     database::{SqlError, StatementClient, StatementMode, migrations::require_tables},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{mark::mark_never_cached, round_lock::ADVISORY_LOCK, settings::ResetSettings};
 
@@ -34,7 +35,8 @@ pub async fn reset(settings: &ResetSettings) -> anyhow::Result<()> {
         tables.collect::<Vec<_>>().join(" and ")
     };
     let consequence = format!("This resets last_cached_at of {}", listed(cached.get("users"), cached.get("products")));
-    settings.yes.confirm(&database, &consequence)?;
+    // No signal is handled: Ctrl-C ends the process at the prompt, and later the server rolls back.
+    settings.yes.confirm(&database, &consequence, &CancellationToken::new()).await?;
     let (users, products) = reset_tables(&mut connection, reset_users, reset_products).await?;
     let rows = listed(users.cast_signed(), products.cast_signed());
     println!("{database}: last_cached_at of {rows} is reset; the next rounds start with the rows created first");

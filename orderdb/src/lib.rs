@@ -7,4 +7,5 @@ pub mod check;
 pub mod execute;
 pub mod migrate;
 pub mod seed;
+pub mod session;
 pub mod settings;

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     let database = command.database.settings();
     match command.action {
-        Action::Migrate(settings) => migrate(settings, database?.direct()).await,
+        Action::Migrate(settings) => migrate(settings, database, shutdown::on_signal()?).await,
         Action::Seed(settings) => {
             let database = database?;
             // Seeds are written by Diesel, which needs a session.

@@ -1,17 +1,12 @@
-//! Migrations up and down, and what a seed inserts and changes.
+//! The trigger of the schema, and what a seed inserts and changes.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use std::{
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use orderdb::{
-    migrate::migrate,
     seed::{live::run_live, seed},
-    settings::{LiveSettings, MigrateAction, MigrateSettings, SeedSettings},
+    settings::{LiveSettings, SeedSettings},
 };
-use shared::program::Outcome;
 use testbed::{PRODUCTS, Testbed, USERS};
 use tokio_util::sync::CancellationToken;
 
@@ -32,66 +27,6 @@ fn seed_settings(seed_value: u64) -> SeedSettings {
         statement_deadline: DEADLINE,
         live: Default::default(),
     }
-}
-
-fn migration(action: MigrateAction) -> MigrateSettings {
-    MigrateSettings { action, statement_deadline: DEADLINE }
-}
-
-/// Reverts the last migration without a terminal. Returns stderr when that is refused.
-fn revert(bed: &Testbed, yes_destroy: Option<&str>) -> Result<(), String> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_orderdb"));
-    command.args(["migrate", "down"]).envs(bed.environment()).stdin(Stdio::null());
-    if let Some(name) = yes_destroy {
-        command.args(["--yes-destroy", name]);
-    }
-    let output = command.output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() { Ok(()) } else { Err(stderr) }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn migrations_go_up_and_down_and_rows_are_dropped_only_after_confirmation() {
-    let bed = Testbed::new("up_and_down").await;
-    let name = bed.database.database();
-    assert_eq!(migrate(migration(MigrateAction::Status), &bed.database).await.unwrap(), Outcome::Valid);
-    // The last migrations only added columns, and a table of the cache-worker; the first one created all tables with
-    // rows.
-    for _ in 0..2 {
-        revert(&bed, None).unwrap();
-    }
-    for (yes_destroy, expected) in [
-        (None, format!("{USERS} users")),
-        (None, format!("--yes-destroy {name}")),
-        (Some("other"), "not other".to_owned()),
-    ] {
-        let error = revert(&bed, yes_destroy).unwrap_err();
-        assert!(error.contains(&expected), "{error}");
-    }
-    revert(&bed, Some(name)).unwrap();
-    assert_eq!(migrate(migration(MigrateAction::Status), &bed.database).await.unwrap(), Outcome::Invalid);
-    let error = seed(&seed_settings(1), &bed.database).await.unwrap_err().to_string();
-    assert!(error.contains("orderdb migrate up"), "{error}");
-    for _ in 0..2 {
-        assert_eq!(migrate(migration(MigrateAction::Up), &bed.database).await.unwrap(), Outcome::Valid);
-    }
-    // Empty tables are dropped without confirmation.
-    for _ in 0..3 {
-        revert(&bed, None).unwrap();
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_schema_of_a_newer_version_is_refused_and_left_as_it_is() {
-    let bed = Testbed::new("newer_schema").await;
-    let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')";
-    bed.sql().await.batch_execute(newer).await.unwrap();
-    let up = migrate(migration(MigrateAction::Up), &bed.database).await.unwrap_err().to_string();
-    for error in [up, revert(&bed, None).unwrap_err()] {
-        assert!(error.contains("newer than this orderdb") && error.contains("99990101000000"), "{error}");
-    }
-    assert_eq!(migrate(migration(MigrateAction::Status), &bed.database).await.unwrap(), Outcome::Invalid);
-    assert_eq!(text(&bed, "SELECT max(version)::text FROM __diesel_schema_migrations").await, "99990101000000");
 }
 
 #[tokio::test(flavor = "multi_thread")]

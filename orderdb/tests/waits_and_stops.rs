@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use orderdb::migrate::MIGRATION_LOCK;
+use orderdb::migrate::lock::MIGRATION_LOCK;
 use rustix::{
     fs::OFlags,
     process::{Pid, Signal, kill_process},

@@ -25,6 +25,11 @@ pub enum Outcome {
     Invalid,
 }
 
+/// A command line that turns out to be wrong only when the program knows what it refers to: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUsage(pub String);
+
 /// Format of the result on stdout. Logs and progress are on stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
@@ -56,8 +61,8 @@ const THREAD_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 /// for none. A variable that is set already is not overridden by the file.
 ///
 /// Exit codes: that of the [`Outcome`]; 1 when `body` fails, with the error and its causes in one line on stderr; 2
-/// when the command line or `.env` is wrong, with a message for people whatever the form of the log lines; 141, as a
-/// program that SIGPIPE ends, when nobody reads stdout any more.
+/// when the command line or `.env` is wrong, with a message for people whatever the form of the log lines, or when
+/// `body` fails with [`WrongUsage`]; 141, as a program that SIGPIPE ends, when nobody reads stdout any more.
 pub fn run<Args, Body, Run>(body: Body) -> ExitCode
 where
     Args: ProgramArgs,
@@ -88,7 +93,7 @@ where
         Ok(Outcome::Invalid) => ExitCode::from(3),
         Err(error) => {
             logging.failure(&error);
-            ExitCode::FAILURE
+            if error.is::<WrongUsage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

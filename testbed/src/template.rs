@@ -14,6 +14,7 @@ use orderdb::{
 };
 use shared::database::{DatabaseSettings, connect, migrations::MIGRATIONS};
 use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
 
 /// Users in a test's database.
 pub const USERS: u64 = 1_200;
@@ -56,8 +57,9 @@ async fn template(server: &DatabaseSettings, client: &Client) -> String {
         client.batch_execute(&drop).await.expect("an unfinished template can be dropped");
         client.batch_execute(&format!("CREATE DATABASE \"{unfinished}\"")).await.expect("a database can be created");
         let settings = server.with_database(&unfinished);
-        let migration = MigrateSettings { action: MigrateAction::Up, statement_deadline: DEADLINE };
-        migrate::migrate(migration, &settings).await.expect("the migrations apply");
+        let migration = MigrateSettings::built_in(MigrateAction::Up { to: None }, DEADLINE);
+        let migrating = migrate::migrate(migration, Ok(settings.clone()), CancellationToken::new());
+        migrating.await.expect("the migrations apply");
         let seeding = SeedSettings {
             users: USERS,
             products: PRODUCTS,

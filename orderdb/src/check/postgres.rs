@@ -1,13 +1,13 @@
 //! PostgreSQL: the connection, the schema, and rows to order with.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
 use shared::database::{DatabaseSettings, connect, connect_session, shares_sessions};
 use tokio_postgres::Client;
 
 use super::finding::Findings;
-use crate::migrate::known_migrations;
+use crate::migrate::{history, source::Migrations};
 
 /// Timeout of all queries together.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,25 +73,18 @@ async fn check_direct(database: &DatabaseSettings, findings: &mut Findings) {
 
 /// Returns whether the tables can be read.
 async fn check_schema(client: &Client, findings: &mut Findings) -> anyhow::Result<bool> {
-    let known = known_migrations()?;
-    let known: BTreeSet<String> = known.iter().map(|migration| migration.name().version().to_string()).collect();
-    let exists = "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL";
-    let applied: BTreeSet<String> = match client.query_typed_one(exists, &[]).await?.get(0) {
-        true => {
-            let rows = client.query_typed("SELECT version FROM __diesel_schema_migrations", &[]).await?;
-            rows.iter().map(|row| row.get(0)).collect()
-        }
-        false => BTreeSet::new(),
-    };
-    let (missing, unknown) = (known.difference(&applied).count(), applied.difference(&known).count());
+    let (known, applied) = (Migrations::built_in()?, history::applied(client).await?);
+    let (missing, unknown) = (known.missing(&applied, None)?.len(), known.unknown(&applied).len());
     match (missing, unknown) {
-        (0, 0) => findings.ok("schema", format!("all {} migrations are applied", known.len())),
+        (0, 0) => findings.ok("schema", format!("all {} migrations are applied", known.all().len())),
         (0, _) => findings.failed(
             "schema",
             format!("{unknown} migrations are unknown: use the version of orderflow that applied them, or a later one"),
         ),
-        _ => findings
-            .failed("schema", format!("{missing} of {} migrations are missing: run `orderdb migrate up`", known.len())),
+        _ => findings.failed(
+            "schema",
+            format!("{missing} of {} migrations are missing: run `orderdb migrate up`", known.all().len()),
+        ),
     }
     Ok(missing == 0)
 }

@@ -1,6 +1,6 @@
 //! `orderdb execute`: one statement, read-only unless told otherwise.
 
-mod refusal;
+pub(crate) mod refusal;
 mod rows;
 
 use std::io::{Read, stdin};

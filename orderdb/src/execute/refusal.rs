@@ -34,7 +34,7 @@ pub fn refusal(error: &Error, sql: &str) -> anyhow::Error {
 }
 
 /// `position` counts characters from 1.
-fn place(sql: &str, position: u32) -> String {
+pub fn place(sql: &str, position: u32) -> String {
     let before = (position as usize).saturating_sub(1);
     let line = sql.chars().take(before).filter(|&c| c == '\n').count() + 1;
     let column = sql.chars().take(before).collect::<Vec<_>>().iter().rev().take_while(|&&c| c != '\n').count() + 1;

@@ -1,23 +1,90 @@
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, value_parser};
 use shared::{confirm::YesDestroy, program::positive_duration};
 
 #[derive(Debug, Args)]
 pub struct MigrateSettings {
     #[command(subcommand)]
     pub action: MigrateAction,
-    /// Give up when all migrations together take longer, or another `migrate` does.
+    /// Folder with the migrations to use instead of those of this program; for `generate`, the folder of the new one.
+    #[arg(long, env = "ORDERDB_MIGRATIONS", global = true, value_name = "FOLDER")]
+    pub migrations: Option<PathBuf>,
+    /// Give up when one migration takes longer, or another `migrate` does.
     #[arg(long, global = true, value_name = "DURATION", default_value = "10m", value_parser = positive_duration)]
     pub statement_deadline: Duration,
+    /// Don't count down before the schema of another machine's database is changed. Without a terminal there is no
+    /// count-down.
+    #[arg(long, global = true)]
+    pub no_wait: bool,
+}
+
+impl MigrateSettings {
+    /// Those of an action with the migrations of this program.
+    pub fn built_in(action: MigrateAction, statement_deadline: Duration) -> Self {
+        Self { action, migrations: None, statement_deadline, no_wait: false }
+    }
+
+    pub fn waiting(&self) -> Waiting {
+        if self.no_wait { Waiting::Skipped } else { Waiting::OnTerminal }
+    }
+}
+
+/// Whether there is time to stop before the schema of another machine's database is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    OnTerminal,
+    Skipped,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum MigrateAction {
     /// Apply every migration that is missing.
-    Up,
-    /// Revert the last migration. Reverting the first one drops all tables.
+    Up {
+        /// Stop after this migration: its name, its date or its version, as `status` prints them.
+        #[arg(long, value_name = "VERSION")]
+        to: Option<String>,
+    },
+    /// Revert the last migration. What it destroys is shown, and must be confirmed.
     Down(YesDestroy),
+    /// Revert the last migration and apply it again.
+    Redo(YesDestroy),
+    /// Revert the last COUNT migrations, each in a transaction of its own.
+    Rollback {
+        /// Number of migrations.
+        #[arg(value_parser = value_parser!(u32).range(1..))]
+        count: u32,
+        #[command(flatten)]
+        yes: YesDestroy,
+    },
     /// List the migrations and whether each is applied. Exits with 3 when one is missing.
     Status,
+    /// Create the files of a new migration: in --migrations, else in shared/migrations of a checkout.
+    Generate {
+        /// What it does: lowercase letters, digits and underscores, such as `add_coupons`.
+        #[arg(value_parser = migration_name)]
+        name: String,
+    },
+}
+
+fn migration_name(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let is_name = text.starts_with(|first: char| first.is_ascii_lowercase()) && text.chars().all(is_allowed);
+    match is_name && text.len() <= 100 {
+        true => Ok(text.to_owned()),
+        false => Err("a name has lowercase letters, digits and underscores, and begins with a letter".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_that_of_a_folder_on_any_system() {
+        assert!(migration_name("add_coupons_2").is_ok());
+        for name in ["", "Add", "add coupons", "../x", "2nd", "_a", "add-coupons", "쿠폰"] {
+            assert!(migration_name(name).is_err(), "{name}");
+        }
+    }
 }

@@ -19,7 +19,7 @@ pub use self::{
     check::CheckSettings,
     execute::{ExecuteSettings, RowFormat, StatementSource},
     input_file::InputFile,
-    migrate::{MigrateAction, MigrateSettings},
+    migrate::{MigrateAction, MigrateSettings, Waiting},
     seed::{LiveSettings, SeedSettings},
 };
 

@@ -1,4 +1,4 @@
-use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -12,7 +12,7 @@ use super::{
     database_url::{self, DatabaseUrl},
     passwords::{Password, PasswordArgs, has_password},
     pooler::{Pooler, PoolerArgs},
-    settings::DatabaseSettings,
+    settings::{DatabaseSettings, is_local},
     short_lived::ShortLivedArgs,
     tls::{Tls, TlsArgs, TlsMode},
     types::{LocalArgs, RdsArgs, SupabaseArgs, non_empty},
@@ -209,16 +209,6 @@ fn application_name() -> String {
     let program = std::env::current_exe().ok();
     let name = program.as_deref().and_then(Path::file_name).unwrap_or_default();
     format!("orderflow-{}", name.to_string_lossy())
-}
-
-/// Whether every host is this machine.
-fn is_local(config: &Config) -> bool {
-    let is_loopback = |host: &str| host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    let is_local_host = |host: &Host| match host {
-        Host::Unix(_) => true,
-        Host::Tcp(name) => name == "localhost" || is_loopback(name),
-    };
-    config.get_hosts().iter().all(is_local_host) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
 
 fn has_sockets_only(config: &Config) -> bool {

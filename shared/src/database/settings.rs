@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    net::IpAddr,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -53,6 +54,12 @@ impl DatabaseSettings {
         (self.config.get_user().unwrap_or_default().to_owned(), SecretString::from(password.into_owned()))
     }
 
+    /// Whether every host is this machine: a loopback address, `localhost` or a socket file. What is at the other end
+    /// of a tunnel looks local.
+    pub fn is_local(&self) -> bool {
+        is_local(&self.config)
+    }
+
     /// Whether connections are encrypted.
     pub fn uses_tls(&self) -> bool {
         matches!(self.tls, Tls::Enabled(_))
@@ -79,6 +86,16 @@ impl DatabaseSettings {
     pub fn database(&self) -> &str {
         self.config.get_dbname().unwrap_or("postgres")
     }
+}
+
+/// Whether every host is this machine.
+pub(super) fn is_local(config: &Config) -> bool {
+    let is_loopback = |host: &str| host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    let is_local_host = |host: &Host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => name == "localhost" || is_loopback(name),
+    };
+    config.get_hosts().iter().all(is_local_host) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
 
 impl fmt::Display for DatabaseSettings {
