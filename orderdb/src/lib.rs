@@ -1,11 +1,12 @@
 //! The tool for the database: [`migrate`] creates its schema, [`seed`] fills it with users and products, and [`audit`]
-//! compares a producer run with what arrived in Kafka and in the table. [`check`] says which services work. The command
-//! line is in [`settings`].
+//! compares a producer run with what arrived in Kafka and in the table. [`check`] says which services work, and [`pull`]
+//! prints the schema. The command line is in [`settings`].
 
 pub mod audit;
 pub mod check;
 pub mod execute;
 pub mod migrate;
+pub mod pull;
 pub mod seed;
 pub mod session;
 pub mod settings;

@@ -7,6 +7,7 @@ use orderdb::{
     check::check,
     execute::execute,
     migrate::migrate,
+    pull::pull,
     seed::{live::run_live, seed},
     settings::{Action, Command},
 };
@@ -36,5 +37,6 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::Audit(settings) => audit(*settings, &database?).await,
         Action::Execute(settings) => execute(&settings, database?.direct()).await,
         Action::Check(settings) => check(*settings, database).await,
+        Action::Pull(settings) => pull(&settings, &database?, shutdown::on_signal()?).await,
     }
 }

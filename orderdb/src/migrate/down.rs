@@ -76,7 +76,7 @@ async fn last_applied<'a>(
     ensure!(!last.is_empty(), "nothing to revert: no migration is applied to database {database}");
     ensure!(
         last.len() >= count,
-        "{} migrations are applied to {database}, not {count}: nothing was changed",
+        "database {database} has fewer applied migrations than {count}: {}. Nothing was changed",
         last.len()
     );
     last.truncate(count);

@@ -29,7 +29,7 @@ pub async fn up(
     for (done, migration) in missing.iter().enumerate() {
         step::apply(session, migration).await.map_err(|error| match done {
             0 => error,
-            done => anyhow!("{error}; {done} migrations before it were applied"),
+            done => anyhow!("{error}; before it, {done} of {} were applied", missing.len()),
         })?;
         println!("applied {migration}");
     }

@@ -5,6 +5,7 @@ mod check;
 mod execute;
 mod input_file;
 mod migrate;
+mod pull;
 mod seed;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +21,7 @@ pub use self::{
     execute::{ExecuteSettings, RowFormat, StatementSource},
     input_file::InputFile,
     migrate::{MigrateAction, MigrateSettings, Waiting},
+    pull::PullSettings,
     seed::{LiveSettings, SeedSettings},
 };
 
@@ -57,6 +59,8 @@ pub enum Action {
     /// Check PostgreSQL, Redis and Kafka: what works, what does not, and what to do. Changes nothing. Exits with 3 when
     /// something does not work.
     Check(Box<CheckSettings>),
+    /// Print the schema of the database as SQL, by pg_dump.
+    Pull(PullSettings),
 }
 
 #[cfg(test)]

@@ -134,14 +134,16 @@ impl DatabaseArgs {
     /// How to connect to a database. One that is managed uses TLS on any host.
     fn connection(&self, database: DatabaseUrl, is_managed: bool) -> anyhow::Result<DatabaseSettings> {
         let DatabaseUrl { mut config, tls, pooler } = database;
-        let tls = self.tls.options().or(tls);
+        let mut tls = self.tls.options().or(tls);
         let is_secure = is_managed || !is_local(&config) || tls.has_certificate();
         let default = if is_secure { TlsMode::VerifyFull } else { TlsMode::Disable };
         // As in libpq, there is no TLS at a socket file.
-        let tls = match has_sockets_only(&config) {
-            true => Tls::Disabled,
-            false => tls.read(default).context("TLS of the database")?,
+        tls.mode = match has_sockets_only(&config) {
+            true => Some(TlsMode::Disable),
+            false => tls.mode.or(Some(default)),
         };
+        let tls_options = tls;
+        let tls = tls_options.read(default).context("TLS of the database")?;
         config.ssl_mode(match tls {
             Tls::Disabled => SslMode::Disable,
             Tls::Enabled(_) => SslMode::Require,
@@ -151,9 +153,16 @@ impl DatabaseArgs {
             config.application_name(application_name());
         }
         let max_lifetime = Some(self.db_max_lifetime).filter(|lifetime| !lifetime.is_zero());
-        let short_lived = self.short_lived.passwords(&config)?;
-        let generation = Arc::default();
-        Ok(DatabaseSettings { config, tls, pooler, max_lifetime, generation, short_lived, direct: None })
+        Ok(DatabaseSettings {
+            short_lived: self.short_lived.passwords(&config)?,
+            config,
+            tls,
+            tls_options,
+            pooler,
+            max_lifetime,
+            generation: Arc::default(),
+            direct: None,
+        })
     }
 
     /// The same server with database `name`.

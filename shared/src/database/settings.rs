@@ -8,7 +8,10 @@ use std::{
 use secrecy::SecretString;
 use tokio_postgres::{Config, config::Host};
 
-use super::{pooler::Pooler, tls::Tls};
+use super::{
+    pooler::Pooler,
+    tls::{Tls, TlsOptions},
+};
 use crate::credentials::TokenCache;
 
 /// Address, database, user, password and TLS settings of a PostgreSQL server. `Display` shows database, host and port,
@@ -17,6 +20,8 @@ use crate::credentials::TokenCache;
 pub struct DatabaseSettings {
     pub(super) config: Config,
     pub(super) tls: Tls,
+    /// Those that `tls` was read from, with the mode that applies.
+    pub(super) tls_options: TlsOptions,
     /// `None`: to be detected.
     pub(super) pooler: Option<Pooler>,
     /// After it, a connection is replaced. `None`: never.
