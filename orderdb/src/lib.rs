@@ -1,12 +1,15 @@
 //! The tool for the database: [`migrate`] creates its schema, [`seed`] fills it with users and products, and [`audit`]
-//! compares a producer run with what arrived in Kafka and in the table. [`check`] says which services work, and [`pull`]
-//! prints the schema. The command line is in [`settings`].
+//! compares a producer run with what arrived in Kafka and in the table. [`check`] says which services work. [`validate`]
+//! compares the schema with the migrations, [`pull`] prints it, and [`index`] adds indexes. The
+//! command line is in [`settings`].
 
 pub mod audit;
 pub mod check;
 pub mod execute;
+pub mod index;
 pub mod migrate;
 pub mod pull;
 pub mod seed;
 pub mod session;
 pub mod settings;
+pub mod validate;

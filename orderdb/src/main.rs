@@ -6,10 +6,12 @@ use orderdb::{
     audit::audit,
     check::check,
     execute::execute,
+    index::index,
     migrate::migrate,
     pull::pull,
     seed::{live::run_live, seed},
     settings::{Action, Command},
+    validate::validate,
 };
 use shared::{
     program::{self, Outcome},
@@ -37,6 +39,8 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::Audit(settings) => audit(*settings, &database?).await,
         Action::Execute(settings) => execute(&settings, database?.direct()).await,
         Action::Check(settings) => check(*settings, database).await,
+        Action::Validate(settings) => validate(&settings, &database?, shutdown::on_signal()?).await,
         Action::Pull(settings) => pull(&settings, &database?, shutdown::on_signal()?).await,
+        Action::Index(settings) => index(&settings, &database?, shutdown::on_signal()?).await,
     }
 }

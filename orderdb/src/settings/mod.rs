@@ -3,10 +3,12 @@
 mod audit;
 mod check;
 mod execute;
+mod index;
 mod input_file;
 mod migrate;
 mod pull;
 mod seed;
+mod validate;
 
 use clap::{Parser, Subcommand};
 use shared::{
@@ -19,10 +21,12 @@ pub use self::{
     audit::AuditSettings,
     check::CheckSettings,
     execute::{ExecuteSettings, RowFormat, StatementSource},
+    index::{IndexAction, IndexNames, IndexSettings, OptionalIndex},
     input_file::InputFile,
     migrate::{MigrateAction, MigrateSettings, Waiting},
     pull::PullSettings,
     seed::{LiveSettings, SeedSettings},
+    validate::ValidateSettings,
 };
 
 /// Migrates, seeds and audits the orderflow database, and checks the services.
@@ -59,8 +63,13 @@ pub enum Action {
     /// Check PostgreSQL, Redis and Kafka: what works, what does not, and what to do. Changes nothing. Exits with 3 when
     /// something does not work.
     Check(Box<CheckSettings>),
+    /// Compare the schema of the database with the one that this program expects. Changes nothing. Exits with 3 when
+    /// something differs that a program needs.
+    Validate(ValidateSettings),
     /// Print the schema of the database as SQL, by pg_dump.
     Pull(PullSettings),
+    /// Create, drop or list indexes of orders that no program needs, for queries of people.
+    Index(IndexSettings),
 }
 
 #[cfg(test)]
