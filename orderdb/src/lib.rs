@@ -1,6 +1,6 @@
 //! The tool for the database: [`migrate`] creates its schema, [`seed`] fills it with users and products, and [`audit`]
 //! compares a producer run with what arrived in Kafka and in the table. [`check`] says which services work. [`validate`]
-//! compares the schema with the migrations, [`pull`] prints it, and [`index`] adds indexes. The
+//! compares the schema with the migrations, [`pull`] prints it, [`reset`] empties it, and [`index`] adds indexes. The
 //! command line is in [`settings`].
 
 pub mod audit;
@@ -9,6 +9,7 @@ pub mod execute;
 pub mod index;
 pub mod migrate;
 pub mod pull;
+pub mod reset;
 pub mod seed;
 pub mod session;
 pub mod settings;

@@ -9,6 +9,7 @@ use orderdb::{
     index::index,
     migrate::migrate,
     pull::pull,
+    reset::reset,
     seed::{live::run_live, seed},
     settings::{Action, Command},
     validate::validate,
@@ -41,6 +42,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::Check(settings) => check(*settings, database).await,
         Action::Validate(settings) => validate(&settings, &database?, shutdown::on_signal()?).await,
         Action::Pull(settings) => pull(&settings, &database?, shutdown::on_signal()?).await,
+        Action::Reset(settings) => reset(&settings, &database?, shutdown::on_signal()?).await,
         Action::Index(settings) => index(&settings, &database?, shutdown::on_signal()?).await,
     }
 }

@@ -7,6 +7,7 @@ mod index;
 mod input_file;
 mod migrate;
 mod pull;
+mod reset;
 mod seed;
 mod validate;
 
@@ -25,6 +26,7 @@ pub use self::{
     input_file::InputFile,
     migrate::{MigrateAction, MigrateSettings, Waiting},
     pull::PullSettings,
+    reset::{ResetScope, ResetSettings},
     seed::{LiveSettings, SeedSettings},
     validate::ValidateSettings,
 };
@@ -68,6 +70,8 @@ pub enum Action {
     Validate(ValidateSettings),
     /// Print the schema of the database as SQL, by pg_dump.
     Pull(PullSettings),
+    /// Create the schema again, without rows; or delete the orders only. Must be confirmed.
+    Reset(ResetSettings),
     /// Create, drop or list indexes of orders that no program needs, for queries of people.
     Index(IndexSettings),
 }

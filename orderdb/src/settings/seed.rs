@@ -50,6 +50,22 @@ pub struct SeedSettings {
     pub live: LiveSettings,
 }
 
+impl SeedSettings {
+    /// Those of `orderdb seed` without options.
+    pub fn default_rows() -> Self {
+        Self {
+            users: DEFAULT_USERS,
+            products: DEFAULT_PRODUCTS,
+            seed_value: DEFAULT_SEED,
+            locale: Locale::default(),
+            catalog: None,
+            if_empty: false,
+            statement_deadline: Duration::from_secs(30),
+            live: LiveSettings::default(),
+        }
+    }
+}
+
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Live")]
 pub struct LiveSettings {

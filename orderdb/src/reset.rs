@@ -1,0 +1,119 @@
+//! `orderdb reset`: an empty schema, or no orders. All of it is one transaction: a reset that is interrupted changes
+//! nothing.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, bail};
+use shared::{
+    confirm::YesDestroy,
+    database::{DatabaseSettings, SqlError},
+    program::Outcome,
+};
+use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    migrate::{count_down::count_down, history, lock::lock, source::Migrations, step},
+    seed::seed,
+    session::Session,
+    settings::{ResetScope, ResetSettings, SeedSettings, Waiting},
+};
+
+const TABLES: [&str; 4] = ["users", "products", "orders", "cache_rounds"];
+
+/// The other programs that are connected, which may write meanwhile.
+const CONNECTED: &str = "\
+    SELECT application_name || CASE count(*) WHEN 1 THEN '' ELSE ' (' || count(*) || ' connections)' END \
+    FROM pg_stat_activity \
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE 'orderflow-%' \
+    GROUP BY application_name ORDER BY application_name";
+
+/// Resets what the settings say, after confirmation.
+///
+/// # Errors
+/// When it is not confirmed, a statement fails, the deadline passes, or the program is told to stop.
+pub async fn reset(
+    settings: &ResetSettings,
+    database: &DatabaseSettings,
+    stop: CancellationToken,
+) -> anyhow::Result<Outcome> {
+    let session = Session::open(database, settings.statement_deadline, stop.clone()).await?;
+    lock(&session).await?;
+    match settings.scope() {
+        ResetScope::Orders => reset_orders(&session, &settings.yes).await?,
+        ResetScope::Schema => reset_schema(&session, &settings.yes).await?,
+    }
+    if settings.seed {
+        let seeding = SeedSettings::default_rows();
+        match stop.run_until_cancelled(seed(&seeding, database.direct())).await {
+            Some(seeded) => seeded?,
+            None => bail!("interrupted: the schema is reset, but rows are missing: `orderdb seed` adds them"),
+        }
+    }
+    if settings.scope() == ResetScope::Schema {
+        println!("the cache in Redis still has the rows of before: once there are others, run `cache-worker --once`");
+    }
+    Ok(Outcome::Valid)
+}
+
+async fn reset_orders(session: &Session, yes: &YesDestroy) -> anyhow::Result<()> {
+    confirm(session, &["orders"], yes).await?;
+    session.transaction(async { Ok(session.batch("TRUNCATE orders").await?) }).await?;
+    println!("{}: all orders are deleted", session.database);
+    Ok(())
+}
+
+async fn reset_schema(session: &Session, yes: &YesDestroy) -> anyhow::Result<()> {
+    let Session { client, database, .. } = session;
+    let migrations = Migrations::built_in()?;
+    let applied: BTreeSet<String> = session.run(async { Ok(history::applied(client).await?) }).await?;
+    migrations.ensure_known(&applied)?;
+    confirm(session, &TABLES, yes).await?;
+    let resetting = session.transaction(async {
+        history::create(client).await?;
+        for migration in migrations.applied(&applied) {
+            let reverted = step::revert_in_transaction(client, migration).await;
+            reverted.with_context(|| format!("{migration} can't be reverted"))?;
+        }
+        for migration in migrations.all() {
+            let applied = step::apply_in_transaction(client, migration).await;
+            applied.with_context(|| format!("{migration} can't be applied"))?;
+        }
+        Ok(())
+    });
+    resetting.await.map_err(|error| error.context("the schema can't be reset, and is left as it was"))?;
+    println!("{database}: all tables are created again, without rows");
+    Ok(())
+}
+
+async fn confirm(session: &Session, tables: &[&str], yes: &YesDestroy) -> anyhow::Result<()> {
+    let Session { client, database, stop, .. } = session;
+    let (present, connected) =
+        session.run(async { Ok((count(client, tables).await?, connected(client).await?)) }).await?;
+    if present.iter().all(|(_, rows)| *rows == 0) {
+        return count_down(session, Waiting::OnTerminal).await;
+    }
+    let counted: Vec<String> = present.iter().map(|(table, rows)| format!("{rows} rows of {table}")).collect();
+    let mut what = format!("This destroys {}", counted.join(", "));
+    if !connected.is_empty() {
+        what.push_str(&format!("; stop these first, which may write meanwhile: {}", connected.join(", ")));
+    }
+    yes.confirm(database, &what, stop).await
+}
+
+/// The tables that exist, with the number of their rows.
+async fn count<'a>(client: &Client, tables: &[&'a str]) -> Result<Vec<(&'a str, i64)>, SqlError> {
+    let mut counted = Vec::new();
+    for table in tables {
+        let exists = format!("SELECT to_regclass('{table}') IS NOT NULL");
+        if client.query_typed_one(&exists, &[]).await?.get(0) {
+            let count = format!("SELECT count(*) FROM {table}");
+            counted.push((*table, client.query_typed_one(&count, &[]).await?.get(0)));
+        }
+    }
+    Ok(counted)
+}
+
+async fn connected(client: &Client) -> Result<Vec<String>, SqlError> {
+    Ok(client.query_typed(CONNECTED, &[]).await?.iter().map(|row| row.get(0)).collect())
+}

@@ -1,0 +1,85 @@
+//! `orderdb reset`: what it deletes, and that it deletes all of it or nothing.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod program;
+
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use shared::catalog::{DEFAULT_PRODUCTS, DEFAULT_USERS};
+use testbed::{PRODUCTS, Testbed, USERS, eventually};
+
+use self::program::{count, orderdb, printed, refused};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+const ORDER: &str =
+    "INSERT INTO orders VALUES ('a', 'U00000001', 'P000001', 1, 1, 0, 0, 'card', 'paid', '', '', '', '', now())";
+
+/// Users, products, orders and migrations.
+async fn rows(bed: &Testbed) -> [i64; 4] {
+    let mut rows = [0; 4];
+    for (rows, table) in rows.iter_mut().zip(["users", "products", "orders", "__diesel_schema_migrations"]) {
+        *rows = count(bed, &format!("SELECT count(*) FROM {table}")).await;
+    }
+    rows
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_empties_the_schema_and_seeds_it_and_names_who_is_connected() {
+    let bed = Testbed::new("reset").await;
+    let (name, sql) = (bed.database.database(), bed.sql().await);
+    sql.batch_execute(&format!("SET application_name = 'orderflow-consumer'; {ORDER}; ALTER TABLE users ADD x int"))
+        .await
+        .unwrap();
+    let log = refused(&bed, &["reset"]).await;
+    for expected in
+        [format!("{USERS} rows of users"), "1 rows of orders".to_owned(), "meanwhile: orderflow-consumer".to_owned()]
+    {
+        assert!(log.contains(&expected), "{log}");
+    }
+    assert_eq!(rows(&bed).await, [USERS as i64, PRODUCTS as i64, 1, 3]);
+    let output = printed(&bed, &["reset", "--seed", "--yes-destroy", name]).await;
+    assert!(output.contains("created again") && output.contains("cache-worker --once"), "{output}");
+    assert_eq!(rows(&bed).await, [DEFAULT_USERS as i64, DEFAULT_PRODUCTS as i64, 0, 3]);
+    printed(&bed, &["validate"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_of_the_orders_leaves_everything_else() {
+    let bed = Testbed::new("reset_orders").await;
+    bed.sql().await.batch_execute(ORDER).await.unwrap();
+    let log = refused(&bed, &["reset", "--orders-only"]).await;
+    assert!(log.contains("This destroys 1 rows of orders, in database"), "{log}");
+    printed(&bed, &["reset", "--orders-only", "--yes-destroy", bed.database.database()]).await;
+    assert_eq!(rows(&bed).await, [USERS as i64, PRODUCTS as i64, 0, 3]);
+    // There is nothing left to confirm.
+    printed(&bed, &["reset", "--orders-only"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_that_is_stopped_or_killed_in_the_middle_leaves_every_row() {
+    let bed = Testbed::new("reset_killed").await;
+    bed.sql().await.batch_execute(ORDER).await.unwrap();
+    let (name, other) = (bed.database.database(), bed.sql().await);
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND \
+                    application_name = 'orderflow-orderdb'";
+    for signal in [Signal::INT, Signal::KILL] {
+        // Users and products lose their triggers and columns before the orders are dropped.
+        other.batch_execute("BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE").await.unwrap();
+        let child = orderdb(&bed, &["reset", "--yes-destroy", name]).spawn().unwrap();
+        let waiting = format!("{sessions} AND wait_event_type = 'Lock' AND wait_event = 'relation'");
+        eventually("it waits for the orders", TIMEOUT, async || count(&bed, &waiting).await == 1).await;
+        let dropped = "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+                       WHERE c.relname = 'cache_rounds' AND l.mode = 'AccessExclusiveLock' AND l.granted \
+                       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        assert_eq!(count(&bed, dropped).await, 1, "it is in the middle");
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(signal == Signal::KILL || log.contains("is left as it was: interrupted"), "{log}");
+        other.batch_execute("ROLLBACK").await.unwrap();
+        eventually("its session ends", TIMEOUT, async || count(&bed, sessions).await == 0).await;
+        assert_eq!(rows(&bed).await, [USERS as i64, PRODUCTS as i64, 1, 3], "{signal:?}");
+    }
+    printed(&bed, &["validate"]).await;
+}
