@@ -27,7 +27,10 @@ impl Session {
         let Some(client) = stop.run_until_cancelled(connect_session(database)).await else {
             bail!("interrupted: nothing was changed");
         };
-        Ok(Self { client: client?, database: database.direct().clone(), stop, deadline })
+        let session = Self { client: client?, database: database.direct().clone(), stop, deadline };
+        // As in the sessions of Diesel, whose table of migrations has times without a zone.
+        session.run(async { Ok(session.batch("SET TIME ZONE 'UTC'").await?) }).await?;
+        Ok(session)
     }
 
     /// Waits for `work`, which sends statements over this connection. When it does not end in time, the server gets a

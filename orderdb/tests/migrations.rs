@@ -177,6 +177,10 @@ async fn a_schema_of_a_newer_version_is_refused_and_left_as_it_is() {
     }
     let status = run(&bed, &["migrate", "status"]).await;
     assert!(status.code == Some(3) && status.stdout.contains("applied, unknown"), "{}", status.stdout);
+    let status = run(&bed, &["migrate", "status", "--output", "json"]).await.stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let states = [0, 3].map(|number| status["migrations"][number]["state"].clone());
+    assert_eq!(states, ["applied", "unknown"], "{status:#}");
     assert_eq!(count(&bed, APPLIED).await, 4);
 }
 

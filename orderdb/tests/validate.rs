@@ -98,8 +98,12 @@ async fn names_and_the_schema_of_the_tables_do_not_matter_and_nothing_is_left_be
     ] {
         sql.batch_execute(change).await.unwrap();
     }
+    sql.batch_execute("DELETE FROM \"My Shop\".cache_rounds").await.unwrap();
     let path = format!("ALTER DATABASE \"{}\" SET search_path = \"My Shop\", public", bed.database.database());
     sql.batch_execute(&path).await.unwrap();
+    let (code, differences) = validate(&bed).await;
+    assert!(code == Some(3) && differences.len() == 1 && differences[0]["object"] == "row of cache_rounds");
+    bed.sql().await.batch_execute("INSERT INTO cache_rounds DEFAULT VALUES").await.unwrap();
     assert_eq!(validate(&bed).await, (Some(0), vec![]));
     assert_eq!(count(&bed, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'orderdb%'").await, 0);
 }

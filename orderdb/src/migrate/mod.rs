@@ -50,7 +50,7 @@ pub async fn migrate(
         None => Migrations::built_in()?,
     };
     let session = Session::open(&database?, *statement_deadline, stop).await?;
-    if !matches!(action, MigrateAction::Status) {
+    if !matches!(action, MigrateAction::Status { .. }) {
         lock(&session).await?;
     }
     let waiting = settings.waiting();
@@ -59,7 +59,7 @@ pub async fn migrate(
         MigrateAction::Down(yes) => down(&session, &migrations, 1, yes, waiting).await,
         MigrateAction::Rollback { count, yes } => down(&session, &migrations, *count as usize, yes, waiting).await,
         MigrateAction::Redo(yes) => redo(&session, &migrations, yes, waiting).await,
-        MigrateAction::Status => status(&session, &migrations).await,
+        MigrateAction::Status { output } => status(&session, &migrations, *output).await,
         MigrateAction::Generate { name } => generate(name, folder.as_deref()),
     }
 }

@@ -102,10 +102,10 @@ impl Migrations {
         }
     }
 
-    /// The migrations that are missing, up to that which `to` names: by its name, its version or its date.
+    /// The migrations that are missing, up to that which `to` names: by its name, its version, or the beginning of one.
     ///
     /// # Errors
-    /// When `to` names none.
+    /// When `to` names none, or several.
     pub fn missing(&self, applied: &BTreeSet<String>, to: Option<&str>) -> anyhow::Result<Vec<&Migration>> {
         let last = match to {
             None => self.all.len(),
@@ -115,10 +115,16 @@ impl Migrations {
     }
 
     fn position(&self, to: &str) -> anyhow::Result<usize> {
-        let version = to.split('_').next().unwrap_or_default().replace('-', "");
-        let found = self.all.iter().position(|migration| migration.version == version);
-        let names = || self.all.iter().map(Migration::to_string).collect::<Vec<_>>().join(", ");
-        found.ok_or_else(|| WrongUsage(format!("there is no migration {to}. There are: {}", names())).into())
+        let begins = |migration: &Migration| migration.name.starts_with(to) || migration.version.starts_with(to);
+        let mut named = self.all.iter().enumerate().filter(|(_, migration)| begins(migration));
+        match (named.next(), named.next()) {
+            (Some((position, _)), None) => Ok(position),
+            (first, _) => {
+                let what = if first.is_none() { "there is no migration" } else { "several migrations begin with" };
+                let names: Vec<&str> = self.all.iter().map(|migration| migration.name.as_str()).collect();
+                bail!(WrongUsage(format!("{what} {to}. There are: {}", names.join(", "))))
+            }
+        }
     }
 
     /// The migrations that are applied, newest first.
@@ -157,12 +163,15 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_named_by_its_folder_its_date_or_its_digits() {
+    fn a_migration_is_named_by_its_folder_its_version_or_the_beginning_of_one() {
         let migrations = Migrations::built_in().unwrap();
-        for name in ["2026-11-22-000000_number_cache_rounds", "2026-11-22-000000", "20261122000000"] {
+        for name in ["2026-11-22-000000_number_cache_rounds", "2026-11-22", "20261122000000", "20261122"] {
             assert_eq!(migrations.missing(&BTreeSet::new(), Some(name)).unwrap().len(), 2, "{name}");
         }
-        let error = migrations.missing(&BTreeSet::new(), Some("2026")).err().unwrap();
-        assert!(error.is::<WrongUsage>() && error.to_string().contains("create_tables"), "{error}");
+        for (name, expected) in [("2026-11", "several migrations begin with 2026-11."), ("2025", "no migration 2025.")]
+        {
+            let error = migrations.missing(&BTreeSet::new(), Some(name)).err().unwrap();
+            assert!(error.is::<WrongUsage>() && error.to_string().contains(expected), "{error}");
+        }
     }
 }

@@ -1,7 +1,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, value_parser};
-use shared::{confirm::YesDestroy, program::positive_duration};
+use shared::{
+    confirm::YesDestroy,
+    program::{OutputFormat, positive_duration},
+};
 
 #[derive(Debug, Args)]
 pub struct MigrateSettings {
@@ -41,7 +44,7 @@ pub enum Waiting {
 pub enum MigrateAction {
     /// Apply every migration that is missing.
     Up {
-        /// Stop after this migration: its name, its date or its version, as `status` prints them.
+        /// Stop after this migration: its name as `status` prints it, or the beginning of it, such as 2026-11-22.
         #[arg(long, value_name = "VERSION")]
         to: Option<String>,
     },
@@ -58,7 +61,11 @@ pub enum MigrateAction {
         yes: YesDestroy,
     },
     /// List the migrations and whether each is applied. Exits with 3 when one is missing.
-    Status,
+    Status {
+        /// Output format of the list.
+        #[arg(long, value_enum, default_value_t)]
+        output: OutputFormat,
+    },
     /// Create the files of a new migration: in --migrations, else in shared/migrations of a checkout.
     Generate {
         /// What it does: lowercase letters, digits and underscores, such as `add_coupons`.

@@ -84,6 +84,11 @@ pub fn missing_table(table: &str) -> Difference {
     breaks(format!("table {table}"), Some("a table".to_owned()), None, fails.to_owned())
 }
 
+pub fn missing_round() -> Difference {
+    let fails = "the cache-worker fails: the migrations insert it";
+    breaks("row of cache_rounds".to_owned(), Some("one row".to_owned()), None, fails.to_owned())
+}
+
 /// `kind` is that of `pg_class`.
 pub fn other_kind(table: &str, kind: &str) -> Difference {
     let (object, expected) = (format!("table {table}"), Some("a table".to_owned()));
