@@ -65,7 +65,10 @@ async fn migrations_go_up_and_down_and_rows_are_dropped_only_after_confirmation(
     assert!(refused(&bed, &["seed"]).await.contains("orderdb migrate up"));
     assert!(refused(&bed, &["migrate", "down"]).await.contains("nothing to revert"));
     assert_eq!(printed(&bed, &["migrate", "up"]).await.matches("applied ").count(), 3);
-    assert!(printed(&bed, &["migrate", "up"]).await.contains("nothing to do"));
+    // An empty variable is that of a template, and counts as not set.
+    let mut again = orderdb(&bed, &["migrate", "up"]);
+    again.env("ORDERDB_MIGRATIONS", "");
+    assert!(ended(again).await.stdout.contains("nothing to do"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,6 +165,11 @@ async fn what_a_revert_of_a_folder_destroys_is_found_by_trying_it() {
     }
     assert!(!log.contains("of table users") && !log.contains("orders"), "rewritten or without rows: {log}");
     fs::write(folder.join("2027-01-01-000000_many/metadata.toml"), "run_in_transaction = false\n").unwrap();
+    let down = folder.join("2027-01-01-000000_many/down.sql");
+    fs::rename(&down, folder.join("kept.sql")).unwrap();
+    let log = refused(&bed, &["migrate", "down", "--migrations", folder_text]).await;
+    assert!(log.contains("2027-01-01-000000_many has no down.sql"), "{log}");
+    fs::rename(folder.join("kept.sql"), down).unwrap();
     let log = refused(&bed, &["migrate", "down", "--migrations", folder_text]).await;
     assert!(log.contains("is not known beforehand; the database has") && log.contains("users with 1200 rows"), "{log}");
 }

@@ -83,8 +83,8 @@ async fn remove_rest(session: &Session, index: OptionalIndex) -> String {
 enum Never {}
 
 async fn show_progress(session: &Session, name: &'static str, process: i32) -> Never {
-    let style = ProgressStyle::with_template("{prefix} {wide_bar} {human_pos}/{human_len} {msg}");
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{prefix} {wide_bar} {percent}% {msg}");
+    let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
     let bar = bar.with_style(style.expect("the template is valid")).with_prefix(name);
     // Without it the index is built all the same.
     if let Ok(client) = connect_session(&session.database).await {
@@ -100,7 +100,8 @@ async fn draw(bar: &ProgressBar, client: &Client, process: i32) {
     let Ok(rows) = client.query_typed(PROGRESS, &[(&process, Type::INT4)]).await else { return };
     if let Some(row) = rows.first() {
         let (total, done): (i64, i64) = (row.get(1), row.get(2));
-        bar.set_length(total.cast_unsigned());
+        // A phase without a measure has none.
+        bar.set_length(total.max(1).cast_unsigned());
         bar.set_position(done.cast_unsigned());
         bar.set_message(row.get::<_, String>(0));
     }

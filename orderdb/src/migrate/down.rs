@@ -1,4 +1,4 @@
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use shared::{confirm::YesDestroy, program::Outcome};
 
 use super::{
@@ -80,6 +80,9 @@ async fn last_applied<'a>(
         last.len()
     );
     last.truncate(count);
+    if let Some(fixed) = last.iter().find(|migration| migration.down.is_none()) {
+        bail!("{fixed} has no down.sql: it can't be reverted");
+    }
     Ok(last)
 }
 

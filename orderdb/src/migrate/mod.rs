@@ -41,9 +41,10 @@ pub async fn migrate(
     database: anyhow::Result<DatabaseSettings>,
     stop: CancellationToken,
 ) -> anyhow::Result<Outcome> {
-    let MigrateSettings { action, migrations: folder, statement_deadline, .. } = &settings;
+    let MigrateSettings { action, statement_deadline, .. } = &settings;
+    let folder = settings.folder();
     if let MigrateAction::Generate { name } = action {
-        return generate(name, folder.as_deref());
+        return generate(name, folder);
     }
     let migrations = match folder {
         Some(folder) => Migrations::of_folder(folder)?,
@@ -60,6 +61,6 @@ pub async fn migrate(
         MigrateAction::Rollback { count, yes } => down(&session, &migrations, *count as usize, yes, waiting).await,
         MigrateAction::Redo(yes) => redo(&session, &migrations, yes, waiting).await,
         MigrateAction::Status { output } => status(&session, &migrations, *output).await,
-        MigrateAction::Generate { name } => generate(name, folder.as_deref()),
+        MigrateAction::Generate { name } => generate(name, folder),
     }
 }

@@ -1,6 +1,13 @@
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use clap::{Args, Subcommand, value_parser};
+use clap::{
+    Args, Subcommand,
+    builder::{OsStringValueParser, TypedValueParser},
+    value_parser,
+};
 use shared::{
     confirm::YesDestroy,
     program::{OutputFormat, positive_duration},
@@ -10,9 +17,16 @@ use shared::{
 pub struct MigrateSettings {
     #[command(subcommand)]
     pub action: MigrateAction,
-    /// Folder with the migrations to use instead of those of this program; for `generate`, the folder of the new one.
-    #[arg(long, env = "ORDERDB_MIGRATIONS", global = true, value_name = "FOLDER")]
-    pub migrations: Option<PathBuf>,
+    /// Folder with the migrations to use instead of those of this program; for `generate`, the folder of the new one. An
+    /// empty one counts as not set.
+    #[arg(
+        long,
+        env = "ORDERDB_MIGRATIONS",
+        global = true,
+        value_name = "FOLDER",
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
+    migrations: Option<PathBuf>,
     /// Give up when one migration takes longer, or another `migrate` does.
     #[arg(long, global = true, value_name = "DURATION", default_value = "10m", value_parser = positive_duration)]
     pub statement_deadline: Duration,
@@ -26,6 +40,11 @@ impl MigrateSettings {
     /// Those of an action with the migrations of this program.
     pub fn built_in(action: MigrateAction, statement_deadline: Duration) -> Self {
         Self { action, migrations: None, statement_deadline, no_wait: false }
+    }
+
+    /// The folder of the migrations. `None`: those of this program.
+    pub fn folder(&self) -> Option<&Path> {
+        self.migrations.as_deref().filter(|folder| !folder.as_os_str().is_empty())
     }
 
     pub fn waiting(&self) -> Waiting {
