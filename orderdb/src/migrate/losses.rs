@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context;
 use shared::database::SqlError;
 use tokio_postgres::{Client, types::Oid};
 
@@ -24,6 +25,9 @@ const TABLES: &str = "\
     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' \
         AND n.nspname NOT LIKE 'pg\\_%' AND c.relname <> '__diesel_schema_migrations' \
     GROUP BY c.oid";
+
+/// What waits for a lock of a table blocks all who use it after that: not for long before anything is confirmed.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '10s'";
 
 struct Table {
     /// Quoted, and with its schema where the name alone does not lead to it.
@@ -70,10 +74,13 @@ pub async fn losses(session: &Session, migrations: &[&Migration]) -> anyhow::Res
         return unknown_losses(session, alone).await.map(Some);
     }
     let lost = session.rolled_back(async {
+        client.batch_execute(LOCK_TIMEOUT).await?;
         let before = tables(client).await?;
         for migration in migrations {
             let reverted = revert_in_transaction(client, migration).await;
-            reverted.map_err(|error| error.context(format!("migration {migration} can't be reverted")))?;
+            reverted.with_context(|| {
+                format!("migration {migration} can't be reverted; this was tried, and nothing was changed")
+            })?;
         }
         let after = tables(client).await?;
         Ok(compare(client, before, after).await?)
