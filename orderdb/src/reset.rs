@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    migrate::{count_down::count_down, history, lock::lock, source::Migrations, step},
+    migrate::{count_down::count_down, history, lock::lock, losses::counted_as, source::Migrations, step},
     seed::seed,
     session::Session,
     settings::{ResetScope, ResetSettings, SeedSettings, Waiting},
@@ -93,7 +93,8 @@ async fn confirm(session: &Session, tables: &[&str], yes: &YesDestroy) -> anyhow
     if present.iter().all(|(_, rows)| *rows == 0) {
         return count_down(session, Waiting::OnTerminal).await;
     }
-    let counted: Vec<String> = present.iter().map(|(table, rows)| format!("{rows} rows of {table}")).collect();
+    let counted: Vec<String> =
+        present.iter().map(|(table, rows)| format!("{} of {table}", counted_as(*rows, "row"))).collect();
     let mut what = format!("This destroys {}", counted.join(", "));
     if !connected.is_empty() {
         what.push_str(&format!("; stop these first, which may write meanwhile: {}", connected.join(", ")));

@@ -33,7 +33,7 @@ async fn a_reset_empties_the_schema_and_seeds_it_and_names_who_is_connected() {
         .unwrap();
     let log = refused(&bed, &["reset"]).await;
     for expected in
-        [format!("{USERS} rows of users"), "1 rows of orders".to_owned(), "meanwhile: orderflow-consumer".to_owned()]
+        [format!("{USERS} rows of users"), "1 row of orders".to_owned(), "meanwhile: orderflow-consumer".to_owned()]
     {
         assert!(log.contains(&expected), "{log}");
     }
@@ -49,7 +49,7 @@ async fn a_reset_of_the_orders_leaves_everything_else() {
     let bed = Testbed::new("reset_orders").await;
     bed.sql().await.batch_execute(ORDER).await.unwrap();
     let log = refused(&bed, &["reset", "--orders-only"]).await;
-    assert!(log.contains("This destroys 1 rows of orders, in database"), "{log}");
+    assert!(log.contains("This destroys 1 row of orders, in database"), "{log}");
     printed(&bed, &["reset", "--orders-only", "--yes-destroy", bed.database.database()]).await;
     assert_eq!(rows(&bed).await, [USERS as i64, PRODUCTS as i64, 0, 3]);
     // There is nothing left to confirm.

@@ -174,6 +174,7 @@ async fn count(client: &Client, lost: &[Loss]) -> Result<Vec<String>, SqlError> 
     Ok(counted)
 }
 
-fn counted_as(number: i64, what: &str) -> String {
+/// The number with the noun in its form.
+pub fn counted_as(number: i64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
