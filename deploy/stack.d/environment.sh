@@ -8,7 +8,8 @@ is_service_setting() { # NAME
     KAFKA_OPTS) return 1 ;; # options for the JVM of the brokers
     DATABASE_* | DB_* | OAUTH_* | POSTGRES_* | SUPABASE_* | RDS_* | PG[A-Z]* | CREDENTIALS_DIRECTORY) ;;
     ORDERDB_*) ;; # a folder of migrations is that of one database
-    KAFKA_* | ORDERS_* | CONSUMER_* | REDIS_* | REDISCLI_* | ORDERFLOW_STACK | ORDERFLOW_TEST_STACK) ;;
+    KAFKA_* | ORDERS_* | CONSUMER_* | REDIS_* | REDISCLI_*) ;;
+    ORDERFLOW_DATABASE | ORDERFLOW_STACK | ORDERFLOW_TEST_STACK) ;;
     *) return 1 ;;
   esac
 }

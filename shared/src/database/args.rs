@@ -10,6 +10,7 @@ use tokio_postgres::{
 
 use super::{
     database_url::{self, DatabaseUrl},
+    named::{DEFAULT_DATABASE, DatabaseName, NamedArgs},
     passwords::{Password, PasswordArgs, has_password},
     pooler::{Pooler, PoolerArgs},
     settings::{DatabaseSettings, is_local},
@@ -35,6 +36,9 @@ pub enum DatabaseType {
 /// set. Passwords come from the environment or from a file, never from the command line.
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseArgs {
+    // The first one: it looks for the flags of the others, which are gone once they are parsed.
+    #[command(flatten)]
+    named: NamedArgs,
     /// postgres://USER:PASSWORD@HOST:PORT/DB?SETTINGS; overrides USER, HOST, PORT and DB of the types below. With a
     /// password it is accepted in the environment and in .env only.
     #[arg(
@@ -88,28 +92,52 @@ pub struct DatabaseArgs {
 }
 
 impl DatabaseArgs {
-    /// The settings of the selected database: that of `DATABASE_URL`, else that of `DB_TYPE`.
+    /// The settings of the selected database: that of `--database`, else that of `DATABASE_URL`, else that of `DB_TYPE`.
     ///
     /// # Errors
     /// When a setting that `DB_TYPE` requires is missing, a URL is not valid, or a certificate can't be read.
     pub fn settings(&self) -> anyhow::Result<DatabaseSettings> {
+        let named = self.named.selected()?;
         let url = non_empty(&self.database_url);
-        let database = match (url, self.db_type) {
-            (Some(url), _) => database_url::parse(url.expose_secret(), "DATABASE_URL")?,
-            (None, DatabaseType::Local) => self.local.read(self.password(self.passwords.local())),
-            (None, DatabaseType::Supabase) => self.supabase.read(self.password(self.passwords.supabase()))?,
-            (None, DatabaseType::Rds) => self.rds.read(self.password(self.passwords.rds()))?,
+        let database = match (&named, url, self.db_type) {
+            (Some(named), _, _) => named.read(&self.rds.rds_ca_cert)?,
+            (None, Some(url), _) => database_url::parse(url.expose_secret(), "DATABASE_URL")?,
+            (None, None, DatabaseType::Local) => self.local.read(self.password(self.passwords.local())),
+            (None, None, DatabaseType::Supabase) => self.supabase.read(self.password(self.passwords.supabase()))?,
+            (None, None, DatabaseType::Rds) => self.rds.read(self.password(self.passwords.rds()))?,
         };
-        let is_managed = url.is_none() && self.db_type != DatabaseType::Local;
+        let is_managed = match &named {
+            Some(named) => named.is_managed(),
+            None => url.is_none() && self.db_type != DatabaseType::Local,
+        };
         let mut settings = self.connection(database, is_managed)?;
         settings.pooler = self.pooler.pooler().or(settings.pooler);
-        let direct = self.direct(url.is_none())?.map(|direct| self.connection(direct, is_managed)).transpose()?;
+        let direct = match &named {
+            Some(named) => named.direct(&self.rds.rds_ca_cert)?,
+            None => self.direct(url.is_none())?,
+        };
+        let direct = direct.map(|direct| self.connection(direct, is_managed)).transpose()?;
         settings.direct = direct.map(|direct| {
             // The pooler in transaction mode is the other one.
             let set = self.pooler.pooler().filter(|pooler| *pooler != Pooler::Transaction);
             Box::new(DatabaseSettings { pooler: set.or(direct.pooler), ..direct })
         });
         Ok(settings)
+    }
+
+    /// Every database that is set, the default one first, with its name. The default one is left out if only others are
+    /// set.
+    pub fn all(&self) -> Vec<(String, Self)> {
+        let selected = |name: Option<DatabaseName>| {
+            let label = name.as_ref().map_or_else(|| DEFAULT_DATABASE.to_owned(), ToString::to_string);
+            (label, Self { named: self.named.with_selected(name), ..self.clone() })
+        };
+        self.named.all().into_iter().map(selected).collect()
+    }
+
+    /// The name of the selected database; `None`: the default one.
+    pub fn name(&self) -> Option<&DatabaseName> {
+        self.named.name()
     }
 
     fn password<'a>(&self, set: Option<&'a SecretString>) -> Password<'a> {
@@ -170,11 +198,13 @@ impl DatabaseArgs {
     /// # Errors
     /// When a URL is not valid.
     pub fn with_database(&self, name: &str) -> anyhow::Result<Self> {
-        let renamed = |url: &Option<SecretString>, setting: &str| -> anyhow::Result<Option<SecretString>> {
-            let renamed = |url: &SecretString| database_url::with_database(url.expose_secret(), setting, name);
-            Ok(non_empty(url).map(renamed).transpose()?.map(SecretString::from))
+        let rename = |url: &SecretString, setting: &str| -> anyhow::Result<SecretString> {
+            Ok(database_url::with_database(url.expose_secret(), setting, name)?.into())
         };
+        let renamed =
+            |url: &Option<SecretString>, setting: &str| non_empty(url).map(|url| rename(url, setting)).transpose();
         let mut other = self.clone();
+        other.named = self.named.changed(rename)?;
         other.database_url = renamed(&self.database_url, "DATABASE_URL")?;
         other.database_direct_url = renamed(&self.database_direct_url, "DATABASE_DIRECT_URL")?;
         other.supabase.supabase_pooler_url = renamed(&self.supabase.supabase_pooler_url, "SUPABASE_POOLER_URL")?;
@@ -208,7 +238,7 @@ impl DatabaseArgs {
             ("RDS_CA_CERT", self.rds.rds_ca_cert.clone()),
         ];
         let all = all.into_iter().chain(self.passwords.environment()).chain(self.short_lived.environment());
-        let all = all.chain(self.tls.environment()).chain(self.pooler.environment());
+        let all = all.chain(self.tls.environment()).chain(self.pooler.environment()).chain(self.named.environment());
         all.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
@@ -327,8 +357,10 @@ mod tests {
             id if id.ends_with("_password_file") => path.clone(),
             _ => "value".to_owned(),
         };
+        // It conflicts with --database-url.
+        let given = arguments.iter().filter(|argument| argument.get_id() != "database");
         let has_value = |argument: &clap::Arg| argument.get_action().takes_values();
-        let filled = arguments.iter().flat_map(|argument| {
+        let filled = given.flat_map(|argument| {
             let flag = format!("--{}", argument.get_long().unwrap());
             [Some(flag), has_value(argument).then(|| value(argument))].into_iter().flatten()
         });

@@ -20,8 +20,8 @@ pub async fn connect_session(settings: &DatabaseSettings) -> anyhow::Result<Clie
     if shares_sessions(&client, settings).await? {
         bail!(
             "the database {settings} is a pooler in transaction mode, which keeps no session: set DATABASE_DIRECT_URL \
-             (supabase: SUPABASE_DIRECT_URL) to the server itself; if this pooler keeps sessions, set DB_POOLER=session, or \
-             pgbouncer=false in its URL"
+             (supabase: SUPABASE_DIRECT_URL; with --database NAME: DATABASE_DIRECT_URL_<NAME>) to the server itself; if this \
+             pooler keeps sessions, set DB_POOLER=session, or pgbouncer=false in its URL"
         );
     }
     Ok(client)
