@@ -1,13 +1,15 @@
 //! The tool for the database: [`migrate`] creates its schema, [`seed`] fills it with users and products, and [`audit`]
 //! compares a producer run with what arrived in Kafka and in the table. [`check`] says which services work. [`validate`]
-//! compares the schema with the migrations, [`pull`] prints it, [`reset`] empties it, and [`index`] adds indexes. The
-//! command line is in [`settings`].
+//! compares the schema with the migrations, [`pull`] prints it, [`reset`] empties it, and [`index`] adds indexes. A
+//! command is for one or all of the [`databases`]. The command line is in [`settings`].
 
 pub mod audit;
 pub mod check;
+pub mod databases;
 pub mod execute;
 pub mod index;
 pub mod migrate;
+mod migration_counts;
 pub mod pull;
 pub mod reset;
 pub mod seed;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use orderdb::{
     audit::audit,
     check::check,
+    databases::Databases,
     execute::execute,
     index::index,
     migrate::migrate,
@@ -15,6 +16,7 @@ use orderdb::{
     validate::validate,
 };
 use shared::{
+    database::DatabaseSettings,
     program::{self, Outcome},
     shutdown,
 };
@@ -24,25 +26,35 @@ fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> anyhow::Result<Outcome> {
-    let database = command.database.settings();
+    command.check_all().unwrap_or_else(|error| error.exit());
+    let args = command.database;
+    let databases = || Databases::of(&args, command.all);
     match command.action {
-        Action::Migrate(settings) => migrate(settings, database, shutdown::on_signal()?).await,
-        Action::Seed(settings) => {
-            let database = database?;
-            // Seeds are written by Diesel, which needs a session.
-            let database = database.direct();
-            seed(&settings, database).await?;
-            if settings.live.live {
-                run_live(&settings, database, shutdown::on_signal()?).await?;
+        Action::Migrate(settings) => {
+            let stop = shutdown::on_signal()?;
+            if !command.all {
+                return migrate(settings, databases().one(), stop).await;
             }
-            Ok(Outcome::Valid)
+            databases().each(async |_, database| migrate(settings.clone(), Ok(database.clone()), stop.clone()).await).await
         }
-        Action::Audit(settings) => audit(*settings, &database?).await,
-        Action::Execute(settings) => execute(&settings, database?.direct()).await,
-        Action::Check(settings) => check(*settings, database).await,
-        Action::Validate(settings) => validate(&settings, &database?, shutdown::on_signal()?).await,
-        Action::Pull(settings) => pull(&settings, &database?, shutdown::on_signal()?).await,
-        Action::Reset(settings) => reset(&settings, &database?, shutdown::on_signal()?).await,
-        Action::Index(settings) => index(&settings, &database?, shutdown::on_signal()?).await,
+        Action::Seed(settings) => {
+            let seeding = async |_: &str, database: &DatabaseSettings| {
+                // Seeds are written by Diesel, which needs a session.
+                let database = database.direct();
+                seed(&settings, database).await?;
+                if settings.live.live {
+                    run_live(&settings, database, shutdown::on_signal()?).await?;
+                }
+                Ok(Outcome::Valid)
+            };
+            databases().each(seeding).await
+        }
+        Action::Audit(settings) => audit(*settings, &databases().one()?).await,
+        Action::Execute(settings) => execute(&settings, databases().one()?.direct()).await,
+        Action::Check(settings) => check(*settings, databases()).await,
+        Action::Validate(settings) => validate(&settings, &databases().one()?, shutdown::on_signal()?).await,
+        Action::Pull(settings) => pull(&settings, &databases().one()?, shutdown::on_signal()?).await,
+        Action::Reset(settings) => reset(&settings, &databases().one()?, shutdown::on_signal()?).await,
+        Action::Index(settings) => index(&settings, &databases().one()?, shutdown::on_signal()?).await,
     }
 }

@@ -28,6 +28,9 @@ impl fmt::Display for State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub service: &'static str,
+    /// Name of the database, when several are checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// What was checked, such as `connection`.
     pub what: &'static str,
     pub state: State,
@@ -38,12 +41,18 @@ pub struct Finding {
 /// Collects the findings about one service.
 pub struct Findings {
     service: &'static str,
+    database: Option<String>,
     pub all: Vec<Finding>,
 }
 
 impl Findings {
     pub fn about(service: &'static str) -> Self {
-        Self { service, all: Vec::new() }
+        Self { service, database: None, all: Vec::new() }
+    }
+
+    /// About one of several databases.
+    pub fn of_database(service: &'static str, name: String) -> Self {
+        Self { service, database: Some(name), all: Vec::new() }
     }
 
     pub fn ok(&mut self, what: &'static str, detail: impl Into<String>) {
@@ -59,6 +68,7 @@ impl Findings {
     }
 
     fn add(&mut self, what: &'static str, state: State, detail: impl Into<String>) {
-        self.all.push(Finding { service: self.service, what, state, detail: detail.into() });
+        let database = self.database.clone();
+        self.all.push(Finding { service: self.service, database, what, state, detail: detail.into() });
     }
 }

@@ -6,25 +6,32 @@ mod kafka;
 mod postgres;
 mod redis;
 
+use futures_util::future::join_all;
 use shared::{
-    database::DatabaseSettings,
     program::{Outcome, OutputFormat},
     report::table,
 };
 
-use self::finding::{Finding, State};
-use crate::settings::CheckSettings;
+use self::{
+    finding::{Finding, State},
+    postgres::DatabaseCount,
+};
+use crate::{databases::Databases, settings::CheckSettings};
 
 /// Checks all services at the same time and prints what was found. The outcome is invalid when something does not work.
-/// `database` is an error when its settings are not usable, which is a finding too.
+/// Settings of a database that are not usable are a finding too.
 ///
 /// # Errors
 /// When the result can't be printed.
-pub async fn check(settings: CheckSettings, database: anyhow::Result<DatabaseSettings>) -> anyhow::Result<Outcome> {
+pub async fn check(settings: CheckSettings, databases: Databases) -> anyhow::Result<Outcome> {
     let CheckSettings { topic, cache, kafka, output } = settings;
-    let (postgres, redis, kafka) =
-        tokio::join!(postgres::check(database), redis::check(&cache), kafka::check(kafka, topic));
-    let findings: Vec<Finding> = [postgres, redis, kafka].into_iter().flat_map(|findings| findings.all).collect();
+    let (databases, count) = match databases {
+        Databases::One(database) => (vec![*database], DatabaseCount::One),
+        Databases::All(databases) => (databases, DatabaseCount::Several),
+    };
+    let postgres = join_all(databases.into_iter().map(|database| postgres::check(database, count)));
+    let (postgres, redis, kafka) = tokio::join!(postgres, redis::check(&cache), kafka::check(kafka, topic));
+    let findings: Vec<Finding> = postgres.into_iter().chain([redis, kafka]).flat_map(|findings| findings.all).collect();
     match output {
         OutputFormat::Json => println!("{}", serde_json::to_string_pretty(&findings)?),
         OutputFormat::Text => println!("{}", text(&findings)),
@@ -35,8 +42,12 @@ pub async fn check(settings: CheckSettings, database: anyhow::Result<DatabaseSet
 
 fn text(findings: &[Finding]) -> String {
     let mut rows = table(["service", "what", "state", ""]);
-    for Finding { service, what, state, detail } in findings {
-        rows.add_row([*service, *what, state.to_string().as_str(), detail.as_str()]);
+    for Finding { service, database, what, state, detail } in findings {
+        let service = match database {
+            Some(database) => format!("{service} {database}"),
+            None => (*service).to_owned(),
+        };
+        rows.add_row([service.as_str(), *what, state.to_string().as_str(), detail.as_str()]);
     }
     rows.to_string()
 }

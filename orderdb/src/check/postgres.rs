@@ -7,7 +7,7 @@ use shared::database::{DatabaseSettings, connect, connect_session, shares_sessio
 use tokio_postgres::Client;
 
 use super::finding::Findings;
-use crate::migrate::{history, source::Migrations};
+use crate::{databases::Database, migration_counts::MigrationCounts};
 
 /// Timeout of all queries together.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -16,9 +16,19 @@ const SESSION: &str = "SELECT current_setting('server_version'), \
      pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool, \
      (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl)";
 
-pub async fn check(database: anyhow::Result<DatabaseSettings>) -> Findings {
-    let mut findings = Findings::about("PostgreSQL");
-    let database = match database {
+/// Whether a finding has the name of its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseCount {
+    One,
+    Several,
+}
+
+pub async fn check(database: Database, databases: DatabaseCount) -> Findings {
+    let mut findings = match databases {
+        DatabaseCount::One => Findings::about("PostgreSQL"),
+        DatabaseCount::Several => Findings::of_database("PostgreSQL", database.name),
+    };
+    let database = match database.settings {
         Ok(database) => database,
         Err(error) => {
             findings.failed("settings", format!("{error:#}"));
@@ -73,18 +83,16 @@ async fn check_direct(database: &DatabaseSettings, findings: &mut Findings) {
 
 /// Returns whether the tables can be read.
 async fn check_schema(client: &Client, findings: &mut Findings) -> anyhow::Result<bool> {
-    let (known, applied) = (Migrations::built_in()?, history::applied(client).await?);
-    let (missing, unknown) = (known.missing(&applied, None)?.len(), known.unknown(&applied).len());
+    let MigrationCounts { known, missing, unknown } = MigrationCounts::read(client).await?;
     match (missing, unknown) {
-        (0, 0) => findings.ok("schema", format!("all {} migrations are applied", known.all().len())),
+        (0, 0) => findings.ok("schema", format!("all {known} migrations are applied")),
         (0, _) => findings.failed(
             "schema",
             format!("{unknown} migrations are unknown: use the version of orderflow that applied them, or a later one"),
         ),
-        _ => findings.failed(
-            "schema",
-            format!("{missing} of {} migrations are missing: run `orderdb migrate up`", known.all().len()),
-        ),
+        _ => {
+            findings.failed("schema", format!("{missing} of {known} migrations are missing: run `orderdb migrate up`"));
+        }
     }
     Ok(missing == 0)
 }

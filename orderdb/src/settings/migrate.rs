@@ -13,7 +13,7 @@ use shared::{
     program::{OutputFormat, positive_duration},
 };
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct MigrateSettings {
     #[command(subcommand)]
     pub action: MigrateAction,
@@ -59,7 +59,7 @@ pub enum Waiting {
     Skipped,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum MigrateAction {
     /// Apply every migration that is missing.
     Up {

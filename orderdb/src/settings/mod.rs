@@ -11,7 +11,7 @@ mod reset;
 mod seed;
 mod validate;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, error::ErrorKind};
 use shared::{
     database::DatabaseArgs,
     program::ProgramArgs,
@@ -37,6 +37,10 @@ pub use self::{
 pub struct Command {
     #[command(subcommand)]
     pub action: Action,
+    /// Do it for the default database, if it is set, and for every one with a name, one after the other: check, migrate
+    /// up, migrate status and seed.
+    #[arg(long, global = true, help_heading = "Database")]
+    pub all: bool,
     #[command(flatten)]
     pub database: DatabaseArgs,
     #[command(flatten)]
@@ -74,6 +78,37 @@ pub enum Action {
     Reset(ResetSettings),
     /// Create, drop or list indexes of orders that no program needs, for queries of people.
     Index(IndexSettings),
+}
+
+impl Action {
+    /// Whether it makes sense for all databases. A revert is for one at a time, a live seed does not end, and standard
+    /// input can be read once.
+    fn accepts_all(&self) -> bool {
+        match self {
+            Self::Check(_) => true,
+            Self::Migrate(settings) => !matches!(settings.action, MigrateAction::Down(_)),
+            Self::Seed(settings) => !settings.live.live && settings.catalog != Some(InputFile::StandardInput),
+            Self::Audit(_) | Self::Execute(_) => false,
+        }
+    }
+}
+
+impl Command {
+    /// Refuses `--all` for a command that is for one database, and together with `--database`.
+    ///
+    /// # Errors
+    /// A message for people.
+    pub fn check_all(&self) -> Result<(), clap::Error> {
+        let refused = |message: &str| Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+        match (self.all, self.database.name()) {
+            (false, _) => Ok(()),
+            (true, Some(_)) => refused("--all is for all databases: leave out --database and ORDERFLOW_DATABASE\n"),
+            (true, None) if !self.action.accepts_all() => {
+                refused("--all is for check, migrate up, migrate status, and seed without --live\n")
+            }
+            (true, None) => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
