@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use orderdb::{
     audit::audit,
     check::check,
-    databases::Databases,
+    databases::{self, Databases},
     execute::execute,
     index::index,
+    list::list,
     migrate::migrate,
     pull::pull,
     reset::reset,
@@ -35,7 +36,9 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
             if !command.all {
                 return migrate(settings, databases().one(), stop).await;
             }
-            databases().each(async |_, database| migrate(settings.clone(), Ok(database.clone()), stop.clone()).await).await
+            databases()
+                .each(async |_, database| migrate(settings.clone(), Ok(database.clone()), stop.clone()).await)
+                .await
         }
         Action::Seed(settings) => {
             let seeding = async |_: &str, database: &DatabaseSettings| {
@@ -56,5 +59,6 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::Pull(settings) => pull(&settings, &databases().one()?, shutdown::on_signal()?).await,
         Action::Reset(settings) => reset(&settings, &databases().one()?, shutdown::on_signal()?).await,
         Action::Index(settings) => index(&settings, &databases().one()?, shutdown::on_signal()?).await,
+        Action::List(settings) => list(&settings, databases::all(&args)).await,
     }
 }

@@ -24,4 +24,11 @@ impl MigrationCounts {
         let (missing, unknown) = (known.missing(&applied, None)?.len(), known.unknown(&applied).len());
         Ok(Self { known: known.all().len(), missing, unknown })
     }
+
+    /// Such as `2 of 3 applied`.
+    pub fn text(self) -> String {
+        let Self { known, missing, unknown } = self;
+        let applied = if missing == 0 { format!("all {known}") } else { format!("{} of {known}", known - missing) };
+        if unknown == 0 { format!("{applied} applied") } else { format!("{applied} applied, and {unknown} newer") }
+    }
 }

@@ -5,6 +5,7 @@ mod check;
 mod execute;
 mod index;
 mod input_file;
+mod list;
 mod migrate;
 mod pull;
 mod reset;
@@ -24,6 +25,7 @@ pub use self::{
     execute::{ExecuteSettings, RowFormat, StatementSource},
     index::{IndexAction, IndexNames, IndexSettings, OptionalIndex},
     input_file::InputFile,
+    list::ListSettings,
     migrate::{MigrateAction, MigrateSettings, Waiting},
     pull::PullSettings,
     reset::{ResetScope, ResetSettings},
@@ -78,14 +80,17 @@ pub enum Action {
     Reset(ResetSettings),
     /// Create, drop or list indexes of orders that no program needs, for queries of people.
     Index(IndexSettings),
+    /// List all databases that are set: whether each can be reached, its version, size, latency and migrations. Exits
+    /// with 3 when one can't be reached.
+    List(ListSettings),
 }
 
 impl Action {
     /// Whether it makes sense for all databases. A revert is for one at a time, a live seed does not end, and standard
-    /// input can be read once.
+    /// input can be read once. The list always has all.
     fn accepts_all(&self) -> bool {
         match self {
-            Self::Check(_) => true,
+            Self::Check(_) | Self::List(_) => true,
             Self::Migrate(settings) => !matches!(settings.action, MigrateAction::Down(_)),
             Self::Seed(settings) => !settings.live.live && settings.catalog != Some(InputFile::StandardInput),
             Self::Audit(_) | Self::Execute(_) => false,
