@@ -1,7 +1,8 @@
-//! The tool for the database: [`migrate`] creates its schema, [`seed`] fills it with users and products, and [`audit`]
-//! compares a producer run with what arrived in Kafka and in the table. [`check`] says which services work. [`validate`]
-//! compares the schema with the migrations, [`pull`] prints it, [`reset`] empties it, and [`index`] adds indexes. A
-//! command is for one or all of the [`databases`]. The command line is in [`settings`].
+//! The tool for the database. [`migrate`] creates its schema, [`seed`] fills it with users and products, and [`audit`]
+//! compares a producer run with what arrived in Kafka and in the table. [`check`] says which services work, [`list`] and
+//! [`status`] what the databases are, [`debug`] which settings are used. [`validate`] compares the schema with the
+//! migrations, [`pull`] prints it, [`reset`] empties it, and [`index`] adds indexes. A command is for one or all of the
+//! [`databases`]. The command line is in [`settings`].
 
 pub mod audit;
 pub mod check;
@@ -18,4 +19,5 @@ pub mod seed;
 mod server;
 pub mod session;
 pub mod settings;
+pub mod status;
 pub mod validate;

@@ -14,6 +14,7 @@ use orderdb::{
     reset::reset,
     seed::{live::run_live, seed},
     settings::{Action, Command},
+    status::status,
     validate::validate,
 };
 use shared::{
@@ -60,5 +61,6 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::Reset(settings) => reset(&settings, &databases().one()?, shutdown::on_signal()?).await,
         Action::Index(settings) => index(&settings, &databases().one()?, shutdown::on_signal()?).await,
         Action::List(settings) => list(&settings, databases::all(&args)).await,
+        Action::Status(settings) => status(&settings, databases()).await,
     }
 }

@@ -10,6 +10,7 @@ mod migrate;
 mod pull;
 mod reset;
 mod seed;
+mod status;
 mod validate;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
@@ -30,6 +31,7 @@ pub use self::{
     pull::PullSettings,
     reset::{ResetScope, ResetSettings},
     seed::{LiveSettings, SeedSettings},
+    status::StatusSettings,
     validate::ValidateSettings,
 };
 
@@ -40,7 +42,7 @@ pub struct Command {
     #[command(subcommand)]
     pub action: Action,
     /// Do it for the default database, if it is set, and for every one with a name, one after the other: check, migrate
-    /// up, migrate status and seed.
+    /// up, migrate status, seed and status.
     #[arg(long, global = true, help_heading = "Database")]
     pub all: bool,
     #[command(flatten)]
@@ -83,6 +85,9 @@ pub enum Action {
     /// List all databases that are set: whether each can be reached, its version, size, latency and migrations. Exits
     /// with 3 when one can't be reached.
     List(ListSettings),
+    /// Show one database in detail: tables, orders, the cache, indexes, connections, replication. Exits with 3 when a
+    /// part of it can't be read.
+    Status(Box<StatusSettings>),
 }
 
 impl Action {
@@ -90,7 +95,7 @@ impl Action {
     /// input can be read once. The list always has all.
     fn accepts_all(&self) -> bool {
         match self {
-            Self::Check(_) | Self::List(_) => true,
+            Self::Check(_) | Self::List(_) | Self::Status(_) => true,
             Self::Migrate(settings) => !matches!(settings.action, MigrateAction::Down(_)),
             Self::Seed(settings) => !settings.live.live && settings.catalog != Some(InputFile::StandardInput),
             Self::Audit(_) | Self::Execute(_) => false,
@@ -109,7 +114,7 @@ impl Command {
             (false, _) => Ok(()),
             (true, Some(_)) => refused("--all is for all databases: leave out --database and ORDERFLOW_DATABASE\n"),
             (true, None) if !self.action.accepts_all() => {
-                refused("--all is for check, migrate up, migrate status, and seed without --live\n")
+                refused("--all is for check, migrate up, migrate status, status, and seed without --live\n")
             }
             (true, None) => Ok(()),
         }
