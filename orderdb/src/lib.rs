@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod check;
 pub mod databases;
+pub mod debug;
 pub mod execute;
 pub mod index;
 mod latency;

@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use orderdb::{
     audit::audit,
     check::check,
     databases::{self, Databases},
+    debug::debug,
     execute::execute,
     index::index,
     list::list,
@@ -62,5 +64,6 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::Index(settings) => index(&settings, &databases().one()?, shutdown::on_signal()?).await,
         Action::List(settings) => list(&settings, databases::all(&args)).await,
         Action::Status(settings) => status(&settings, databases()).await,
+        Action::Debug(settings) => debug(*settings, &args, databases::selected(&args), Command::command()).await,
     }
 }

@@ -34,6 +34,7 @@ pub mod confirm;
 pub mod credentials;
 pub mod database;
 pub mod dlq_headers;
+pub mod env_file;
 pub mod health;
 pub mod kafka;
 pub mod latency;

@@ -1,7 +1,6 @@
 //! Start and exit of a program: the `.env` file, logging, the message of a failure, exit codes.
 
 use std::{
-    ffi::OsStr,
     future::Future,
     io::{self, Stdout, Write},
     panic,
@@ -12,6 +11,7 @@ use std::{
 use clap::{Parser, ValueEnum};
 
 use crate::{
+    env_file,
     shutdown::run_before_exit,
     telemetry::{LogSettings, Logging, ProgramInfo},
 };
@@ -69,8 +69,8 @@ where
     Body: FnOnce(Args) -> Run,
     Run: Future<Output = anyhow::Result<Outcome>>,
 {
-    let env_file = std::env::var_os(ENV_FILE).filter(|path| !path.is_empty());
-    if let Err(message) = load_env_file(env_file.as_deref()) {
+    let file = std::env::var_os(ENV_FILE).filter(|path| !path.is_empty());
+    if let Err(message) = env_file::load(file.as_deref()) {
         eprintln!("error: {message}");
         return ExitCode::from(2);
     }
@@ -142,25 +142,6 @@ fn exit_when_closed(error: &io::Error) {
     }
 }
 
-/// Loads `file`, or `.env` when there is one.
-fn load_env_file(file: Option<&OsStr>) -> Result<(), String> {
-    let loaded = match file {
-        Some(path) => dotenvy::from_path(path),
-        None => match dotenvy::dotenv() {
-            Err(error) if error.not_found() => Ok(()),
-            found => found.map(drop),
-        },
-    };
-    let name = file.map_or(".env".into(), OsStr::to_string_lossy);
-    loaded.map_err(|error| match error {
-        // The message of dotenvy has the line, which may contain a secret.
-        dotenvy::Error::LineParse(_, at) => {
-            format!("{name} can't be read: character {at} of a line is not KEY=value; a value with spaces needs quotes")
-        }
-        error => format!("{name} can't be read: {error}"),
-    })
-}
-
 /// Parses a duration above 0 from a command line, such as `30s` or `1m30s`.
 ///
 /// # Errors
@@ -170,20 +151,5 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         Ok(_) => Err("a duration must be above 0".to_owned()),
         Err(error) => Err(format!("{error}; write it as 30s, 1m30s or 500ms")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_env_file_that_is_set_must_exist_and_its_secrets_are_not_shown() {
-        assert_eq!(load_env_file(Some(OsStr::new("/dev/null"))), Ok(()));
-        assert!(load_env_file(Some(OsStr::new("/nowhere/env"))).unwrap_err().contains("/nowhere/env can't be read"));
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "REDIS_URL=redis://me:hunter2 @host\n").unwrap();
-        let error = load_env_file(Some(file.path().as_os_str())).unwrap_err();
-        assert!(error.contains("is not KEY=value") && !error.contains("hunter2"), "{error}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod debug;
 mod execute;
 mod index;
 mod input_file;
@@ -23,6 +24,7 @@ use shared::{
 pub use self::{
     audit::AuditSettings,
     check::CheckSettings,
+    debug::DebugSettings,
     execute::{ExecuteSettings, RowFormat, StatementSource},
     index::{IndexAction, IndexNames, IndexSettings, OptionalIndex},
     input_file::InputFile,
@@ -88,6 +90,8 @@ pub enum Action {
     /// Show one database in detail: tables, orders, the cache, indexes, connections, replication. Exits with 3 when a
     /// part of it can't be read.
     Status(Box<StatusSettings>),
+    /// Print all settings and where each comes from, and the versions of all programs. No secret is printed.
+    Debug(Box<DebugSettings>),
 }
 
 impl Action {
@@ -98,7 +102,7 @@ impl Action {
             Self::Check(_) | Self::List(_) | Self::Status(_) => true,
             Self::Migrate(settings) => !matches!(settings.action, MigrateAction::Down(_)),
             Self::Seed(settings) => !settings.live.live && settings.catalog != Some(InputFile::StandardInput),
-            Self::Audit(_) | Self::Execute(_) => false,
+            Self::Audit(_) | Self::Execute(_) | Self::Debug(_) => false,
         }
     }
 }

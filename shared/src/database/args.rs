@@ -140,6 +140,11 @@ impl DatabaseArgs {
         self.named.name()
     }
 
+    /// The variables of the databases with names that are set.
+    pub fn variables_of_named(&self) -> impl Iterator<Item = &str> {
+        self.named.variables()
+    }
+
     fn password<'a>(&self, set: Option<&'a SecretString>) -> Password<'a> {
         match set {
             Some(password) => Password::Set(password),

@@ -204,6 +204,11 @@ impl NamedArgs {
         self.selected.as_ref()
     }
 
+    /// The names of the variables that are set.
+    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().map(String::as_str)
+    }
+
     /// All names that have a URL, sorted.
     pub(super) fn names(&self) -> Vec<DatabaseName> {
         let name =
