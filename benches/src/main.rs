@@ -49,5 +49,6 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::FindMax(settings) => run_find_max(*settings, stop).await,
         Action::Compare(settings) => run_compare(&settings, &stop).await,
         Action::Gate(settings) => run_gate(&settings),
+        Action::Completions(settings) => settings.print::<Command>(),
     }
 }

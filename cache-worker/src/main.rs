@@ -24,6 +24,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     match &command.action {
         Some(Action::Status(settings)) => return status(settings).await,
         Some(Action::Reset(settings)) => return reset(settings).await.map(|()| Outcome::Valid),
+        Some(Action::Completions(settings)) => return settings.print::<Command>(),
         None => {}
     }
     let stop = shutdown::on_signal()?;

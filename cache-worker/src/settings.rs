@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use shared::{
     cache::CacheSettings,
+    completions::CompletionSettings,
     confirm::YesDestroy,
     database::DatabaseArgs,
     program::{OutputFormat, ProgramArgs, positive_duration},
@@ -56,6 +57,8 @@ pub enum Action {
     /// Mark all rows as never cached, so that the next rounds start with the rows created first. The cache is not
     /// changed. Asks for confirmation.
     Reset(Box<ResetSettings>),
+    /// Print the completions for a shell: `source <(cache-worker completions bash)`.
+    Completions(CompletionSettings),
 }
 
 #[derive(Debug, Args)]

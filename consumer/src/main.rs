@@ -19,6 +19,7 @@ async fn run(mut command: Command) -> anyhow::Result<Outcome> {
     let stop = shutdown::on_signal()?;
     match command.action.take() {
         Some(Action::Dlq(action)) => run_dlq_command(action, stop).await,
+        Some(Action::Completions(settings)) => settings.print::<Command>(),
         None => run_consumer(command, stop).await,
     }
 }

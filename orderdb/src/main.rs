@@ -65,5 +65,6 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::List(settings) => list(&settings, databases::all(&args)).await,
         Action::Status(settings) => status(&settings, databases()).await,
         Action::Debug(settings) => debug(*settings, &args, databases::selected(&args), Command::command()).await,
+        Action::Completions(settings) => settings.print::<Command>(),
     }
 }

@@ -107,3 +107,18 @@ async fn no_secret_is_printed_wherever_it_is() {
         assert!(!printed.contains("hunter2"), "{printed}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_completions_of_each_shell_name_the_commands() {
+    let bed = Testbed::new("completions").await;
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = orderdb(&bed, &["completions", shell], &[]).await;
+        let script = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && script.contains("orderdb") && script.contains("migrate"),
+            "{shell}: {script}"
+        );
+    }
+    let output = orderdb(&bed, &["completions", "tcsh"], &[]).await;
+    assert_eq!(output.status.code(), Some(2));
+}

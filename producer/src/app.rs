@@ -69,6 +69,7 @@ struct PreparedRun {
 pub async fn run(command: Command) -> anyhow::Result<Outcome> {
     match &command.action {
         Some(Action::Catalog(settings)) => catalog_export::print(settings).map(|()| Outcome::Valid),
+        Some(Action::Completions(settings)) => settings.print::<Command>(),
         None => send_orders(&command).await,
     }
 }

@@ -30,6 +30,7 @@
 
 pub mod cache;
 pub mod catalog;
+pub mod completions;
 pub mod confirm;
 pub mod credentials;
 pub mod database;

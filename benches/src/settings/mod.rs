@@ -10,6 +10,7 @@ mod stack;
 
 use clap::{Parser, Subcommand};
 use shared::{
+    completions::CompletionSettings,
     program::ProgramArgs,
     telemetry::{LogSettings, ProgramInfo},
 };
@@ -73,4 +74,6 @@ pub enum Action {
     /// Judge runs by a baseline, for CI: exit with 3 when a figure is worse beyond the noise and the tolerance, or an
     /// order is missing, altered or stored twice; with 1 when there are too few runs to tell.
     Gate(Box<GateSettings>),
+    /// Print the completions for a shell: `source <(loadtest completions bash)`.
+    Completions(CompletionSettings),
 }

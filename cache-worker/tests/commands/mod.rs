@@ -3,6 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 use redis::AsyncCommands;
+use secrecy::ExposeSecret;
 use testbed::Testbed;
 
 use super::{MARKED, SIZE, cached, count};
@@ -15,6 +16,18 @@ fn run(bed: &Testbed, arguments: &[&str]) -> Output {
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_for_a_database_with_a_name_marks_its_rows_and_no_others() {
+    let (bed, other) = (Testbed::new("named_round").await, Testbed::new("named_round_other").await);
+    let (user, password) = other.database.credentials();
+    let url = format!("postgres://{user}:{}@{}", password.expose_secret(), other.database.place());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cache-worker"));
+    command.args(["--once", "--database", "other"]).envs(bed.environment()).env("DATABASE_URL_OTHER", url);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!((count(&bed, MARKED).await, count(&other, MARKED).await), (0, SIZE as i64));
 }
 
 #[tokio::test(flavor = "multi_thread")]

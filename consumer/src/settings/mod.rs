@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use shared::{
+    completions::CompletionSettings,
     program::ProgramArgs,
     services::ServiceSettings,
     telemetry::{LogSettings, ProgramInfo, TelemetrySettings},
@@ -73,6 +74,8 @@ pub enum Action {
     /// List and show dead letters, and replay them once their cause is gone.
     #[command(subcommand)]
     Dlq(DlqAction),
+    /// Print the completions for a shell: `source <(consumer completions bash)`.
+    Completions(CompletionSettings),
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod validate;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use shared::{
+    completions::CompletionSettings,
     database::DatabaseArgs,
     program::ProgramArgs,
     telemetry::{LogSettings, ProgramInfo},
@@ -92,6 +93,8 @@ pub enum Action {
     Status(Box<StatusSettings>),
     /// Print all settings and where each comes from, and the versions of all programs. No secret is printed.
     Debug(Box<DebugSettings>),
+    /// Print the completions for a shell: `source <(orderdb completions bash)`.
+    Completions(CompletionSettings),
 }
 
 impl Action {
@@ -102,7 +105,7 @@ impl Action {
             Self::Check(_) | Self::List(_) | Self::Status(_) => true,
             Self::Migrate(settings) => !matches!(settings.action, MigrateAction::Down(_)),
             Self::Seed(settings) => !settings.live.live && settings.catalog != Some(InputFile::StandardInput),
-            Self::Audit(_) | Self::Execute(_) | Self::Debug(_) => false,
+            Self::Audit(_) | Self::Execute(_) | Self::Debug(_) | Self::Completions(_) => false,
         }
     }
 }

@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, time::Duration};
 use clap::{Parser, Subcommand};
 use shared::{
     cache::CacheSettings,
+    completions::CompletionSettings,
     kafka::{KafkaSettings, TopicSettings},
     program::{OutputFormat, ProgramArgs},
     requirement::{Metric, Requirement},
@@ -79,6 +80,8 @@ pub struct Command {
 pub enum Action {
     /// Print the users and products of --source builtin, to seed a database with them.
     Catalog(CatalogSettings),
+    /// Print the completions for a shell: `source <(producer completions bash)`.
+    Completions(CompletionSettings),
 }
 
 /// What a run does, derived from all settings.
@@ -316,7 +319,7 @@ mod tests {
         let parse = |arguments: &[&str]| Command::try_parse_from(["producer"].iter().chain(arguments));
         let settings = |arguments: &[&str]| match parse(arguments).unwrap().action {
             Some(Action::Catalog(settings)) => settings,
-            None => panic!("{arguments:?} is a run"),
+            other => panic!("{arguments:?} is {other:?}"),
         };
         let defaults = CatalogSettings {
             output: CatalogFormat::Sql,
