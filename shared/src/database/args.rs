@@ -9,8 +9,9 @@ use tokio_postgres::{
 };
 
 use super::{
+    database_name::DatabaseName,
     database_url::{self, DatabaseUrl},
-    named::{DEFAULT_DATABASE, DatabaseName, NamedArgs},
+    named::{DEFAULT_DATABASE, NamedArgs},
     passwords::{Password, PasswordArgs, has_password},
     pooler::{Pooler, PoolerArgs},
     settings::{DatabaseSettings, is_local},

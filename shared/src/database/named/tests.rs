@@ -102,7 +102,7 @@ fn two_flags_that_name_a_database_are_refused() {
 fn the_default_database_is_among_all_if_it_is_set_or_the_only_one() {
     let all = |arguments: &[&str], variables: &[(&str, &str)]| {
         let all = named(arguments, variables).unwrap().all();
-        all.iter().map(|name| name.as_ref().map_or("-", |name| name.0.as_str()).to_owned()).collect::<Vec<_>>()
+        all.iter().map(|name| name.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)).collect::<Vec<_>>()
     };
     // A variable that only looks like one of them.
     let variables = [("RDS_B_URL", URL), ("DATABASE_URL_A", URL), ("DATABASE_DIRECT_URL_C", URL), ("RDS__URL", URL)];
