@@ -60,6 +60,17 @@ impl OrderStatus {
     }
 }
 
+/// Whole won of shipping below [`FREE_SHIPPING_FROM`].
+pub const SHIPPING: i32 = 3_000;
+/// Whole won of discounted goods from which shipping is free.
+pub const FREE_SHIPPING_FROM: i32 = 50_000;
+
+/// Shipping in whole won of goods that cost `to_pay`, less the discount.
+#[inline]
+pub fn shipping_cost(to_pay: i32) -> i32 {
+    if to_pay >= FREE_SHIPPING_FROM { 0 } else { SHIPPING }
+}
+
 /// The value of a record of topic `orders`, event type `order.placed.v1`. The key of the record is the order id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderPlaced {

@@ -2,7 +2,8 @@
 //!
 //! An id is a version 7 UUID (RFC 9562): 48 bits of milliseconds, 12 bits `rand_a` with the fraction of the millisecond
 //! (RFC 9562 section 6.2, method 3), and 62 bits `run tag (24) | sequence (38)`. Ids therefore sort by due time,
-//! inserts go to the right edge of the index, and the table can be audited against a run without a further column.
+//! inserts go to the right edge of the index, and the table can be audited against a run without a further column. An
+//! order that is created by hand has the tag ffffff, which no run has, and 38 random bits.
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
@@ -20,6 +21,10 @@ const NANOS_PER_MILLI: u64 = 1_000_000;
 pub struct RunTag(u32);
 
 impl RunTag {
+    /// The tag of orders that belong to no run: those that are created by hand. No run gets it, so that an audit never
+    /// takes such an order for one of its run.
+    const NO_RUN: Self = Self((1 << TAG_BITS) - 1);
+
     /// A random tag.
     pub fn random() -> Self {
         Self::random_congruent(0, 1)
@@ -34,7 +39,9 @@ impl RunTag {
             residue < modulus && modulus <= 1 << TAG_BITS,
             "{residue} modulo {modulus} is not the residue of a tag"
         );
-        let multiple = rand::random_range(0..(1 << TAG_BITS) / modulus) * modulus;
+        // Without the last multiple, which may lead to the tag of no run.
+        let multiples = ((1 << TAG_BITS) / modulus - 1).max(1);
+        let multiple = rand::random_range(0..multiples) * modulus;
         Self::near(multiple, residue.into())
     }
 
@@ -85,6 +92,12 @@ impl OrderId {
         let high = (millis << 16) | (0x7 << 12) | fraction;
         let low = (0b10 << 62) | (u64::from(tag.0) << SEQUENCE_BITS) | sequence.0;
         Self(Uuid::from_u64_pair(high, low))
+    }
+
+    /// A new id of an order that belongs to no run, placed at `at`: the last 38 bits are random.
+    pub fn of_no_run(at: DateTime<Utc>) -> Self {
+        let nanos = at.timestamp_nanos_opt().and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(0);
+        Self::new(nanos, RunTag::NO_RUN, Sequence(rand::random_range(0..Sequence::LIMIT)))
     }
 
     /// Writes the textual form (lower case, hyphens) into `buffer`.
@@ -175,6 +188,17 @@ mod tests {
             let at = |nanos: u64| DateTime::from_timestamp_nanos(nanos as i64);
             let range = OrderId::text_range(at(due), at(due + later));
             prop_assert!(range.contains(&first.to_string()) && range.contains(&second.to_string()));
+        }
+    }
+
+    #[test]
+    fn no_run_has_the_tag_of_an_order_of_no_run() {
+        let at = DateTime::from_timestamp_nanos(1_700_000_000_123_456_789);
+        let (first, second) = (OrderId::of_no_run(at), OrderId::of_no_run(at));
+        assert_ne!(first, second);
+        assert!(at.timestamp_nanos_opt().unwrap().abs_diff(first.due_nanos() as i64) < 250);
+        for (residue, modulus) in [(0, 1), (255, 256), ((1 << 23) - 1, 1 << 23)] {
+            assert!((0..1_000).all(|_| RunTag::random_congruent(residue, modulus) != first.tag()), "{modulus}");
         }
     }
 

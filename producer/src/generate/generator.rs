@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use shared::{
     catalog::{UserId, Weighted},
-    order::{OrderPlaced, OrderStatus, PaymentMethod},
+    order::{OrderPlaced, OrderStatus, PaymentMethod, shipping_cost},
 };
 
 use crate::{random::OrderRandom, sample::SampledProduct};
@@ -21,11 +21,6 @@ const PAYMENTS: [(u32, PaymentMethod); 5] = [
 ];
 const STATUSES: [(u32, OrderStatus); 3] =
     [(90, OrderStatus::Paid), (7, OrderStatus::PaymentPending), (3, OrderStatus::Cancelled)];
-
-/// Whole won of shipping below [`FREE_SHIPPING_FROM`].
-pub const SHIPPING: i32 = 3_000;
-/// Whole won of discounted goods from which shipping is free.
-pub const FREE_SHIPPING_FROM: i32 = 50_000;
 
 /// Makes orders.
 pub struct Generator {
@@ -60,7 +55,7 @@ impl Generator {
         let percent = *self.discounts.draw(random);
         let discount_amount = (i64::from(goods) * i64::from(percent) / 1_000 * 10) as i32;
         let to_pay = goods - discount_amount;
-        let shipping_cost = if to_pay >= FREE_SHIPPING_FROM { 0 } else { SHIPPING };
+        let shipping_cost = shipping_cost(to_pay);
         OrderPlaced {
             user_id: user.clone(),
             product_id: product.product_id.clone(),
@@ -78,6 +73,7 @@ impl Generator {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use shared::order::FREE_SHIPPING_FROM;
 
     use super::*;
     use crate::random::OrderRandoms;

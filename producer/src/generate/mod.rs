@@ -7,4 +7,4 @@ mod generator;
 
 pub use corruption::{Corruption, InvalidShare};
 pub use encoder::Encoder;
-pub use generator::{FREE_SHIPPING_FROM, Generator, SHIPPING};
+pub use generator::Generator;

@@ -26,6 +26,19 @@ const MAX_STOCK: i32 = 1_000;
 /// `org_price` less `discount_rate` (0 to 0.5 in steps of 0.05), rounded to 10 won. `stock` is 0 to 1,000.
 pub fn synthetic_product(random: &mut impl Rng, number: u64) -> Product {
     let category = CATEGORY.draw(random);
+    product_of(random, number, category)
+}
+
+/// As [`synthetic_product`], of this category. One that is not among the synthetic ones gets the other values of any
+/// category.
+pub fn synthetic_product_of(random: &mut impl Rng, number: u64, category: &str) -> Product {
+    let known = CATEGORIES.iter().map(|(_, template)| template).find(|template| template.name == category);
+    let template = known.unwrap_or_else(|| CATEGORY.draw(random));
+    let product = product_of(random, number, template);
+    Product { category: category.to_owned(), ..product }
+}
+
+fn product_of(random: &mut impl Rng, number: u64, category: &CategoryTemplate) -> Product {
     let brand = pick(random, category.brands);
     let adjective = pick(random, category.adjectives);
     let noun = pick(random, category.nouns);

@@ -62,9 +62,31 @@ pub enum Locale {
 /// Age (14 to 89 years) and region follow the population of South Korea, in every `locale`. The user signed up in the
 /// ten years up to `today`, at the age of 14 or older.
 pub fn synthetic_user(random: &mut impl Rng, number: u64, locale: Locale, today: NaiveDate) -> User {
-    let gender = pick(random, &Gender::BOTH);
-    let band = AGE.draw(random).clone();
-    let age = random.random_range(band);
+    synthetic_user_with(random, number, locale, today, UserTraits::default())
+}
+
+/// What is known of a user. The rest is drawn so that it fits: the name to gender and age, `join_date` to the age.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UserTraits {
+    /// Drawn if not known.
+    pub gender: Option<Gender>,
+    /// In years; drawn if not known.
+    pub age: Option<u32>,
+}
+
+/// As [`synthetic_user`], with these traits.
+pub fn synthetic_user_with(
+    random: &mut impl Rng,
+    number: u64,
+    locale: Locale,
+    today: NaiveDate,
+    traits: UserTraits,
+) -> User {
+    let gender = traits.gender.unwrap_or_else(|| pick(random, &Gender::BOTH));
+    let age = traits.age.unwrap_or_else(|| {
+        let band = AGE.draw(random).clone();
+        random.random_range(band)
+    });
     let region = *REGION.draw(random);
     let last_birthday = date_before(today, 0, random.random_range(0..365));
     let join_date = join_date(random, age, last_birthday, today);
