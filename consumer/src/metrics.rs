@@ -1,5 +1,7 @@
 //! The consumer's metrics.
 
+use shared::lookup;
+
 use crate::model::RejectReason;
 
 shared::metric_names! {
@@ -51,6 +53,7 @@ shared::metric_names! {
 /// Describes the metrics, and registers those of what may never happen: its first time is an increase then.
 pub fn register() {
     describe();
+    lookup::register_metrics();
     for name in [CONSUMED, STORED, DUPLICATES, HANDED_BACK, DELETED_UNREAD, DELETED_BEFORE_START] {
         ::metrics::counter!(name).increment(0);
     }

@@ -4,6 +4,7 @@
 //! - [`catalog`]: users and products, and a synthetic catalog of them.
 //! - [`database`]: PostgreSQL, which stores users, products and orders.
 //! - [`cache`]: the Redis hashes with a part of the users and products.
+//! - [`lookup`]: rows by id, from Redis or else from the database.
 //! - [`order`], [`order_id`], [`wire`]: an order event, its id, and its form as a Kafka record.
 //! - [`kafka`]: topics, client settings and consumer lag.
 //! - [`dlq_headers`]: the headers of a dead letter.
@@ -40,6 +41,7 @@ pub mod health;
 pub mod kafka;
 pub mod latency;
 pub mod ledger;
+pub mod lookup;
 pub mod metrics;
 pub mod order;
 pub mod order_id;

@@ -94,13 +94,14 @@ async fn a_cluster_serves_rounds_samples_and_lookups() {
         let products: Vec<Product> = cache::all(&mut redis, &keys.products).await.unwrap();
         assert_eq!((users.len(), products.len()), (50, SIZE));
         let ids: Vec<&str> = users.iter().map(|user| user.user_id.as_str()).collect();
-        let found = cache::lookup::<User>(&mut redis, &keys.users, &ids).await.unwrap();
-        let found: Vec<User> = found.into_iter().map(|row| row.unwrap().unwrap()).collect();
+        let found = cache::fields(&mut redis, &keys.users, &ids).await.unwrap();
+        let found: Vec<User> = found.iter().map(|row| serde_json::from_slice(row.as_ref().unwrap()).unwrap()).collect();
         assert_eq!(found, users);
 
-        let CacheKeys { users, products, refreshed_at, epoch, staging_users, staging_products } = keys;
+        let entry = keys.entry("user", "U00000001");
+        let CacheKeys { users, products, refreshed_at, epoch, staging_users, staging_products, .. } = keys;
         let first = slot(&mut redis, &users).await;
-        for key in [products, refreshed_at, epoch, staging_users, staging_products] {
+        for key in [products, refreshed_at, epoch, staging_users, staging_products, entry] {
             assert_eq!(slot(&mut redis, &key).await, first, "{key}");
         }
     }

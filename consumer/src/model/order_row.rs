@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use shared::wire::ReceivedOrder;
+use shared::{
+    catalog::{Product, User},
+    wire::ReceivedOrder,
+};
 
 /// The attributes that an order copies from its user.
 #[derive(Debug)]
@@ -18,6 +21,18 @@ pub struct UserAttributes {
 pub struct ProductAttributes {
     /// Such as `식품`.
     pub category: String,
+}
+
+impl From<&User> for UserAttributes {
+    fn from(user: &User) -> Self {
+        Self { gender: user.gender.clone(), age_group: user.age_group.clone(), region: user.region.clone() }
+    }
+}
+
+impl From<&Product> for ProductAttributes {
+    fn from(product: &Product) -> Self {
+        Self { category: product.category.clone() }
+    }
 }
 
 /// An enriched order: a row of table `orders`.

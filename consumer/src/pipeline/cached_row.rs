@@ -1,35 +1,16 @@
-//! The rows of the cache in Redis. They are checked before an order copies from them: any program may write to Redis.
+//! The attributes of a row in Redis. They are checked before an order copies them: any program may write to Redis.
 
-use serde::{Deserialize, de::DeserializeOwned};
-use shared::catalog::UNKNOWN_GENDER;
+use serde::Deserialize;
+use shared::{
+    catalog::{Product, UNKNOWN_GENDER, User},
+    lookup::{CachedRow, InvalidRow, check_id, check_text},
+};
 
 use crate::model::{ProductAttributes, UserAttributes};
 
-/// A row of Redis.
-pub trait CachedRow: DeserializeOwned {
-    type Attributes;
-
-    /// The attributes of the row with key `id`.
-    ///
-    /// # Errors
-    /// When the row belongs to another id, or has a value that the table does not accept.
-    fn attributes(self, id: &str) -> Result<Self::Attributes, InvalidRow>;
-}
-
-/// A row of Redis that can't be used.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidRow {
-    #[error("it is not JSON of a row: {0}")]
-    Unreadable(String),
-    #[error("it is the row of {0:?}")]
-    OtherId(String),
-    #[error("{0} has a value that the table does not accept")]
-    Value(&'static str),
-}
-
 /// A user. Its further keys are ignored.
 #[derive(Deserialize)]
-pub struct CachedUser {
+struct CachedUser {
     user_id: Option<String>,
     gender: String,
     age_group: String,
@@ -38,44 +19,35 @@ pub struct CachedUser {
 
 /// A product. Its further keys are ignored.
 #[derive(Deserialize)]
-pub struct CachedProduct {
+struct CachedProduct {
     product_id: Option<String>,
     category: String,
 }
 
-impl CachedRow for CachedUser {
-    type Attributes = UserAttributes;
+impl CachedRow for UserAttributes {
+    type Whole = User;
 
-    fn attributes(self, id: &str) -> Result<UserAttributes, InvalidRow> {
-        let Self { user_id, gender, age_group, region } = self;
-        check_id(user_id, id)?;
+    fn from_json(json: &[u8], id: &str) -> Result<Self, InvalidRow> {
+        let CachedUser { user_id, gender, age_group, region } = serde_json::from_slice(json)?;
+        check_id(user_id.as_deref(), id)?;
         if !["M", "F", UNKNOWN_GENDER].contains(&gender.as_str()) {
             return Err(InvalidRow::Value("gender"));
         }
         check_text("age_group", &age_group, 10)?;
         check_text("region", &region, 50)?;
-        Ok(UserAttributes { gender, age_group, region })
+        Ok(Self { gender, age_group, region })
     }
 }
 
-impl CachedRow for CachedProduct {
-    type Attributes = ProductAttributes;
+impl CachedRow for ProductAttributes {
+    type Whole = Product;
 
-    fn attributes(self, id: &str) -> Result<ProductAttributes, InvalidRow> {
-        check_id(self.product_id, id)?;
-        check_text("category", &self.category, 50)?;
-        Ok(ProductAttributes { category: self.category })
+    fn from_json(json: &[u8], id: &str) -> Result<Self, InvalidRow> {
+        let CachedProduct { product_id, category } = serde_json::from_slice(json)?;
+        check_id(product_id.as_deref(), id)?;
+        check_text("category", &category, 50)?;
+        Ok(Self { category })
     }
-}
-
-/// A row without an id is that of its key.
-fn check_id(own: Option<String>, key: &str) -> Result<(), InvalidRow> {
-    own.filter(|own| own != key).map_or(Ok(()), |other| Err(InvalidRow::OtherId(other)))
-}
-
-fn check_text(column: &'static str, text: &str, max_characters: usize) -> Result<(), InvalidRow> {
-    let accepted = !text.contains('\0') && text.chars().count() <= max_characters;
-    if accepted { Ok(()) } else { Err(InvalidRow::Value(column)) }
 }
 
 #[cfg(test)]
@@ -87,8 +59,7 @@ mod tests {
     fn user(changed: &str, value: impl Into<Value>) -> Result<String, InvalidRow> {
         let mut row = json!({"user_id": "U1", "name": "김", "gender": "F", "age_group": "30대", "region": "제주"});
         row[changed] = value.into();
-        let row: CachedUser = serde_json::from_value(row).unwrap();
-        row.attributes("U1").map(|user| user.region)
+        UserAttributes::from_json(row.to_string().as_bytes(), "U1").map(|user| user.region)
     }
 
     #[test]
@@ -109,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_product_is_valid_only_with_the_id_of_its_key_and_a_category_that_the_table_accepts() {
-        let product = |row: Value| serde_json::from_value::<CachedProduct>(row).unwrap().attributes("P1");
+        let product = |row: Value| ProductAttributes::from_json(row.to_string().as_bytes(), "P1");
         assert!(product(json!({"category": "식품"})).is_ok());
         assert_eq!(
             product(json!({"product_id": "P2", "category": "식품"})).err(),

@@ -1,34 +1,23 @@
 //! Looks up the attributes that an order lacks: region, gender, age group and category. Per batch: in the cache of this
-//! process, then by one `HMGET` for the ids that it does not have, then by one `= ANY` for those that Redis does not
-//! have.
+//! process, then in Redis for the ids that it does not have, then by one `= ANY` for those that Redis does not have.
 
 use std::{
-    hash::Hash,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use diesel::{ExpressionMethods, QueryDsl};
-use redis::aio::ConnectionManager;
+use redis::{RedisError, aio::ConnectionManager};
 use shared::{
-    cache::{self, CacheKeys},
-    catalog::{ProductId, UserId},
-    database::{
-        SqlError, StatementClient,
-        schema::{products, users},
-    },
+    cache::CacheKeys,
+    catalog::{Product, ProductId, User, UserId},
+    database::{SqlError, StatementClient},
+    lookup::{CacheHealth, CachedRow, LookupRow, RowCache, select_rows},
     wire::ReceivedOrder,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{
-    cached_row::{CachedProduct, CachedRow, CachedUser, InvalidRow},
-    circuit_breaker::CircuitBreaker,
-    lookup_cache::{ById, Ids, LookupCache, MemorySize},
-};
+use super::lookup_cache::{ById, Ids, LookupCache, MemorySize};
 use crate::{
     health::{ConsumerHealth, ConsumerIssue},
     metrics,
@@ -89,13 +78,23 @@ pub enum LookupError {
 pub struct Enricher {
     users: LookupCache<UserId, UserAttributes>,
     products: LookupCache<ProductId, ProductAttributes>,
-    redis: ConnectionManager,
-    keys: CacheKeys,
-    redis_breaker: CircuitBreaker,
-    health: Arc<ConsumerHealth>,
-    has_logged_invalid_row: AtomicBool,
+    redis: Arc<RowCache>,
     /// Locked during a lookup in Redis and PostgreSQL, so that two workers never look up the same id at the same time.
     lookup_lock: Mutex<()>,
+}
+
+/// Reports an outage of Redis as an issue of the consumer.
+struct ReportedOutage(Arc<ConsumerHealth>);
+
+impl CacheHealth for ReportedOutage {
+    fn works(&self) {
+        self.0.resolve(ConsumerIssue::Redis);
+    }
+
+    fn fails(&self, error: &RedisError) {
+        let message = format!("Redis: no answer, users and products are looked up in PostgreSQL: {error}");
+        self.0.report(ConsumerIssue::Redis, message);
+    }
 }
 
 impl Enricher {
@@ -105,11 +104,7 @@ impl Enricher {
         Self {
             users: LookupCache::new(ttl),
             products: LookupCache::new(ttl),
-            redis,
-            keys,
-            redis_breaker: CircuitBreaker::default(),
-            health,
-            has_logged_invalid_row: AtomicBool::new(false),
+            redis: Arc::new(RowCache::new(redis, keys, ReportedOutage(health))),
             lookup_lock: Mutex::new(()),
         }
     }
@@ -134,11 +129,11 @@ impl Enricher {
         let _lookup = self.lock_lookups(scope).await?;
         // Another worker may have looked them up meanwhile.
         let (users, products) = self.find_in_process(users, products, &mut found);
-        let users =
-            self.find_in_redis::<_, CachedUser>("user", &self.users, &self.keys.users, users, &mut found.users).await;
-        let (cache, key) = (&self.products, &self.keys.products);
-        let products =
-            self.find_in_redis::<_, CachedProduct>("product", cache, key, products, &mut found.products).await;
+        // At the same time, so that both wait for Redis once.
+        let (users, products) = tokio::join!(
+            self.find_in_redis(&self.users, users, &mut found.users),
+            self.find_in_redis(&self.products, products, &mut found.products),
+        );
         if users.is_empty() && products.is_empty() {
             return Ok(found);
         }
@@ -168,132 +163,82 @@ impl Enricher {
         let queried = (users.len(), products.len());
         let users = self.users.get(users, &mut found.users);
         let products = self.products.get(products, &mut found.products);
-        count("user", "process", queried.0 - users.len());
-        count("product", "process", queried.1 - products.len());
+        count(User::WHAT, "process", queried.0 - users.len());
+        count(Product::WHAT, "process", queried.1 - products.len());
         (users, products)
     }
 
     /// Returns the ids that Redis does not have, or whose row in Redis is not valid.
-    async fn find_in_redis<Id, Row>(
+    async fn find_in_redis<Row>(
         &self,
-        what: &'static str,
-        cache: &LookupCache<Id, Row::Attributes>,
-        key: &str,
-        ids: Ids<'_, Id>,
-        found: &mut ById<Id, Row::Attributes>,
-    ) -> Vec<Id>
+        cache: &LookupCache<IdOf<Row>, Row>,
+        ids: Ids<'_, IdOf<Row>>,
+        found: &mut ById<IdOf<Row>, Row>,
+    ) -> Vec<IdOf<Row>>
     where
-        Id: AsRef<str> + Clone + Eq + Hash + Send + Sync + 'static,
-        Row: CachedRow,
-        Row::Attributes: MemorySize + Send + Sync + 'static,
+        Row: CachedRow + MemorySize + Send + Sync + 'static,
     {
-        let ids: Vec<Id> = ids.into_iter().cloned().collect();
-        let rows = self.query_redis::<Row>(key, &texts(&ids)).await.unwrap_or_default();
-        let (queried, mut rows, mut missing) = (ids.len(), rows.into_iter(), Vec::new());
-        for id in ids {
-            let row = rows.next().flatten().map(|row| row.and_then(|row| row.attributes(id.as_ref())));
-            match row {
-                Some(Ok(row)) => {
-                    let row = Arc::new(row);
-                    cache.insert(id.clone(), Some(row.clone()));
-                    found.insert(id, row);
-                }
-                None => missing.push(id),
-                Some(Err(invalid)) => {
-                    self.count_invalid(what, key, id.as_ref(), &invalid);
-                    missing.push(id);
-                }
-            }
+        if ids.is_empty() {
+            return Vec::new();
         }
-        count(what, "redis", queried - missing.len());
-        missing
-    }
-
-    /// Counts a row of Redis that can't be used, and logs the first one.
-    fn count_invalid(&self, what: &'static str, key: &str, id: &str, invalid: &InvalidRow) {
-        ::metrics::counter!(metrics::INVALID_CACHE_ROWS, "what" => what).increment(1);
-        if !self.has_logged_invalid_row.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "Redis: row {id:?} of {key} is not valid: {invalid}. It is looked up in PostgreSQL; further rows are \
-                 counted and not logged. Check what writes to {key} besides the cache-worker"
-            );
+        let result = self.redis.find::<Row>(ids.into_iter().cloned().collect()).await;
+        count(Row::Whole::WHAT, "redis", result.found.len());
+        ::metrics::counter!(metrics::INVALID_CACHE_ROWS, "what" => Row::Whole::WHAT).increment(result.invalid);
+        for (id, row) in result.found {
+            let row = Arc::new(row);
+            cache.insert(id.clone(), Some(row.clone()));
+            found.insert(id, row);
         }
-    }
-
-    /// None when the circuit breaker is open, or Redis does not answer.
-    async fn query_redis<Row: CachedRow>(
-        &self,
-        key: &str,
-        ids: &[&str],
-    ) -> Option<Vec<Option<Result<Row, InvalidRow>>>> {
-        if ids.is_empty() || !self.redis_breaker.allows_call(Instant::now(), cache::REQUEST_TIMEOUT) {
-            return None;
-        }
-        match cache::lookup(&mut self.redis.clone(), key, ids).await {
-            Ok(rows) => {
-                self.redis_breaker.record_success();
-                self.health.resolve(ConsumerIssue::Redis);
-                let unreadable = |error: serde_json::Error| InvalidRow::Unreadable(error.to_string());
-                Some(rows.into_iter().map(|row| row.map(|row| row.map_err(unreadable))).collect())
-            }
-            Err(error) => {
-                self.redis_breaker.record_failure(Instant::now());
-                let message = format!("Redis: no answer, users and products are looked up in PostgreSQL: {error}");
-                self.health.report(ConsumerIssue::Redis, message);
-                None
-            }
-        }
+        result.missing
     }
 
     async fn find_in_database(
         &self,
-        user_ids: Vec<UserId>,
-        product_ids: Vec<ProductId>,
+        users: Vec<UserId>,
+        products: Vec<ProductId>,
         database: &mut StatementClient,
         found: &mut Attributes,
     ) -> Result<(), SqlError> {
-        if !user_ids.is_empty() {
-            let columns = (users::user_id, users::gender, users::age_group, users::region);
-            let query = users::table.filter(users::user_id.eq_any(texts(&user_ids))).select(columns);
-            for row in database.query(&query).await? {
-                let user = UserAttributes { gender: row.get(1), age_group: row.get(2), region: row.get(3) };
-                found.users.insert(row.get::<_, &str>(0).into(), Arc::new(user));
-            }
-            cache_answers("user", &self.users, user_ids, &found.users);
+        self.query(&self.users, users, database, &mut found.users).await?;
+        self.query(&self.products, products, database, &mut found.products).await
+    }
+
+    /// Queries rows, and caches the result for each id, also that there is no row.
+    async fn query<Row>(
+        &self,
+        cache: &LookupCache<IdOf<Row>, Row>,
+        ids: Vec<IdOf<Row>>,
+        database: &mut StatementClient,
+        found: &mut ById<IdOf<Row>, Row>,
+    ) -> Result<(), SqlError>
+    where
+        Row: CachedRow + MemorySize + for<'row> From<&'row Row::Whole> + Send + Sync + 'static,
+    {
+        if ids.is_empty() {
+            return Ok(());
         }
-        if !product_ids.is_empty() {
-            let columns = (products::product_id, products::category);
-            let query = products::table.filter(products::product_id.eq_any(texts(&product_ids))).select(columns);
-            for row in database.query(&query).await? {
-                let product = ProductAttributes { category: row.get(1) };
-                found.products.insert(row.get::<_, &str>(0).into(), Arc::new(product));
+        let queried_at = Instant::now();
+        let rows = select_rows::<Row::Whole>(database, ids.iter().map(AsRef::as_ref).collect()).await?;
+        let by_id: HashMap<&str, &Row::Whole> = rows.iter().map(|row| (row.id(), row)).collect();
+        let all = ids.len();
+        for id in ids {
+            let row = by_id.get(id.as_ref()).map(|row| Arc::new(Row::from(row)));
+            cache.insert(id.clone(), row.clone());
+            if let Some(row) = row {
+                found.insert(id, row);
             }
-            cache_answers("product", &self.products, product_ids, &found.products);
         }
+        count(Row::Whole::WHAT, "database", rows.len());
+        count(Row::Whole::WHAT, "unknown", all - rows.len());
+        // The batch does not wait for it. At most one is under way per lookup, each no longer than a request to Redis.
+        let redis = self.redis.clone();
+        tokio::spawn(async move { redis.fill(&rows, queried_at).await });
         Ok(())
     }
 }
 
-fn texts<Id: AsRef<str>>(ids: &[Id]) -> Vec<&str> {
-    ids.iter().map(AsRef::as_ref).collect()
-}
-
-/// Caches the result of the database for each queried id, also that there is no row.
-fn cache_answers<Id, Row>(what: &'static str, cache: &LookupCache<Id, Row>, queried: Vec<Id>, found: &ById<Id, Row>)
-where
-    Id: AsRef<str> + Clone + Eq + Hash + Send + Sync + 'static,
-    Row: MemorySize + Send + Sync + 'static,
-{
-    let all = queried.len();
-    let mut known = 0;
-    for id in queried {
-        let row = found.get(&id).cloned();
-        known += usize::from(row.is_some());
-        cache.insert(id, row);
-    }
-    count(what, "database", known);
-    count(what, "unknown", all - known);
-}
+/// The ids of the rows of which `Row` is a part.
+type IdOf<Row> = <<Row as CachedRow>::Whole as LookupRow>::Id;
 
 fn count(what: &'static str, step: &'static str, ids: usize) {
     ::metrics::counter!(metrics::LOOKUPS, "what" => what, "step" => step).increment(ids as u64);

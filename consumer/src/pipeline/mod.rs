@@ -4,7 +4,6 @@
 
 pub mod accounting;
 mod cached_row;
-mod circuit_breaker;
 pub mod commit;
 pub mod decode;
 pub mod enrich;

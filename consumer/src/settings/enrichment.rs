@@ -7,7 +7,7 @@ use shared::program::positive_duration;
 #[derive(Clone, Copy, Debug, Args)]
 pub struct EnrichmentSettings {
     /// How long this process caches a user or a product. New orders have a change of the tables after the next round of
-    /// the cache-worker plus this time.
+    /// the cache-worker plus this time; of a row that the cache-worker has not cached, after 300 s plus this time.
     #[arg(
         long,
         alias = "remember",

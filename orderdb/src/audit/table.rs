@@ -23,7 +23,8 @@ use super::{
 const ROW_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How old the attributes of an order may be, compared to its due time: the consumers have them from their own cache
-/// and from Redis. The defaults of the two allow 80 s.
+/// and from Redis. With the default of 30 s, their own cache and a round of the cache-worker allow 80 s, and an entry of
+/// [`shared::lookup`] 361 s: it is written up to 31 s after its query, and stays for 300 s.
 const MAX_ATTRIBUTE_AGE: TimeDelta = TimeDelta::minutes(10);
 
 /// Altered rows that the report names.

@@ -15,9 +15,16 @@ pub struct CacheKeys {
     pub staging_users: String,
     /// Hash that the next products are written to before the swap.
     pub staging_products: String,
+    /// Beginning of the keys of [`Self::entry`].
+    pub(super) entries: String,
 }
 
 impl CacheKeys {
+    /// Key of the entry of one row, such as `{cache}:user:U00000001` for `what` = `user`.
+    pub fn entry(&self, what: &str, id: &str) -> String {
+        format!("{}{what}:{id}", self.entries)
+    }
+
     /// The error message for an empty cache, with the commands that fill it.
     pub fn empty(&self) -> String {
         format!(

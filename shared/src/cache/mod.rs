@@ -1,8 +1,9 @@
 //! The cache in Redis: its settings, its keys, and the commands that read it.
 //!
-//! It has two hashes, of users and of products. Only the cache-worker writes them. The producer draws random rows from
-//! them, the consumer looks up rows by id. The names of all keys contain `{cache}`, a hash tag: in a Redis Cluster they
-//! are in one slot, so that a transaction and a script can use several of them.
+//! It has two hashes, of users and of products, which the cache-worker fills. The producer draws random rows from them.
+//! Rows are looked up by id ([`crate::lookup`]) in the hashes, and in entries of one row each. The names of all keys
+//! contain `{cache}`, a hash tag: in a Redis Cluster they are in one slot, so that a transaction and a script can use
+//! several of them.
 
 mod keys;
 mod settings;
@@ -10,7 +11,7 @@ mod settings;
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
-use redis::{AsyncCommands, RedisError, RedisResult, aio::ConnectionManager};
+use redis::{AsyncCommands, Pipeline, RedisError, RedisResult, aio::ConnectionManager};
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::settings::has_password;
@@ -85,16 +86,27 @@ pub async fn refreshed_at(connection: &mut ConnectionManager, keys: &CacheKeys) 
     Ok(time.and_then(|time| time.parse().ok()))
 }
 
-/// Looks up `ids` in hash `key`. The result has one element per id, in the same order: `None` where the hash has no such
-/// id, an error where its row is not valid JSON of a `Row`.
+/// Reads the fields `ids` of hash `key`. The result has one element per id, in the same order: `None` where the hash has no
+/// such field.
 ///
 /// # Errors
 /// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
-pub async fn lookup<Row: DeserializeOwned>(
-    connection: &mut ConnectionManager,
-    key: &str,
-    ids: &[&str],
-) -> RedisResult<Vec<Option<serde_json::Result<Row>>>> {
-    let rows: Vec<Option<Vec<u8>>> = with_timeout(connection.hmget(key, ids)).await?;
-    Ok(rows.into_iter().map(|json| json.map(|json| serde_json::from_slice(&json))).collect())
+pub async fn fields(connection: &mut ConnectionManager, key: &str, ids: &[&str]) -> RedisResult<Vec<Option<Vec<u8>>>> {
+    with_timeout(connection.hmget(key, ids)).await
+}
+
+/// Reads the strings `keys`. The result has one element per key, in the same order: `None` where there is no such key.
+///
+/// # Errors
+/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`].
+pub async fn strings(connection: &mut ConnectionManager, keys: &[String]) -> RedisResult<Vec<Option<Vec<u8>>>> {
+    with_timeout(connection.mget(keys)).await
+}
+
+/// Sends the commands of `pipeline`, whose answers are ignored.
+///
+/// # Errors
+/// When Redis fails or does not answer within [`REQUEST_TIMEOUT`]. Some or all commands may have been executed.
+pub async fn send(connection: &mut ConnectionManager, pipeline: &Pipeline) -> RedisResult<()> {
+    with_timeout(pipeline.query_async(connection)).await
 }

@@ -126,6 +126,7 @@ impl CacheSettings {
             epoch: key("epoch"),
             staging_users: key("staging:users"),
             staging_products: key("staging:products"),
+            entries: key(""),
         }
     }
 
@@ -215,6 +216,7 @@ mod tests {
         let keys = |prefix| parse(&["--redis-prefix", prefix]).unwrap().keys();
         assert_eq!(keys("").users, "{cache}:users");
         assert_eq!(keys("app:").refreshed_at, "app:{cache}:refreshed_at");
+        assert_eq!(keys("app:").entry("order", "7"), "app:{cache}:order:7");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use libpq::LibpqEnvironment;
 pub use named::DEFAULT_DATABASE;
 pub use pooler::Pooler;
 pub use reconnect::ReconnectingClient;
-pub use rows::{ProductRow, UserRow};
+pub use rows::{Order, ProductRow, UserRow};
 pub use session::{connect_diesel, connect_session};
 pub use settings::DatabaseSettings;
 pub use statement::{SqlError, StatementClient, StatementMode};

@@ -1,13 +1,14 @@
-use chrono::NaiveDate;
-use diesel::{Insertable, Queryable, Selectable};
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::{AsChangeset, Insertable, Queryable, Selectable};
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
-use super::schema::{products, users};
+use super::schema::{orders, products, users};
 use crate::catalog::{Product, User};
 
 /// A row of table `users`, without the columns that the database sets: `created_at` and `last_cached_at`.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = users)]
+#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = users, primary_key(user_id))]
 pub struct UserRow {
     user_id: String,
     name: String,
@@ -48,8 +49,8 @@ impl From<&Row> for User {
 }
 
 /// A row of table `products`, without the columns that the database sets: `created_at` and `last_cached_at`.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = products)]
+#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = products, primary_key(product_id))]
 pub struct ProductRow {
     product_id: String,
     name: String,
@@ -87,6 +88,62 @@ impl From<&Row> for Product {
             org_price: row.get("org_price"),
             discount_rate: row.get("discount_rate"),
             stock: row.get("stock"),
+        }
+    }
+}
+
+/// A row of table `orders`.
+#[derive(Clone, Debug, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Serialize, Deserialize)]
+#[diesel(table_name = orders, primary_key(order_id))]
+pub struct Order {
+    /// Primary key, 1 to 50 characters.
+    pub order_id: String,
+    /// The user who ordered.
+    pub user_id: String,
+    /// What was ordered.
+    pub product_id: String,
+    /// Number of pieces, at least 1.
+    pub quantity: i32,
+    /// Amount to pay in whole won.
+    pub total_amount: i32,
+    /// Shipping in whole won.
+    pub shipping_cost: i32,
+    /// Discount in whole won.
+    pub discount_amount: i32,
+    /// How the order is paid, at most 20 characters.
+    pub payment_method: String,
+    /// At most 20 characters.
+    pub status: String,
+    /// Category of the product at the time of the order.
+    pub category: String,
+    /// Region of the user at the time of the order.
+    pub user_region: String,
+    /// Gender of the user at the time of the order.
+    pub user_gender: String,
+    /// Age group of the user at the time of the order.
+    pub user_age_group: String,
+    /// When the user ordered.
+    pub created_at: DateTime<Utc>,
+}
+
+impl From<&Row> for Order {
+    /// Panics when the query did not select all columns.
+    fn from(row: &Row) -> Self {
+        Self {
+            order_id: row.get("order_id"),
+            user_id: row.get("user_id"),
+            product_id: row.get("product_id"),
+            quantity: row.get("quantity"),
+            total_amount: row.get("total_amount"),
+            shipping_cost: row.get("shipping_cost"),
+            discount_amount: row.get("discount_amount"),
+            payment_method: row.get("payment_method"),
+            status: row.get("status"),
+            category: row.get("category"),
+            user_region: row.get("user_region"),
+            user_gender: row.get("user_gender"),
+            user_age_group: row.get("user_age_group"),
+            created_at: row.get("created_at"),
         }
     }
 }

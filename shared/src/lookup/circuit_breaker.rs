@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::retry::Backoff;
+use crate::retry::Backoff;
 
 /// Closed: every call is allowed. Open: no call is allowed until a delay is over, which grows with each failure.
 /// Half-open: one call is allowed; the others are refused until that one has reported its result.
