@@ -63,14 +63,15 @@ pub async fn select_due<Row: CachedRow>(
     ids.truncate(quota.new);
     let never_cached: HashSet<String> = ids.iter().cloned().collect();
     ids.extend(aged.into_iter().take(quota.aged));
-    let rows = fetch_rows::<Row>(database, ids, "FOR NO KEY UPDATE").await?;
+    let rows = fetch_rows::<Row>(database, ids).await?;
     // A row that was deleted before it could be locked is not among them.
     let new = rows.iter().filter(|row| never_cached.contains(row.id())).count();
     let counts = RowCounts { new, aged: rows.len() - new };
     Ok(Selection { rows, counts })
 }
 
-/// Selects the rows that were cached last, with their present values. They are not locked.
+/// Selects and locks, as [`select_due`], the rows that were cached last, with their present values. An update of one of
+/// them waits for the end of the refill, which would write the old row after the update has invalidated it.
 ///
 /// # Errors
 /// When the database fails.
@@ -79,7 +80,7 @@ pub async fn select_last_cached<Row: CachedRow>(
     size: usize,
 ) -> Result<Vec<Row>, SqlError> {
     let ids = fetch_ids(database, &most_recently_cached::<Row>(size)).await?;
-    fetch_rows(database, ids, "").await
+    fetch_rows(database, ids).await
 }
 
 async fn fetch_ids(
@@ -89,13 +90,9 @@ async fn fetch_ids(
     Ok(database.query(query).await?.iter().map(|row| row.get(0)).collect())
 }
 
-async fn fetch_rows<Row: CachedRow>(
-    database: &mut StatementClient,
-    ids: Vec<String>,
-    lock: &str,
-) -> Result<Vec<Row>, SqlError> {
+async fn fetch_rows<Row: CachedRow>(database: &mut StatementClient, ids: Vec<String>) -> Result<Vec<Row>, SqlError> {
     let (columns, table, id) = (Row::COLUMNS, Row::TABLE, Row::ID_COLUMN);
-    let query = format!("SELECT {columns} FROM {table} WHERE {id} = ANY($1) ORDER BY {id} {lock}");
+    let query = format!("SELECT {columns} FROM {table} WHERE {id} = ANY($1) ORDER BY {id} FOR NO KEY UPDATE");
     let rows = database.query(&sql_query(query).bind::<Array<Text>, _>(ids)).await?;
     Ok(rows.iter().map(Row::from).collect())
 }
