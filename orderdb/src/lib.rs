@@ -16,6 +16,7 @@ pub mod migrate;
 mod migration_counts;
 pub mod pull;
 pub mod reset;
+mod row_writer;
 pub mod seed;
 mod server;
 pub mod session;

@@ -1,7 +1,6 @@
 //! `orderdb execute`: one statement, read-only unless told otherwise.
 
 pub(crate) mod refusal;
-mod rows;
 
 use std::io::{Read, stdin};
 
@@ -12,10 +11,13 @@ use shared::{
     program::Outcome,
     shutdown,
 };
-use tokio_postgres::{Client, SimpleQueryMessage, Statement};
+use tokio_postgres::{Client, SimpleQueryMessage, types::Type};
 
-use self::{refusal::refusal, rows::RowWriter};
-use crate::settings::{ExecuteSettings, InputFile};
+use self::refusal::refusal;
+use crate::{
+    row_writer::{Cell, CellKind, RowWriter},
+    settings::{ExecuteSettings, InputFile},
+};
 
 /// Runs the statement of the settings and prints its rows.
 ///
@@ -64,25 +66,39 @@ async fn run(client: &Client, sql: &str, settings: &ExecuteSettings) -> anyhow::
     client.batch_execute("BEGIN READ ONLY; SELECT 1").await?;
     let statement = client.prepare(sql).await.map_err(|error| refusal(&error, sql))?;
     ensure!(statement.params().is_empty(), "the statement has parameters, such as $1: write their values instead");
-    let columns = RowWriter::start(settings.output, &statement)?;
-    drop::<Statement>(statement);
+    let columns = statement.columns();
+    let kinds: Vec<CellKind> = columns.iter().map(|column| kind_of(column.type_())).collect();
+    let rows = RowWriter::start(settings.output, columns.iter().map(|column| column.name().to_owned()).collect())?;
+    drop(statement);
     if settings.write {
         // In a transaction of its own, so that VACUUM and the like are possible.
         client.batch_execute("ROLLBACK").await?;
-        return print(client, sql, columns).await;
+        return print(client, sql, rows, &kinds).await;
     }
-    print(client, sql, columns).await?;
+    print(client, sql, rows, &kinds).await?;
     client.batch_execute("ROLLBACK").await?;
     Ok(())
 }
 
-async fn print(client: &Client, sql: &str, mut rows: RowWriter) -> anyhow::Result<()> {
+/// What a value of this type is in JSON. A `numeric` is text: readers would take it for a float.
+fn kind_of(column: &Type) -> CellKind {
+    match *column {
+        Type::BOOL => CellKind::Truth,
+        Type::INT2 | Type::INT4 | Type::INT8 | Type::FLOAT4 | Type::FLOAT8 => CellKind::Number,
+        Type::JSON | Type::JSONB => CellKind::Json,
+        _ => CellKind::Text,
+    }
+}
+
+async fn print(client: &Client, sql: &str, mut rows: RowWriter, kinds: &[CellKind]) -> anyhow::Result<()> {
     let messages = client.simple_query_raw(sql).await.map_err(|error| refusal(&error, sql))?;
     pin_mut!(messages);
     let mut affected = None;
     while let Some(message) = messages.try_next().await.map_err(|error| refusal(&error, sql))? {
         match message {
-            SimpleQueryMessage::Row(row) => rows.write(&row)?,
+            SimpleQueryMessage::Row(row) => {
+                rows.write(kinds.iter().enumerate().map(|(at, &kind)| Cell { text: row.get(at), kind }))?;
+            }
             SimpleQueryMessage::CommandComplete(count) => affected = Some(count),
             _ => {}
         }

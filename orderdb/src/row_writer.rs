@@ -9,15 +9,15 @@ use anyhow::ensure;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 use shared::program::StandardOutput;
-use tokio_postgres::{SimpleQueryRow, Statement, types::Type};
 
 use crate::settings::RowFormat;
 
 /// Number of rows of a table. It is in memory as a whole.
 const TABLE_ROWS: usize = 1_000;
 
+/// Prints rows one after the other.
 pub struct RowWriter {
-    columns: Vec<(String, Type)>,
+    columns: Vec<String>,
     output: Output,
     rows: u64,
 }
@@ -33,26 +33,23 @@ impl RowWriter {
     ///
     /// # Errors
     /// When stdout can't be written, or two columns of JSON have one name.
-    pub fn start(format: RowFormat, statement: &Statement) -> anyhow::Result<Self> {
-        let columns: Vec<(String, Type)> =
-            statement.columns().iter().map(|column| (column.name().to_owned(), column.type_().clone())).collect();
-        let unique: BTreeSet<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+    pub fn start(format: RowFormat, columns: Vec<String>) -> anyhow::Result<Self> {
+        let unique: BTreeSet<&String> = columns.iter().collect();
         ensure!(
             format != RowFormat::Json || unique.len() == columns.len(),
             "two columns have the same name, which a JSON object can't have: name them with AS"
         );
-        let names = columns.iter().map(|(name, _)| name.as_str());
         let output = match format {
             RowFormat::Text => {
                 let mut table = Table::new();
-                table.load_style(presets::UTF8_FULL_CONDENSED).set_header(names);
+                table.load_style(presets::UTF8_FULL_CONDENSED).set_header(&columns);
                 table.set_content_arrangement(ContentArrangement::Dynamic);
                 Output::Table(Box::new(table))
             }
             RowFormat::Csv => {
                 let mut writer = csv::Writer::from_writer(StandardOutput::get());
                 if !columns.is_empty() {
-                    writer.write_record(names)?;
+                    writer.write_record(&columns)?;
                 }
                 Output::Csv(Box::new(writer))
             }
@@ -65,22 +62,18 @@ impl RowWriter {
     ///
     /// # Errors
     /// When stdout can't be written.
-    pub fn write(&mut self, row: &SimpleQueryRow) -> anyhow::Result<()> {
-        let values = (0..self.columns.len()).map(|column| row.get(column));
+    pub fn write<'a>(&mut self, cells: impl Iterator<Item = Cell<'a>>) -> anyhow::Result<()> {
         self.rows += 1;
         match &mut self.output {
             Output::Table(table) => {
                 if table.row_count() < TABLE_ROWS {
-                    table.add_row(values.map(|value| value.unwrap_or("NULL")));
+                    table.add_row(cells.map(|cell| cell.text.unwrap_or("NULL")));
                 }
             }
-            Output::Csv(writer) => writer.write_record(values.map(Option::unwrap_or_default))?,
+            Output::Csv(writer) => writer.write_record(cells.map(|cell| cell.text.unwrap_or_default()))?,
             Output::Json(writer) => {
-                let members = self
-                    .columns
-                    .iter()
-                    .zip(values)
-                    .map(|((name, kind), value)| format!("{}:{}", Value::from(name.as_str()), json(value, kind)));
+                let members = self.columns.iter().zip(cells);
+                let members = members.map(|(name, cell)| format!("{}:{}", Value::from(name.as_str()), cell.json()));
                 write!(writer, "{{{}}}", members.collect::<Vec<_>>().join(","))?;
                 writeln!(writer)?;
             }
@@ -113,20 +106,38 @@ fn counted(rows: u64) -> String {
     if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
 }
 
-/// A value as JSON. PostgreSQL writes its JSON, its integers and its floats but NaN and infinity as JSON; they are not
-/// parsed, which could lose digits. Anything else is text, also `numeric`, which readers would take for a float.
-fn json(value: Option<&str>, kind: &Type) -> String {
-    let text = match value {
-        None => return "null".to_owned(),
-        Some(text) => text,
-    };
-    match *kind {
-        Type::BOOL => (text == "t").to_string(),
-        Type::INT2 | Type::INT4 | Type::INT8 => text.to_owned(),
-        Type::FLOAT4 | Type::FLOAT8 if text.ends_with(|last: char| last.is_ascii_digit()) => text.to_owned(),
-        // A line break of JSON is between its tokens.
-        Type::JSON | Type::JSONB => text.replace(['\n', '\r'], " "),
-        _ => Value::from(text).to_string(),
+/// A value as PostgreSQL writes it, and what it is in JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell<'a> {
+    /// None: NULL.
+    pub text: Option<&'a str>,
+    pub kind: CellKind,
+}
+
+/// What a value is in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellKind {
+    Truth,
+    Number,
+    Json,
+    Text,
+}
+
+impl Cell<'_> {
+    /// PostgreSQL writes its JSON, its integers and its floats but NaN and infinity as JSON; they are not parsed, which
+    /// could lose digits.
+    fn json(self) -> String {
+        let text = match self.text {
+            None => return "null".to_owned(),
+            Some(text) => text,
+        };
+        match self.kind {
+            CellKind::Truth => (text == "t").to_string(),
+            CellKind::Number if text.ends_with(|last: char| last.is_ascii_digit()) => text.to_owned(),
+            // A line break of JSON is between its tokens.
+            CellKind::Json => text.replace(['\n', '\r'], " "),
+            CellKind::Number | CellKind::Text => Value::from(text).to_string(),
+        }
     }
 }
 
@@ -136,18 +147,18 @@ mod tests {
 
     #[test]
     fn a_value_in_json_has_the_type_of_its_column() {
-        for (value, kind, expected) in [
-            (None, Type::INT4, "null"),
-            (Some("t"), Type::BOOL, "true"),
-            (Some("-7"), Type::INT8, "-7"),
-            (Some("1.5"), Type::FLOAT8, "1.5"),
-            (Some("NaN"), Type::FLOAT8, "\"NaN\""),
-            (Some("1.50"), Type::NUMERIC, "\"1.50\""),
-            (Some("{\"a\":\n 123456789012345678901}"), Type::JSON, "{\"a\":  123456789012345678901}"),
-            (Some("1e+20"), Type::FLOAT8, "1e+20"),
-            (Some("서울"), Type::TEXT, "\"서울\""),
+        for (text, kind, expected) in [
+            (None, CellKind::Number, "null"),
+            (Some("t"), CellKind::Truth, "true"),
+            (Some("-7"), CellKind::Number, "-7"),
+            (Some("1.5"), CellKind::Number, "1.5"),
+            (Some("NaN"), CellKind::Number, "\"NaN\""),
+            (Some("1.50"), CellKind::Text, "\"1.50\""),
+            (Some("{\"a\":\n 123456789012345678901}"), CellKind::Json, "{\"a\":  123456789012345678901}"),
+            (Some("1e+20"), CellKind::Number, "1e+20"),
+            (Some("서울"), CellKind::Text, "\"서울\""),
         ] {
-            assert_eq!(json(value, &kind), expected);
+            assert_eq!(Cell { text, kind }.json(), expected);
         }
     }
 }
