@@ -14,13 +14,15 @@ use orderdb::{
     migrate::migrate,
     pull::pull,
     reset::reset,
+    rows::{random, rows},
     seed::{live::run_live, seed},
     settings::{Action, Command},
     status::status,
     validate::validate,
 };
 use shared::{
-    database::DatabaseSettings,
+    catalog::{Product, User},
+    database::{DatabaseSettings, Order},
     program::{self, Outcome},
     shutdown,
 };
@@ -66,5 +68,9 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::Status(settings) => status(&settings, databases()).await,
         Action::Debug(settings) => debug(*settings, &args, databases::selected(&args), Command::command()).await,
         Action::Completions(settings) => settings.print::<Command>(),
+        Action::User(action) => rows::<User>(action, &databases().one()?).await,
+        Action::Product(action) => rows::<Product>(action, &databases().one()?).await,
+        Action::Order(action) => rows::<Order>(action, &databases().one()?).await,
+        Action::Random(settings) => random(&settings, &databases().one()?).await,
     }
 }

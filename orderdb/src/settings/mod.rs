@@ -10,6 +10,7 @@ mod list;
 mod migrate;
 mod pull;
 mod reset;
+mod rows;
 mod seed;
 mod status;
 mod validate;
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use shared::{
     completions::CompletionSettings,
     database::DatabaseArgs,
+    lookup::{OrderField, ProductField, UserField},
     program::ProgramArgs,
     telemetry::{LogSettings, ProgramInfo},
 };
@@ -33,6 +35,11 @@ pub use self::{
     migrate::{MigrateAction, MigrateSettings, Waiting},
     pull::PullSettings,
     reset::{ResetScope, ResetSettings},
+    rows::{
+        CreateOrder, CreateProduct, CreateRow, CreateUser, DeleteRows, ListRows, OrderChange, OrderFilter, OrderValues,
+        ProductChange, ProductFilter, ProductValues, RandomKind, RandomSettings, RowAction, RowOptions, ShowRow,
+        UpdateRow, UserChange, UserFilter, UserValues,
+    },
     seed::{LiveSettings, SeedSettings},
     status::StatusSettings,
     validate::ValidateSettings,
@@ -73,6 +80,17 @@ pub enum Action {
     Audit(Box<AuditSettings>),
     /// Run one SQL statement and print its rows. It can't change anything without --write.
     Execute(ExecuteSettings),
+    /// Create, show, list, update and delete users.
+    #[command(subcommand)]
+    User(RowAction<CreateUser, UserFilter, UserChange, UserField>),
+    /// Create, show, list, update and delete products.
+    #[command(subcommand)]
+    Product(RowAction<CreateProduct, ProductFilter, ProductChange, ProductField>),
+    /// Create, show, list, update and delete orders.
+    #[command(subcommand)]
+    Order(RowAction<CreateOrder, OrderFilter, OrderChange, OrderField>),
+    /// Print random users or products: from the cache in Redis, else from the table.
+    Random(Box<RandomSettings>),
     /// Check PostgreSQL, Redis and Kafka: what works, what does not, and what to do. Changes nothing. Exits with 3 when
     /// something does not work.
     Check(Box<CheckSettings>),
@@ -103,9 +121,9 @@ impl Action {
     fn accepts_all(&self) -> bool {
         match self {
             Self::Check(_) | Self::List(_) | Self::Status(_) => true,
-            Self::Migrate(settings) => !matches!(settings.action, MigrateAction::Down(_)),
+            Self::Migrate(settings) => matches!(settings.action, MigrateAction::Up { .. } | MigrateAction::Status { .. }),
             Self::Seed(settings) => !settings.live.live && settings.catalog != Some(InputFile::StandardInput),
-            Self::Audit(_) | Self::Execute(_) | Self::Debug(_) | Self::Completions(_) => false,
+            _ => false,
         }
     }
 }

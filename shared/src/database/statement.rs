@@ -10,7 +10,7 @@ use diesel::{
     query_builder::{QueryBuilder, QueryFragment, bind_collector::RawBytesBindCollector},
 };
 use tokio_postgres::{
-    Client, Row, Statement,
+    CancelToken, Client, Row, Statement,
     types::{Format, IsNull, ToSql, Type, private::BytesMut, to_sql_checked},
 };
 
@@ -98,6 +98,11 @@ impl StatementClient {
         let lifetime = settings.max_lifetime.map(|lifetime| lifetime.mul_f64(rand::random_range(0.9..=1.0)));
         let expires = lifetime.map(|lifetime| Instant::now() + lifetime);
         Ok(Self { client, idle_check, expires, settings, mode, timeout, prepared: HashMap::new() })
+    }
+
+    /// The token by which [`cancel`] ends the statement that runs on this connection.
+    pub fn cancel_token(&self) -> CancelToken {
+        self.client.cancel_token()
     }
 
     /// Whether the connection is closed.

@@ -1,0 +1,47 @@
+//! The connection of one command.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use shared::{
+    cache::CacheSettings,
+    database::{DatabaseSettings, StatementClient, StatementMode, cancel},
+    lookup::{LoggedOutage, RowCache},
+    shutdown,
+};
+
+/// Connects. Each statement may take `deadline`.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn connect(database: &DatabaseSettings, deadline: Duration) -> anyhow::Result<StatementClient> {
+    StatementClient::connect(database, StatementMode::Unnamed, deadline).await
+}
+
+/// Runs `work` in a transaction, which Ctrl-C ends: then nothing is changed, unless the COMMIT was under way.
+///
+/// # Errors
+/// Those of `work`, or when the database fails, or at Ctrl-C.
+pub async fn transaction<T>(
+    database: &DatabaseSettings,
+    deadline: Duration,
+    work: impl AsyncFnOnce(&mut StatementClient) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut client = connect(database, deadline).await?;
+    let (token, stop) = (client.cancel_token(), shutdown::on_signal()?);
+    tokio::select! {
+        result = client.transaction(work) => return result,
+        () = stop.cancelled() => {}
+    }
+    // The server rolls back at the end of the connection, which a statement that waits for a lock would delay.
+    cancel(database.clone(), token).await;
+    bail!("interrupted: the transaction is rolled back, unless it was being committed")
+}
+
+/// The cache in Redis, whose outages are logged. Connects at the first use.
+///
+/// # Errors
+/// When the settings of Redis are not usable.
+pub fn row_cache(settings: &CacheSettings) -> anyhow::Result<RowCache> {
+    Ok(RowCache::new(settings.connect_lazily()?, settings.keys(), LoggedOutage::default()))
+}
