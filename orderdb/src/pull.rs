@@ -50,7 +50,7 @@ pub async fn pull(
 }
 
 async fn dump(database: &DatabaseSettings) -> anyhow::Result<Vec<u8>> {
-    let environment = LibpqEnvironment::of(database)?;
+    let environment = LibpqEnvironment::of(&database.with_current_password().await?)?;
     let mut pg_dump = Command::new("pg_dump");
     pg_dump.args(ARGUMENTS).stdin(Stdio::null()).kill_on_drop(true).process_group(0);
     // Settings of the caller would lead to another database.

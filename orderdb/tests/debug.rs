@@ -77,6 +77,7 @@ async fn no_secret_is_printed_wherever_it_is() {
         name if name.starts_with("KAFKA_") || name.ends_with("_PORT") => None,
         name if name.ends_with("_PASSWORD_FILE") => secret_file.to_str(),
         "DB_TYPE" | "DB_POOLER" | "DB_MAX_LIFETIME" | "DB_TLS" | "DB_CA" | "DB_CERT" | "DB_KEY" => None,
+        "POSTGRES_PASSWORD_TTL" => None,
         "ORDERFLOW_LOG_FORMAT" => None,
         // Also where a URL does not belong.
         _ => Some(url),
@@ -92,6 +93,7 @@ async fn no_secret_is_printed_wherever_it_is() {
         ("REDIS_PASSWORD", "hunter2"),
         ("KAFKA_SASL_PASSWORD", "hunter2"),
         ("KAFKA_TLS_KEY_PASSWORD", "hunter2"),
+        ("OAUTH_CLIENT_SECRET", "hunter2"),
         ("DATABASE_URL_HIDDEN", url),
         ("DATABASE_DIRECT_URL_HIDDEN", url),
         ("RDS_OTHER_URL", url),

@@ -25,19 +25,18 @@ async fn indexes_are_created_listed_and_dropped_and_the_schema_stays_valid() {
     assert_eq!(states(&bed).await, [Value::Null, Value::Null]);
     let created = printed(&bed, &["index", "create", "orders_by_user"]).await;
     assert_eq!(created, "created orders_by_user on orders (user_id, created_at)\n");
-    let created = printed(&bed, &["index", "create", "--all"]).await;
+    let created = printed(&bed, &["index", "create"]).await;
     assert!(created.contains("created orders_by_status") && created.contains("orders_by_user exists"), "{created}");
     assert_eq!(states(&bed).await, ["valid", "valid"]);
     let validated = printed(&bed, &["validate"]).await;
     assert!(!validated.contains("orders_by"), "{validated}");
-    let dropped = printed(&bed, &["index", "drop", "--all"]).await;
+    let dropped = printed(&bed, &["index", "drop"]).await;
     assert!(dropped.matches("no row is lost").count() == 2, "{dropped}");
     assert_eq!(states(&bed).await, [Value::Null, Value::Null]);
     let nothing = printed(&bed, &["index", "drop", "orders_by_user"]).await;
     assert!(nothing.contains("does not exist"), "{nothing}");
-    assert_eq!(run(&bed, &["index", "create"]).await.code, Some(2));
     bed.sql().await.batch_execute("CREATE INDEX orders_by_user ON orders (category)").await.unwrap();
-    assert!(refused(&bed, &["index", "drop", "--all"]).await.contains("another index of this name"));
+    assert!(refused(&bed, &["index", "drop"]).await.contains("another index of this name"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,7 +49,7 @@ async fn what_an_interrupted_build_leaves_is_removed() {
     let invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
     eventually("it is being built", TIMEOUT, async || count(&bed, invalid).await == 1).await;
     eventually("the list tells", TIMEOUT, async || states(&bed).await[0] == "building").await;
-    assert!(refused(&bed, &["index", "create", "--all"]).await.contains("another session builds"));
+    assert!(refused(&bed, &["index", "create"]).await.contains("another session builds"));
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let removing = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DROP INDEX%' AND wait_event_type = 'Lock' \
                     AND datname = current_database()";

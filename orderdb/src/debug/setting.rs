@@ -9,9 +9,10 @@ use serde::{Serialize, Serializer};
 use shared::env_file::EnvFile;
 
 /// Secrets that have no flag.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 7] = [
     "KAFKA_SASL_PASSWORD",
     "KAFKA_TLS_KEY_PASSWORD",
+    "OAUTH_CLIENT_SECRET",
     "POSTGRES_PASSWORD",
     "RDS_PASSWORD",
     "REDIS_PASSWORD",

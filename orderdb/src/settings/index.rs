@@ -28,17 +28,14 @@ pub enum IndexAction {
 
 #[derive(Debug, Args)]
 pub struct IndexNames {
-    /// The indexes.
-    #[arg(value_enum, required_unless_present = "all", conflicts_with = "all")]
+    /// The indexes; all optional ones when none is named.
+    #[arg(value_enum)]
     names: Vec<OptionalIndex>,
-    /// All optional indexes.
-    #[arg(long)]
-    all: bool,
 }
 
 impl IndexNames {
     pub fn indexes(&self) -> &[OptionalIndex] {
-        if self.all { OptionalIndex::value_variants() } else { &self.names }
+        if self.names.is_empty() { OptionalIndex::value_variants() } else { &self.names }
     }
 }
 

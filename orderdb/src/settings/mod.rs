@@ -121,7 +121,9 @@ impl Action {
     fn accepts_all(&self) -> bool {
         match self {
             Self::Check(_) | Self::List(_) | Self::Status(_) => true,
-            Self::Migrate(settings) => matches!(settings.action, MigrateAction::Up { .. } | MigrateAction::Status { .. }),
+            Self::Migrate(settings) => {
+                matches!(settings.action, MigrateAction::Up { .. } | MigrateAction::Status { .. })
+            }
             Self::Seed(settings) => !settings.live.live && settings.catalog != Some(InputFile::StandardInput),
             _ => false,
         }

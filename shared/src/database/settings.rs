@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::{Config, config::Host};
 
 use super::{
@@ -51,6 +51,18 @@ impl DatabaseSettings {
     /// Whether these are the settings of a pooler. One that is not named as such is detected at the first connection.
     pub fn has_pooler(&self) -> bool {
         self.direct.is_some() || matches!(self.pooler, Some(Pooler::Session | Pooler::Transaction))
+    }
+
+    /// The same settings with the password of now, for a program of another project, when it is a short-lived one.
+    ///
+    /// # Errors
+    /// When its source gives none.
+    pub async fn with_current_password(&self) -> anyhow::Result<Self> {
+        let mut settings = self.clone();
+        if let Some(passwords) = settings.short_lived.take() {
+            settings.config.password(passwords.password().await?.expose_secret());
+        }
+        Ok(settings)
     }
 
     /// User and password for a program of another project. Each is empty when it is not set.
