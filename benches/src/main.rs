@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use benches::{
     bench::{
-        bare_loop::run_bare_loop, cache::bench_cache, connections::bench_connections, latency::bench_latency,
-        producer::bench_producer, sink::bench_sink,
+        bare_loop::run_bare_loop, cache::bench_cache, connections::bench_connections, indexes::bench_indexes,
+        latency::bench_latency, producer::bench_producer, sink::bench_sink,
     },
     compare::{run_compare, run_gate},
     find_max::run_find_max,
@@ -45,6 +45,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Action::Bench(BenchAction::Cache(settings)) => bench_cache(*settings, &stop).await,
         Action::Bench(BenchAction::Sink(settings)) => bench_sink(*settings, &stop).await,
         Action::Bench(BenchAction::Latency(settings)) => bench_latency(*settings, &stop).await,
+        Action::Bench(BenchAction::Indexes(settings)) => bench_indexes(*settings, &stop).await,
         Action::Bench(BenchAction::Connections(settings)) => bench_connections(*settings, &stop).await,
         Action::FindMax(settings) => run_find_max(*settings, stop).await,
         Action::Compare(settings) => run_compare(&settings, &stop).await,

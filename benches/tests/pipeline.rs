@@ -7,6 +7,7 @@ mod alerts;
 mod audit;
 mod bench_cache;
 mod bench_connections;
+mod bench_indexes;
 mod bench_latency;
 mod dashboards;
 mod dead_letters;

@@ -3,7 +3,8 @@
 //!
 //! Each bench works in a [`environment::BenchEnvironment`] or topics of its own: [`producer`] compares [`bare_loop`]
 //! and Kafka's perf-test with the producer, [`sink`] compares sinks that read a [`filled_topic`], [`latency`] compares
-//! both at a steady rate, [`cache`] compares lookups, [`connections`] the ways to the database. All of them print with
+//! both at a steady rate, [`cache`] compares lookups, [`connections`] the ways to the database, [`indexes`] the
+//! indexes of the table. All of them print with
 //! [`report`].
 
 pub mod bare_loop;
@@ -17,6 +18,7 @@ mod cpu;
 pub mod encoded_order;
 pub mod environment;
 pub mod filled_topic;
+pub mod indexes;
 pub mod latency;
 mod peers;
 mod plaintext;

@@ -37,6 +37,11 @@ pub enum BenchAction {
     /// The database must be that of the stack (`--stack`), which must have PgBouncer (`deploy/stack up --with
     /// pgbouncer`). The bench creates its own topics, cache keys and database, and deletes them at the end.
     Connections(Box<ConnectionsBenchSettings>),
+    /// What the optional indexes of table orders cost the consumer.
+    ///
+    /// The bench creates its own topics, cache keys and database, and deletes them at the end; the database user needs
+    /// CREATEDB.
+    Indexes(Box<IndexBenchSettings>),
     /// The bare loop of `bench producer`, as a process of its own.
     #[command(hide = true)]
     BareLoop(Box<BareLoopSettings>),
@@ -88,6 +93,24 @@ pub struct ConnectionsBenchSettings {
     /// How long lookups are measured by each path in a round.
     #[arg(long, default_value = "2s", value_parser = positive_duration)]
     pub lookup_duration: Duration,
+    #[command(flatten)]
+    pub stack: BenchStackSettings,
+    /// Output format of the result.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    #[command(flatten)]
+    pub services: ServiceSettings,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct IndexBenchSettings {
+    /// Orders that the consumer stores with each set of indexes in a round.
+    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(100_000..=2_000_000))]
+    pub orders: u64,
+    /// Measured rounds; one more round before them warms up the servers and is not counted. After a multiple of four,
+    /// each set was in every place of a round.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
     #[command(flatten)]
     pub stack: BenchStackSettings,
     /// Output format of the result.

@@ -17,7 +17,7 @@ use shared::{
 
 pub use bench::{
     BareLoopSettings, BenchAction, BenchStackSettings, CacheBenchSettings, ConnectionsBenchSettings,
-    LatencyBenchSettings, ProducerBenchSettings, SinkBenchSettings,
+    IndexBenchSettings, LatencyBenchSettings, ProducerBenchSettings, SinkBenchSettings,
 };
 pub use compare::{CompareSettings, GateSettings, Percent};
 pub use find_max::{FindMaxSettings, HIGHEST_RATE, LOWEST_RATE};
