@@ -1,5 +1,4 @@
 //! Rows by id from a real Redis, else from a real table.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
     process::{Command, Stdio},

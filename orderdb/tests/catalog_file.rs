@@ -1,5 +1,4 @@
 //! `orderdb seed --catalog`: the rows of a file instead of synthetic ones.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
     fs::File,

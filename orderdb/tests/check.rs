@@ -1,5 +1,4 @@
 //! What `orderdb check` finds.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::process::{Command, Stdio};
 

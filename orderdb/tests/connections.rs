@@ -1,5 +1,4 @@
 //! How long a connection lives, and what the server knows of it.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::time::Duration;
 
@@ -77,7 +76,7 @@ async fn all_connections_are_opened_again_when_one_finds_the_server_wrong_and_an
 async fn a_session_has_the_name_of_the_program_and_the_timeouts_of_the_url() {
     let name: String =
         connect(&settings(&[])).await.unwrap().query_one("SHOW application_name", &[]).await.unwrap().get(0);
-    assert!(name.starts_with("orderflow-connections"), "{name}");
+    assert!(name.starts_with("orderflow-integration"), "{name}");
     let bed = Testbed::new("session").await;
     let (user, password) = bed.database.credentials();
     let file = bed.folder().join("password");

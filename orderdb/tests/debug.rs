@@ -1,5 +1,4 @@
 //! What `orderdb debug` prints, and that it prints no secret.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
     fs,

@@ -1,5 +1,4 @@
 //! `orderdb execute`: what it prints, and what it refuses.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
     io::Write,

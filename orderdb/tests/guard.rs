@@ -1,14 +1,11 @@
 //! The confirmation before something is destroyed, on a terminal and without one.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
-mod program;
 
 use std::process::{Command, Stdio};
 
 use rexpect::session::{PtySession, spawn_command};
 use testbed::{Testbed, USERS};
 
-use self::program::{count, ended, orderdb, printed};
+use crate::program::{count, ended, orderdb, printed};
 
 const TIMEOUT_MS: u64 = 30_000;
 
@@ -136,6 +133,6 @@ async fn a_script_names_the_database_and_on_another_machine_a_flag_as_well() {
     assert_eq!(count(&bed, "SELECT count(*) FROM __diesel_schema_migrations").await, 3);
     let mut script = orderdb(&bed, &["migrate", "down"]);
     script.env("DATABASE_URL", &url).stdin(Stdio::null());
-    let ended = program::ended(script).await;
+    let ended = crate::program::ended(script).await;
     assert!(ended.code == Some(0) && !ended.stderr.contains("Ctrl-C"), "{}", ended.stderr);
 }

@@ -1,7 +1,4 @@
 //! `orderdb index`: the optional indexes of orders.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
-mod program;
 
 use std::time::Duration;
 
@@ -9,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use testbed::{Testbed, eventually};
 
-use self::program::{count, orderdb, printed, refused, run};
+use crate::program::{count, orderdb, printed, refused};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -1,5 +1,4 @@
 //! What `orderdb list` prints about each database.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
     net::TcpListener,

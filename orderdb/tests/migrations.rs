@@ -1,7 +1,4 @@
 //! `orderdb migrate`: what it applies, reverts and refuses.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
-mod program;
 
 use std::{
     fs,
@@ -13,7 +10,7 @@ use orderdb::migrate::lock::MIGRATION_LOCK;
 use rustix::process::{Pid, Signal, kill_process};
 use testbed::{Testbed, USERS, eventually};
 
-use self::program::{count, ended, orderdb, printed, refused, run};
+use crate::program::{count, ended, orderdb, printed, refused, run};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const APPLIED: &str = "SELECT count(*) FROM __diesel_schema_migrations";

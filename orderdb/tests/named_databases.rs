@@ -1,5 +1,4 @@
 //! Databases with names: `--database` and `--all`.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::process::{Command, Output, Stdio};
 

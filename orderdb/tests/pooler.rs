@@ -1,5 +1,4 @@
 //! PgBouncer in transaction mode, with two connections to PostgreSQL.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
     process::{Command, Output},

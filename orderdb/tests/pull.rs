@@ -1,13 +1,10 @@
 //! `orderdb pull`: the schema by pg_dump, and how pg_dump is called.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
-mod program;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use testbed::Testbed;
 
-use self::program::{ended, orderdb, printed};
+use crate::program::{ended, orderdb, printed};
 
 /// A folder with a program `pg_dump` that runs `script`.
 fn stand_in(bed: &Testbed, script: &str) -> PathBuf {

@@ -1,7 +1,4 @@
 //! `orderdb reset`: what it deletes, and that it deletes all of it or nothing.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
-mod program;
 
 use std::time::Duration;
 
@@ -9,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use shared::catalog::{DEFAULT_PRODUCTS, DEFAULT_USERS};
 use testbed::{PRODUCTS, Testbed, USERS, eventually};
 
-use self::program::{count, orderdb, printed, refused};
+use crate::program::{count, orderdb, printed, refused};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const ORDER: &str =

@@ -1,5 +1,4 @@
 //! `orderdb user|product|order` and `orderdb random`: what they print, change and refuse.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
     collections::BTreeSet,

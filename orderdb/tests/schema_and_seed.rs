@@ -1,5 +1,4 @@
 //! The trigger of the schema, and what a seed inserts and changes.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! Passwords that are valid for a short time: of a command, by OAuth, of AWS.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
     net::SocketAddr,

@@ -1,5 +1,4 @@
 //! What `orderdb status` tells about a database.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
     process::{Command, Output, Stdio},
@@ -175,5 +174,5 @@ async fn a_standby_is_told_by_the_primary_and_tells_itself() {
     eventually("the primary tells its standby", Duration::from_secs(20), is_told).await;
     let output = status(&bed, &[], &[("POSTGRES_PORT", &port)]).await;
     let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(printed.contains("standby, at 127.0.0.1") && printed.contains("behind"), "{printed}");
+    assert!(printed.contains("standby, at") && printed.contains("behind"), "{printed}");
 }

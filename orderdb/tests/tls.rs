@@ -1,5 +1,4 @@
 //! TLS with PostgreSQL: what is accepted, what is refused, and with which words.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
     path::Path,

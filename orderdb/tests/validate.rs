@@ -1,12 +1,9 @@
 //! `orderdb validate`: which differences of the schema it finds, and which of them break a program.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
-mod program;
 
 use serde_json::Value;
 use testbed::Testbed;
 
-use self::program::{count, printed, refused, run};
+use crate::program::{count, printed, refused, run};
 
 /// The exit code and the differences.
 async fn validate(bed: &Testbed) -> (Option<i32>, Vec<Value>) {

@@ -1,5 +1,4 @@
 //! What a migration and a seed wait for, for how long, and what stops them.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
     fs::OpenOptions,

@@ -1,5 +1,4 @@
 //! Runs `orderdb` on the database of a test.
-#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::process::{Command, Output, Stdio};
 
