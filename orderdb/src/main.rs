@@ -12,6 +12,7 @@ use orderdb::{
     index::index,
     list::list,
     migrate::migrate,
+    own_files::OwnFiles,
     pull::pull,
     reset::reset,
     rows::{random, rows},
@@ -35,18 +36,20 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     command.check_all().unwrap_or_else(|error| error.exit());
     let args = command.database;
     let databases = || Databases::of(&args, command.all);
+    let own_files = |name: &str| OwnFiles::of(command.databases_folder.as_deref(), name);
     match command.action {
         Action::Migrate(settings) => {
             let stop = shutdown::on_signal()?;
+            let own = |name: &str| settings.clone().with_own(own_files(name).migrations);
             if !command.all {
-                return migrate(settings, databases().one(), stop).await;
+                let selected = databases::selected(&args);
+                return migrate(own(&selected.name), selected.settings, stop).await;
             }
-            databases()
-                .each(async |_, database| migrate(settings.clone(), Ok(database.clone()), stop.clone()).await)
-                .await
+            databases().each(async |name, database| migrate(own(name), Ok(database.clone()), stop.clone()).await).await
         }
         Action::Seed(settings) => {
-            let seeding = async |_: &str, database: &DatabaseSettings| {
+            let seeding = async |name: &str, database: &DatabaseSettings| {
+                let settings = settings.clone().with_own(own_files(name).seed)?;
                 // Seeds are written by Diesel, which needs a session.
                 let database = database.direct();
                 seed(&settings, database).await?;

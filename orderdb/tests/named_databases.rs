@@ -4,7 +4,10 @@ use std::process::{Command, Output, Stdio};
 
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use shared::database::{DatabaseSettings, connect};
+use shared::{
+    catalog::{CatalogRow, Locale, SyntheticProducts, SyntheticUsers},
+    database::{DatabaseSettings, connect},
+};
 use testbed::{Testbed, USERS};
 
 /// A database that nobody serves.
@@ -88,6 +91,38 @@ async fn a_command_for_all_databases_goes_on_behind_one_that_is_down() {
         connect(database).await.unwrap().query_one(users, &[]).await.unwrap().get(0)
     };
     assert_eq!((count(&bed.database).await, count(&empty).await), (USERS as i64, 7));
+    drop_database(&bed, &empty).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_has_migrations_and_a_seed_of_its_own() {
+    let bed = Testbed::new("named_own").await;
+    let empty = empty_database(&bed).await;
+    let (url, folder) = (url(&empty), bed.folder().join("databases"));
+    let own = folder.join("empty/migrations");
+    let copy =
+        format!("mkdir -p {0} && cp -r {1}/../shared/migrations/. {0}", own.display(), env!("CARGO_MANIFEST_DIR"));
+    assert!(Command::new("sh").args(["-c", &copy]).status().unwrap().success());
+    std::fs::create_dir(own.join("2027-01-02-000000_add_coupons")).unwrap();
+    for (file, sql) in [("up.sql", "CREATE TABLE coupons (id int)"), ("down.sql", "DROP TABLE coupons")] {
+        std::fs::write(own.join("2027-01-02-000000_add_coupons").join(file), sql).unwrap();
+    }
+    let (mut user, mut product) =
+        (SyntheticUsers::new(1, Locale::KoKr).next().unwrap(), SyntheticProducts::new(1).next().unwrap());
+    (user.user_id, product.product_id) = ("own".into(), "own".into());
+    let rows = [CatalogRow::User(user), CatalogRow::Product(product)].map(|row| serde_json::to_string(&row).unwrap());
+    std::fs::write(folder.join("empty/seed.jsonl"), rows.join("\n")).unwrap();
+    let variables = [("DATABASE_URL_EMPTY", url.as_str()), ("ORDERDB_DATABASES", folder.to_str().unwrap())];
+    let migrated = orderdb(&bed, &["migrate", "up", "--all"], &variables).await;
+    let printed = text(&migrated.stdout);
+    assert!(migrated.status.success() && printed.matches("add_coupons").count() == 1, "{migrated:?}");
+    let refused = orderdb(&bed, &["seed", "--database", "empty", "--users", "7"], &variables).await;
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(text(&refused.stderr).contains("leave out --users"), "{refused:?}");
+    let seeded = orderdb(&bed, &["seed", "--database", "empty"], &variables).await;
+    assert!(seeded.status.success(), "{seeded:?}");
+    let users = connect(&empty).await.unwrap().query_one("SELECT string_agg(user_id, ',') FROM users", &[]).await;
+    assert_eq!(users.unwrap().get::<_, &str>(0), "own");
     drop_database(&bed, &empty).await;
 }
 

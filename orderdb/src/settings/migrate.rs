@@ -42,6 +42,14 @@ impl MigrateSettings {
         Self { action, migrations: None, statement_deadline, no_wait: false }
     }
 
+    /// With the migrations of `folder`, unless --migrations is set.
+    pub fn with_own(mut self, folder: Option<PathBuf>) -> Self {
+        if self.folder().is_none() {
+            self.migrations = folder;
+        }
+        self
+    }
+
     /// The folder of the migrations. `None`: those of this program.
     pub fn folder(&self) -> Option<&Path> {
         self.migrations.as_deref().filter(|folder| !folder.as_os_str().is_empty())

@@ -15,6 +15,8 @@ mod seed;
 mod status;
 mod validate;
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand, error::ErrorKind};
 use shared::{
     completions::CompletionSettings,
@@ -55,6 +57,10 @@ pub struct Command {
     /// up, migrate status, seed and status.
     #[arg(long, global = true, help_heading = "Database")]
     pub all: bool,
+    /// Folder with what databases have of their own: `NAME/migrations`, as --migrations, and `NAME/seed.jsonl`, as
+    /// --catalog; NAME is `default` for the default one.
+    #[arg(long, env = "ORDERDB_DATABASES", value_name = "FOLDER", global = true, help_heading = "Database")]
+    pub databases_folder: Option<PathBuf>,
     #[command(flatten)]
     pub database: DatabaseArgs,
     #[command(flatten)]

@@ -1,4 +1,6 @@
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::bail;
 
 use clap::{
     Args,
@@ -7,7 +9,7 @@ use clap::{
 };
 use shared::{
     catalog::{DEFAULT_PRODUCTS, DEFAULT_SEED, DEFAULT_USERS, Locale},
-    program::positive_duration,
+    program::{WrongUsage, positive_duration},
 };
 
 use super::input_file::InputFile;
@@ -17,7 +19,7 @@ const MAX_ROWS: u64 = 100_000_000;
 /// Maximum number of users, and of products, that a live seed adds per minute.
 const MAX_ROWS_PER_MINUTE: i64 = 600_000;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct SeedSettings {
     /// Number of synthetic users.
     #[arg(long, default_value_t = DEFAULT_USERS, value_parser = value_parser!(u64).range(..=MAX_ROWS))]
@@ -51,6 +53,24 @@ pub struct SeedSettings {
 }
 
 impl SeedSettings {
+    /// With the rows of `file`, the seed of the database, unless --catalog is set.
+    ///
+    /// # Errors
+    /// When there are options for synthetic rows as well.
+    pub fn with_own(mut self, file: Option<PathBuf>) -> anyhow::Result<Self> {
+        let (Some(file), None) = (file, &self.catalog) else { return Ok(self) };
+        let synthetic = (self.users, self.products, self.seed_value, self.locale);
+        let is_default = synthetic == (DEFAULT_USERS, DEFAULT_PRODUCTS, DEFAULT_SEED, Locale::default());
+        if !is_default || self.live.live {
+            bail!(WrongUsage(format!(
+                "the seed of this database is {}: leave out --users, --products, --seed-value, --locale and --live",
+                file.display()
+            )));
+        }
+        self.catalog = Some(InputFile::Path(file));
+        Ok(self)
+    }
+
     /// Those of `orderdb seed` without options.
     pub fn default_rows() -> Self {
         Self {
@@ -66,7 +86,7 @@ impl SeedSettings {
     }
 }
 
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Live")]
 pub struct LiveSettings {
     /// After the inserts, continue to add rows until Ctrl-C. For each added row, one existing row is changed: region or
