@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use shared::{
     confirm::YesDestroy,
     database::{DatabaseSettings, SqlError},
@@ -38,7 +38,6 @@ pub async fn reset(
     stop: CancellationToken,
 ) -> anyhow::Result<Outcome> {
     let session = Session::open(database, settings.statement_deadline, stop.clone()).await?;
-    lock(&session).await?;
     match settings.scope() {
         ResetScope::Orders => reset_orders(&session, &settings.yes).await?,
         ResetScope::Schema => reset_schema(&session, &settings.yes).await?,
@@ -57,8 +56,12 @@ pub async fn reset(
 }
 
 async fn reset_orders(session: &Session, yes: &YesDestroy) -> anyhow::Result<()> {
-    confirm(session, &["orders"], yes).await?;
-    session.transaction(async { Ok(session.batch("TRUNCATE orders").await?) }).await?;
+    let confirmed = confirm(session, &["orders"], yes).await?;
+    let emptying = session.transaction(async {
+        confirmed.check(&session.client, &["orders"]).await?;
+        Ok(session.batch("TRUNCATE orders").await?)
+    });
+    emptying.await?;
     println!("{}: all orders are deleted", session.database);
     Ok(())
 }
@@ -66,10 +69,15 @@ async fn reset_orders(session: &Session, yes: &YesDestroy) -> anyhow::Result<()>
 async fn reset_schema(session: &Session, yes: &YesDestroy) -> anyhow::Result<()> {
     let Session { client, database, .. } = session;
     let migrations = Migrations::built_in()?;
-    let applied: BTreeSet<String> = session.run(async { Ok(history::applied(client).await?) }).await?;
+    let applied = async || session.run(async { Ok(history::applied(client).await?) }).await;
+    migrations.ensure_known(&applied().await?)?;
+    let confirmed = confirm(session, &TABLES, yes).await?;
+    // Not while a person is asked: another program may have to migrate.
+    lock(session).await?;
+    let applied: BTreeSet<String> = applied().await?;
     migrations.ensure_known(&applied)?;
-    confirm(session, &TABLES, yes).await?;
     let resetting = session.transaction(async {
+        confirmed.check(client, &TABLES).await?;
         history::create(client).await?;
         for migration in migrations.applied(&applied) {
             let reverted = step::revert_in_transaction(client, migration).await;
@@ -86,12 +94,36 @@ async fn reset_schema(session: &Session, yes: &YesDestroy) -> anyhow::Result<()>
     Ok(())
 }
 
-async fn confirm(session: &Session, tables: &[&str], yes: &YesDestroy) -> anyhow::Result<()> {
+/// What may be destroyed.
+enum Confirmed {
+    /// Whatever there is: it was confirmed.
+    Rows,
+    /// No row: there was none, so that nothing was asked.
+    NoRow,
+}
+
+impl Confirmed {
+    /// # Errors
+    /// When there are rows that nobody has confirmed. Until the end of the transaction, no more are added.
+    async fn check(&self, client: &Client, tables: &[&str]) -> anyhow::Result<()> {
+        let Self::NoRow = self else { return Ok(()) };
+        for (table, _) in count(client, tables).await? {
+            client.batch_execute(&format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await?;
+            let has_rows: bool =
+                client.query_typed_one(&format!("SELECT EXISTS (SELECT FROM {table})"), &[]).await?.get(0);
+            ensure!(!has_rows, "rows were added to {table} meanwhile: nothing was changed. Run it again");
+        }
+        Ok(())
+    }
+}
+
+async fn confirm(session: &Session, tables: &[&str], yes: &YesDestroy) -> anyhow::Result<Confirmed> {
     let Session { client, database, stop, .. } = session;
     let (present, connected) =
         session.run(async { Ok((count(client, tables).await?, connected(client).await?)) }).await?;
     if present.iter().all(|(_, rows)| *rows == 0) {
-        return count_down(session, Waiting::OnTerminal).await;
+        count_down(session, Waiting::OnTerminal).await?;
+        return Ok(Confirmed::NoRow);
     }
     let counted: Vec<String> =
         present.iter().map(|(table, rows)| format!("{} of {table}", counted_as(*rows, "row"))).collect();
@@ -99,7 +131,8 @@ async fn confirm(session: &Session, tables: &[&str], yes: &YesDestroy) -> anyhow
     if !connected.is_empty() {
         what.push_str(&format!("; stop these first, which may write meanwhile: {}", connected.join(", ")));
     }
-    yes.confirm(database, &what, stop).await
+    yes.confirm(database, &what, stop).await?;
+    Ok(Confirmed::Rows)
 }
 
 /// The tables that exist, with the number of their rows.

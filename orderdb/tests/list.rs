@@ -80,3 +80,17 @@ async fn a_silent_host_does_not_hold_the_others_and_has_its_error() {
     }
     assert!(!format!("{output:?}").contains("hunter2"), "{output:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_can_not_be_written_is_an_error() {
+    let bed = Testbed::new("list_full").await;
+    let mut orderdb = Command::new(env!("CARGO_BIN_EXE_orderdb"));
+    orderdb.arg("list").envs(bed.environment()).stdin(Stdio::null()).stderr(Stdio::piped());
+    orderdb.stdout(std::fs::File::create("/dev/full").unwrap());
+    let output = tokio::task::spawn_blocking(move || orderdb.output()).await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "error: stdout can't be written: No space left on device (os error 28)\n"
+    );
+}

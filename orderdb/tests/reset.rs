@@ -80,3 +80,19 @@ async fn a_reset_that_is_stopped_or_killed_in_the_middle_leaves_every_row() {
     }
     printed(&bed, &["validate"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_that_arrive_after_an_empty_table_was_seen_are_not_deleted() {
+    let bed = Testbed::new("reset_meanwhile").await;
+    let other = bed.sql().await;
+    other.batch_execute(&format!("BEGIN; {ORDER}")).await.unwrap();
+    let child = orderdb(&bed, &["reset", "--orders-only"]).spawn().unwrap();
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    eventually("the reset waits for the order", TIMEOUT, async || count(&bed, waiting).await == 1).await;
+    other.batch_execute("COMMIT").await.unwrap();
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && log.contains("rows were added to orders meanwhile"), "{log}");
+    assert_eq!(count(&bed, "SELECT count(*) FROM orders").await, 1);
+}

@@ -98,13 +98,20 @@ where
     }
 }
 
-/// Ends the program in silence when the reader of stdout has ended, as `head` does: `println!` panics then. SIGPIPE itself
-/// would also end it for each connection that a server closes.
+/// Ends the program in silence when the reader of stdout has ended, as `head` does, and with an error when stdout can't be
+/// written otherwise: `println!` panics then. SIGPIPE itself would also end it for each connection that a server closes.
 fn exit_when_stdout_is_closed() {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         if panic.payload_as_str().is_some_and(|message| message.starts_with("failed printing to stdout: Broken pipe")) {
             exit_without_reader();
+        }
+        if let Some(reason) =
+            panic.payload_as_str().and_then(|message| message.strip_prefix("failed printing to stdout: "))
+        {
+            eprintln!("error: stdout can't be written: {reason}");
+            run_before_exit();
+            std::process::exit(1);
         }
         hook(panic);
     }));

@@ -39,15 +39,16 @@ pub async fn create(session: &Session, index: OptionalIndex, state: Option<&Inde
         None => {}
     }
     let statement = format!("CREATE INDEX CONCURRENTLY {name} ON orders {}", index.columns());
+    let process = session.client.query_typed_one("SELECT pg_backend_pid()", &[]);
+    let process: i32 = session.run(async { Ok(process.await?) }).await?.get(0);
     let building = session.run(async {
-        let process: i32 = session.client.query_typed_one("SELECT pg_backend_pid()", &[]).await?.get(0);
         tokio::select! {
             built = session.batch(&statement) => Ok(built?),
             never = show_progress(session, name, process) => match never {},
         }
     });
     if let Err(error) = building.await {
-        let left = remove_rest(session, index).await;
+        let left = remove_rest(session, index, process).await;
         bail!("{name} can't be created: {error:#}. {left}");
     }
     println!("created {name} on orders {}", index.columns());
@@ -59,10 +60,12 @@ fn drop_statement(index: OptionalIndex) -> String {
 }
 
 /// The connection of the build can't be used any more. Returns what is left of the index.
-async fn remove_rest(session: &Session, index: OptionalIndex) -> String {
+async fn remove_rest(session: &Session, index: OptionalIndex, process: i32) -> String {
     let removing = async {
         let session = Session::open(&session.database, REMOVAL_DEADLINE, CancellationToken::new()).await?;
-        let invalid = |state: &IndexState| state.index == index && state.progress != Progress::Valid;
+        // Another session may build the same index.
+        let is_own = |state: &IndexState| state.built_by.is_none_or(|builder| builder == process);
+        let invalid = |state: &IndexState| state.index == index && state.progress != Progress::Valid && is_own(state);
         if !states(&session).await?.iter().any(invalid) {
             return Ok(());
         }

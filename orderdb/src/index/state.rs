@@ -28,6 +28,8 @@ pub enum Progress {
 pub struct IndexState {
     pub index: OptionalIndex,
     pub progress: Progress,
+    /// The server process that builds it.
+    pub built_by: Option<i32>,
     pub bytes: i64,
     pub scans: i64,
 }
@@ -53,12 +55,13 @@ pub async fn states(session: &Session) -> anyhow::Result<Vec<IndexState>> {
             definition.ends_with(&format!("USING btree {}", index.columns())),
             "there is another index of this name, which is left as it is: {definition}"
         );
-        let progress = match (row.get("valid"), row.get::<_, Option<i32>>("built_by")) {
+        let built_by: Option<i32> = row.get("built_by");
+        let progress = match (row.get("valid"), built_by) {
             (true, _) => Progress::Valid,
             (false, Some(_)) => Progress::Building,
             (false, None) => Progress::Invalid,
         };
-        states.push(IndexState { index, progress, bytes: row.get("bytes"), scans: row.get("scans") });
+        states.push(IndexState { index, progress, built_by, bytes: row.get("bytes"), scans: row.get("scans") });
     }
     Ok(states)
 }

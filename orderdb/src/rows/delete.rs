@@ -21,10 +21,11 @@ const FOREIGN_KEY: &str = "23503";
 /// When one of the rows does not exist, orders refer to one, the user does not confirm, or the database fails.
 pub async fn delete<Row: Table>(settings: &DeleteRows, database: &DatabaseSettings) -> anyhow::Result<()> {
     let DeleteRows { ids, yes, cache, options } = settings;
-    let (cache, deadline) = (row_cache(cache)?, options.statement_deadline);
+    let (cache, deadline) = (row_cache(cache, database)?, options.statement_deadline);
     let mut ids = ids.clone();
     ids.sort_unstable();
     ids.dedup();
+    let stop = shutdown::on_signal()?;
     // Not in the transaction: nothing is locked while a person reads.
     let mut client = connect(database, deadline).await?;
     let rows: Vec<Row> = shared::lookup::select_rows(&mut client, ids.iter().map(String::as_str).collect()).await?;
@@ -33,8 +34,8 @@ pub async fn delete<Row: Table>(settings: &DeleteRows, database: &DatabaseSettin
     drop(client);
     print_table_to_stderr(&rows);
     let counted = if rows.len() == 1 { Row::WHAT.to_owned() } else { format!("{}s", Row::WHAT) };
-    yes.confirm(database, &format!("This deletes {} {counted}", rows.len()), &shutdown::on_signal()?).await?;
-    let deleted = transaction(database, deadline, async |client| {
+    yes.confirm(database, &format!("This deletes {} {counted}", rows.len()), &stop).await?;
+    let deleted = transaction(database, deadline, &stop, async |client| {
         let deleted = match client.query(&Row::delete(&ids)).await {
             Err(error) if error.sqlstate() == Some(FOREIGN_KEY) => return Err(refused_by_reference::<Row>(&error)),
             deleted => deleted?,

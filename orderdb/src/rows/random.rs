@@ -36,7 +36,7 @@ async fn print_random<Row: Table + DeserializeOwned>(
     settings: &RandomSettings,
     database: &DatabaseSettings,
 ) -> anyhow::Result<()> {
-    let rows = match from_cache::<Row>(settings).await? {
+    let rows = match from_cache::<Row>(settings, database).await? {
         Some(rows) => rows,
         None => from_table(settings, database).await?,
     };
@@ -44,10 +44,14 @@ async fn print_random<Row: Table + DeserializeOwned>(
 }
 
 /// None when the cache is empty or Redis fails.
-async fn from_cache<Row: LookupRow + DeserializeOwned>(settings: &RandomSettings) -> anyhow::Result<Option<Vec<Row>>> {
-    let (keys, (table, _)) = (settings.cache.keys(), Row::TABLE);
+async fn from_cache<Row: LookupRow + DeserializeOwned>(
+    settings: &RandomSettings,
+    database: &DatabaseSettings,
+) -> anyhow::Result<Option<Vec<Row>>> {
+    let cache_settings = settings.cache.of_database(database.name());
+    let (keys, (table, _)) = (cache_settings.keys(), Row::TABLE);
     let Some(hash) = Row::hash(&keys) else { return Ok(None) };
-    let mut redis = settings.cache.connect_lazily()?;
+    let mut redis = cache_settings.connect_lazily()?;
     match cache::sample(&mut redis, hash, settings.count as usize).await {
         Ok(rows) if rows.len() == settings.count as usize => return Ok(Some(rows)),
         Ok(rows) if rows.is_empty() => {

@@ -7,8 +7,8 @@ use shared::{
     cache::CacheSettings,
     database::{DatabaseSettings, StatementClient, StatementMode, cancel},
     lookup::{LoggedOutage, RowCache},
-    shutdown,
 };
+use tokio_util::sync::CancellationToken;
 
 /// Connects. Each statement may take `deadline`.
 ///
@@ -18,17 +18,21 @@ pub async fn connect(database: &DatabaseSettings, deadline: Duration) -> anyhow:
     StatementClient::connect(database, StatementMode::Unnamed, deadline).await
 }
 
-/// Runs `work` in a transaction, which Ctrl-C ends: then nothing is changed, unless the COMMIT was under way.
+/// Runs `work` in a transaction, which `stop` ends: then nothing is changed, unless the COMMIT was under way.
 ///
 /// # Errors
-/// Those of `work`, or when the database fails, or at Ctrl-C.
+/// Those of `work`, or when the database fails, or on `stop`.
 pub async fn transaction<T>(
     database: &DatabaseSettings,
     deadline: Duration,
+    stop: &CancellationToken,
     work: impl AsyncFnOnce(&mut StatementClient) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let mut client = connect(database, deadline).await?;
-    let (token, stop) = (client.cancel_token(), shutdown::on_signal()?);
+    let Some(client) = stop.run_until_cancelled(connect(database, deadline)).await else {
+        bail!("interrupted: nothing was changed");
+    };
+    let mut client = client?;
+    let token = client.cancel_token();
     tokio::select! {
         result = client.transaction(work) => return result,
         () = stop.cancelled() => {}
@@ -38,10 +42,11 @@ pub async fn transaction<T>(
     bail!("interrupted: the transaction is rolled back, unless it was being committed")
 }
 
-/// The cache in Redis, whose outages are logged. Connects at the first use.
+/// The cache of `database` in Redis, whose outages are logged. Connects at the first use.
 ///
 /// # Errors
 /// When the settings of Redis are not usable.
-pub fn row_cache(settings: &CacheSettings) -> anyhow::Result<RowCache> {
+pub fn row_cache(settings: &CacheSettings, database: &DatabaseSettings) -> anyhow::Result<RowCache> {
+    let settings = settings.of_database(database.name());
     Ok(RowCache::new(settings.connect_lazily()?, settings.keys(), LoggedOutage::default()))
 }

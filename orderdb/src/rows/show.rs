@@ -20,7 +20,7 @@ use crate::settings::ShowRow;
 pub async fn show<Row: Table>(settings: &ShowRow<Row::Field>, database: &DatabaseSettings) -> anyhow::Result<()> {
     let ShowRow { id, field, cache, options } = settings;
     let connections = QueryConnections::new(database, 1, options.statement_deadline);
-    let reader = RowReader::<Row>::new(Arc::new(row_cache(cache)?), Arc::new(connections));
+    let reader = RowReader::<Row>::new(Arc::new(row_cache(cache, database)?), Arc::new(connections));
     let key = Row::Id::from(id);
     let missing = || no_such_row::<Row>(id);
     match field {

@@ -1,5 +1,5 @@
 use anyhow::Context;
-use shared::{database::DatabaseSettings, lookup::ENTRY_TTL};
+use shared::{database::DatabaseSettings, lookup::ENTRY_TTL, shutdown};
 
 use super::{
     print::print_row,
@@ -15,9 +15,10 @@ use crate::settings::UpdateRow;
 /// When there is no such row, the table does not accept a value, or the database fails.
 pub async fn update<Row: Table>(settings: &UpdateRow<Row::Change>, database: &DatabaseSettings) -> anyhow::Result<()> {
     let UpdateRow { id, change, cache, options } = settings;
-    let cache = row_cache(cache)?;
+    let cache = row_cache(cache, database)?;
     let deadline = options.statement_deadline;
-    let updated = transaction(database, deadline, async |client| {
+    let stop = shutdown::on_signal()?;
+    let updated = transaction(database, deadline, &stop, async |client| {
         let found = client.query(&Row::select_locked(id)).await?;
         let mut row = found.first().map(Row::from).ok_or_else(|| no_such_row::<Row>(id))?;
         row.apply(change)?;

@@ -29,9 +29,10 @@ const STANDBYS: &str = "\
         extract(epoch FROM replay_lag)::float8 AS behind_seconds \
     FROM pg_stat_replication ORDER BY name, pid";
 
-/// The time since the last transaction is no delay when all of the log is replayed.
+/// The time since the last transaction is no delay while the log is received and all of it is replayed.
 const BEHIND: &str = "\
-    SELECT CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 \
+    SELECT CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() \
+            AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE pid IS NOT NULL) THEN 0 \
         ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())::float8 END";
 
 /// # Errors

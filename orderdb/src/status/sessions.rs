@@ -12,6 +12,8 @@ pub struct SessionStatus {
     /// Those to this database, by program and state.
     pub connections: Vec<Connections>,
     pub longest_transaction: Option<Transaction>,
+    /// Transactions of other users are not seen: the user is no member of `pg_read_all_stats`.
+    pub hides_others: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -33,12 +35,16 @@ pub struct Transaction {
     pub waits_for: Option<String>,
 }
 
-const SERVER: &str = "SELECT count(*), current_setting('max_connections')::int FROM pg_stat_activity \
-     WHERE backend_type = 'client backend'";
+/// The kind of another user's session is hidden from a user without the rights of `pg_read_all_stats`, its database is
+/// not.
+const SERVER: &str = "SELECT count(*), current_setting('max_connections')::int, \
+     count(*) FILTER (WHERE backend_type IS NULL) > 0 FROM pg_stat_activity \
+     WHERE datid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'";
 
 const CONNECTIONS: &str = "\
     SELECT coalesce(application_name, '') AS application, state, count(*) AS count FROM pg_stat_activity \
-    WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid() \
+    WHERE coalesce(backend_type, 'client backend') = 'client backend' AND datname = current_database() \
+        AND pid <> pg_backend_pid() \
     GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2";
 
 const LONGEST: &str = "\
@@ -73,5 +79,6 @@ pub async fn sessions(session: &Session) -> anyhow::Result<SessionStatus> {
         max_connections: server.get(1),
         connections: connections.collect(),
         longest_transaction,
+        hides_others: server.get(2),
     })
 }

@@ -122,7 +122,8 @@ fn add_redis(report: &mut Report, redis: &RedisStatus) {
 fn add_sessions(report: &mut Report, sessions: &SessionStatus) {
     let SessionStatus { server_connections, max_connections, longest_transaction, .. } = sessions;
     report.line("connections", server_connections, format!("of {max_connections} of the server"));
-    let Some(longest) = longest_transaction else { return report.line("longest transaction", "none", "") };
+    let hidden = if sessions.hides_others { "others are hidden: needs pg_read_all_stats" } else { "" };
+    let Some(longest) = longest_transaction else { return report.line("longest transaction", "none", hidden) };
     let application = if longest.application.is_empty() { "no name" } else { &longest.application };
     let state = longest.state.as_deref().unwrap_or("state hidden");
     let waits = longest.waits_for.as_ref().map_or_else(String::new, |wait| format!(", waits for {wait}"));

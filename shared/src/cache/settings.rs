@@ -104,6 +104,15 @@ impl CacheSettings {
         }
     }
 
+    /// The cache of a database that was selected by its name: with the name as prefix, unless one is set. Rows of one
+    /// database are never those of another.
+    pub fn of_database(&self, name: Option<&str>) -> Self {
+        match name {
+            Some(name) if self.redis_prefix.is_empty() => Self { redis_prefix: format!("{name}:"), ..self.clone() },
+            _ => self.clone(),
+        }
+    }
+
     fn password(&self) -> Option<&SecretString> {
         secret::of_file_or_variable(&self.redis_password_file, &self.redis_password)
     }

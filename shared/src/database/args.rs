@@ -113,6 +113,7 @@ impl DatabaseArgs {
         };
         let mut settings = self.connection(database, is_managed)?;
         settings.pooler = self.pooler.pooler().or(settings.pooler);
+        settings.name = self.name().map(ToString::to_string);
         let direct = match &named {
             Some(named) => named.direct(&self.rds.rds_ca_cert)?,
             None => self.direct(url.is_none())?,
@@ -121,7 +122,7 @@ impl DatabaseArgs {
         settings.direct = direct.map(|direct| {
             // The pooler in transaction mode is the other one.
             let set = self.pooler.pooler().filter(|pooler| *pooler != Pooler::Transaction);
-            Box::new(DatabaseSettings { pooler: set.or(direct.pooler), ..direct })
+            Box::new(DatabaseSettings { pooler: set.or(direct.pooler), name: settings.name.clone(), ..direct })
         });
         Ok(settings)
     }
@@ -156,13 +157,22 @@ impl DatabaseArgs {
 
     /// The server behind a pooler.
     fn direct(&self, by_type: bool) -> anyhow::Result<Option<DatabaseUrl>> {
-        match non_empty(&self.database_direct_url) {
+        let direct = non_empty(&self.database_direct_url).filter(|direct| !self.is_of_another_url(direct));
+        match direct {
             Some(url) => database_url::parse(url.expose_secret(), "DATABASE_DIRECT_URL").map(Some),
             None if by_type && self.db_type == DatabaseType::Supabase && self.supabase.has_pooler() => {
                 self.supabase.direct(self.password(self.passwords.supabase()))
             }
             None => Ok(None),
         }
+    }
+
+    /// Whether the direct URL is that of the environment and the URL is another one than that beside it: a flag.
+    fn is_of_another_url(&self, direct: &SecretString) -> bool {
+        let is_variable =
+            |name: &str, value: &SecretString| std::env::var(name).is_ok_and(|set| set == value.expose_secret());
+        let url = non_empty(&self.database_url);
+        url.is_some_and(|url| !is_variable("DATABASE_URL", url)) && is_variable("DATABASE_DIRECT_URL", direct)
     }
 
     /// How to connect to a database. One that is managed uses TLS on any host.
@@ -182,6 +192,11 @@ impl DatabaseArgs {
             Tls::Disabled => SslMode::Disable,
             Tls::Enabled(_) => SslMode::Require,
         });
+        // The server's choice; what is shown and confirmed must be the same.
+        if config.get_dbname().is_none() {
+            let user = config.get_user().map(ToOwned::to_owned);
+            config.dbname(user.context("the URL names no database: write postgres://USER@HOST/DATABASE")?);
+        }
         set_timeouts(&mut config);
         if config.get_application_name().is_none() {
             config.application_name(application_name());
@@ -195,6 +210,7 @@ impl DatabaseArgs {
             pooler,
             max_lifetime,
             generation: Arc::default(),
+            name: None,
             direct: None,
         })
     }

@@ -60,8 +60,21 @@ async fn open(settings: &DatabaseSettings, config: &Config) -> anyhow::Result<(C
     let opening = tokio::time::timeout(timeout(settings), start(&settings.tls, config));
     opening.await.with_context(failed)?.map_err(|error| match tls_refusal(&error) {
         Some(refusal) => anyhow!("the database {settings} can't be reached by TLS: {refusal}"),
-        None => anyhow::Error::from(error).context(failed()),
+        None => {
+            let what = refusal(settings, &error).unwrap_or_else(failed);
+            anyhow::Error::from(error).context(what)
+        }
     })
+}
+
+/// What to do about a server that was reached.
+fn refusal(settings: &DatabaseSettings, error: &tokio_postgres::Error) -> Option<String> {
+    let code = error.code()?;
+    if *code == SqlState::INVALID_CATALOG_NAME {
+        return Some(format!("the server has no database {settings}: create it, or set the name of another one"));
+    }
+    let is_login = [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(code);
+    is_login.then(|| format!("the database {settings} refuses the login: check user and password"))
 }
 
 /// For all hosts, which are tried one after the other.

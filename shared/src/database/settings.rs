@@ -30,6 +30,8 @@ pub struct DatabaseSettings {
     pub(super) generation: Arc<AtomicU64>,
     /// `None`: the password, if any, is that of `config`.
     pub(super) short_lived: Option<Arc<TokenCache>>,
+    /// Name by which it was selected.
+    pub(super) name: Option<String>,
     /// The server behind the pooler.
     pub(super) direct: Option<Box<DatabaseSettings>>,
 }
@@ -72,9 +74,9 @@ impl DatabaseSettings {
     }
 
     /// Whether every host is this machine: a loopback address, `localhost` or a socket file. What is at the other end
-    /// of a tunnel looks local.
+    /// of a tunnel looks local. The server behind a pooler counts as well.
     pub fn is_local(&self) -> bool {
-        is_local(&self.config)
+        is_local(&self.config) && self.direct.as_ref().is_none_or(|direct| is_local(&direct.config))
     }
 
     /// Whether connections are encrypted.
@@ -88,6 +90,11 @@ impl DatabaseSettings {
         format!("{host}:{port}/{}", self.database())
     }
 
+    /// The name by which it was selected (`--database`).
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Host and port of the server; 5432 when no port is set. The host is a path when the server listens at a socket
     /// file.
     pub fn address(&self) -> (String, u16) {
@@ -99,9 +106,9 @@ impl DatabaseSettings {
         (host, self.config.get_ports().first().copied().unwrap_or(5432))
     }
 
-    /// Name of the database; `postgres` when none is set.
+    /// Name of the database.
     pub fn database(&self) -> &str {
-        self.config.get_dbname().unwrap_or("postgres")
+        self.config.get_dbname().unwrap_or_default()
     }
 }
 
@@ -118,6 +125,14 @@ pub(super) fn is_local(config: &Config) -> bool {
 impl fmt::Display for DatabaseSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (host, port) = self.address();
-        write!(f, "{} at {host}:{port}", self.database())
+        write!(f, "{} at {host}:{port}", self.database())?;
+        // Any of them may be the one that answers.
+        for host in self.config.get_hosts().iter().skip(1) {
+            match host {
+                Host::Tcp(name) => write!(f, " or {name}")?,
+                Host::Unix(path) => write!(f, " or {}", path.display())?,
+            }
+        }
+        Ok(())
     }
 }

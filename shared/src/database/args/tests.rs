@@ -186,3 +186,12 @@ fn a_certificate_that_is_none_is_named() {
         assert!(format!("{error:#}").contains(expected), "{error:#}");
     }
 }
+
+#[test]
+fn a_url_without_a_database_names_that_of_the_user_as_the_server_does() {
+    assert_eq!(settings(&["--database-url", "postgres://me@localhost"]).unwrap().to_string(), "me at localhost:5432");
+    let error = settings(&["--database-url", "postgres://localhost"]).err().unwrap();
+    assert!(error.to_string().contains("names no database"), "{error:#}");
+    let several = settings(&["--database-url", "postgres://me@localhost,db.example.com/db"]).unwrap();
+    assert_eq!(several.to_string(), "db at localhost:5432 or db.example.com");
+}
