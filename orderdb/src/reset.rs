@@ -70,7 +70,9 @@ async fn reset_schema(session: &Session, yes: &YesDestroy) -> anyhow::Result<()>
     let Session { client, database, .. } = session;
     let migrations = Migrations::built_in()?;
     let applied = async || session.run(async { Ok(history::applied(client).await?) }).await;
-    migrations.ensure_known(&applied().await?)?;
+    migrations.ensure_known(&applied().await?).context(
+        "reset has the migrations of this program only; `migrate rollback COUNT --migrations FOLDER` reverts others first",
+    )?;
     let confirmed = confirm(session, &TABLES, yes).await?;
     // Not while a person is asked: another program may have to migrate.
     lock(session).await?;

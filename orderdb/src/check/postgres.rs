@@ -86,9 +86,12 @@ async fn check_schema(client: &Client, findings: &mut Findings) -> anyhow::Resul
     let MigrationCounts { known, missing, unknown } = MigrationCounts::read(client).await?;
     match (missing, unknown) {
         (0, 0) => findings.ok("schema", format!("all {known} migrations are applied")),
-        (0, _) => findings.failed(
+        (0, _) => findings.warning(
             "schema",
-            format!("{unknown} migrations are unknown: use the version of orderflow that applied them, or a later one"),
+            format!(
+                "all {known} migrations are applied, and {unknown} more: those of a later version, or of your own; \
+                 `orderdb validate` tells whether the programs work with them"
+            ),
         ),
         _ => {
             findings.failed("schema", format!("{missing} of {known} migrations are missing: run `orderdb migrate up`"));

@@ -19,7 +19,8 @@ const TABLES: &str = "\
         array_agg(a.attnum::int ORDER BY a.attnum) AS numbers, \
         array_agg(a.attname::text ORDER BY a.attnum) AS columns, \
         array_agg(quote_ident(a.attname) ORDER BY a.attnum) AS quoted, \
-        COALESCE((SELECT n_tup_del FROM pg_stat_xact_all_tables WHERE relid = c.oid), 0) AS deleted \
+        COALESCE((SELECT n_tup_del FROM pg_stat_xact_all_tables WHERE relid = c.oid), 0) AS deleted, \
+        COALESCE((SELECT n_tup_upd FROM pg_stat_xact_all_tables WHERE relid = c.oid), 0) AS updated \
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' \
@@ -36,6 +37,8 @@ struct Table {
     columns: BTreeMap<i32, Column>,
     /// Rows that this transaction has deleted.
     deleted: i64,
+    /// Rows that this transaction has changed.
+    updated: i64,
 }
 
 struct Column {
@@ -59,6 +62,10 @@ enum Loss {
         left: i64,
     },
     Deleted {
+        table: String,
+        rows: i64,
+    },
+    Updated {
         table: String,
         rows: i64,
     },
@@ -116,6 +123,7 @@ async fn tables(client: &Client) -> Result<BTreeMap<Oid, Table>, SqlError> {
             file: row.get("file"),
             columns: numbers.into_iter().zip(columns).collect(),
             deleted: row.get("deleted"),
+            updated: row.get("updated"),
         }
     };
     Ok(rows.iter().map(|row| (row.get("oid"), table(row))).collect())
@@ -140,6 +148,9 @@ async fn compare(
             });
         } else if left.deleted > table.deleted {
             lost.push(Loss::Deleted { table: table.name.clone(), rows: left.deleted - table.deleted });
+        }
+        if left.updated > table.updated {
+            lost.push(Loss::Updated { table: table.name.clone(), rows: left.updated - table.updated });
         }
         let gone = table.columns.into_iter().filter(|(number, _)| !left.columns.contains_key(number));
         lost.extend(gone.map(|(_, Column { name, quoted })| Loss::Column { table: table.name.clone(), name, quoted }));
@@ -166,6 +177,9 @@ async fn count(client: &Client, lost: &[Loss]) -> Result<Vec<String>, SqlError> 
                 (rows, format!("{} of table {table}", counted_as(rows, "row")))
             }
             Loss::Deleted { table, rows } => (*rows, format!("{} of table {table}", counted_as(*rows, "row"))),
+            Loss::Updated { table, rows } => {
+                (*rows, format!("values of {} of table {table}, which it changes", counted_as(*rows, "row")))
+            }
         };
         if rows > 0 {
             counted.push(words);
