@@ -4,8 +4,7 @@
 //! Each bench works in a [`environment::BenchEnvironment`] or topics of its own: [`producer`] compares [`bare_loop`]
 //! and Kafka's perf-test with the producer, [`sink`] compares sinks that read a [`filled_topic`], [`latency`] compares
 //! both at a steady rate, [`cache`] compares lookups, [`connections`] the ways to the database, [`indexes`] the
-//! indexes of the table. All of them print with
-//! [`report`].
+//! indexes of the table. All of them print with [`report`].
 
 pub mod bare_loop;
 pub mod cache;

@@ -16,12 +16,12 @@ use ureq::{
     http::StatusCode,
     tls::{Certificate, RootCerts, TlsConfig},
 };
-use url::{Host, Url};
+use url::Url;
 
 use super::token::Token;
 use crate::{
     secret,
-    tls::{crypto_provider, system_authorities},
+    tls::{crypto_provider, is_this_machine, system_authorities},
 };
 
 /// Without `expires_in` in the answer. The standard recommends to send it.
@@ -174,12 +174,8 @@ fn send(agent: &Agent, request: HttpRequest) -> Result<HttpResponse, ureq::Error
 fn token_url(text: &str) -> anyhow::Result<Url> {
     // The error has no part of the URL, which may have a password.
     let url = Url::parse(text).ok().context("OAUTH_TOKEN_URL is not a URL: write https://HOST/PATH")?;
-    let is_local = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
+    let host = url.host_str().unwrap_or_default();
+    let is_local = is_this_machine(host.trim_matches(['[', ']']));
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_local => Ok(url),

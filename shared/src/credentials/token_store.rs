@@ -1,6 +1,5 @@
 use std::{
     fmt,
-    net::IpAddr,
     time::{Duration, SystemTime},
 };
 
@@ -13,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::token::Token;
+use crate::tls::is_this_machine;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the lock of an instance that died keeps the others from a renewal: longer than a renewal may take.
@@ -47,9 +47,8 @@ impl TokenStore {
         let client = client.context("DB_TOKEN_REDIS_URL is not a Redis URL: write redis://USER:PASSWORD@HOST:PORT")?;
         let address = client.get_connection_info().addr();
         if let ConnectionAddr::Tcp(host, _) = address {
-            let is_loopback = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
             ensure!(
-                host == "localhost" || is_loopback,
+                is_this_machine(host),
                 "DB_TOKEN_REDIS_URL would send passwords without encryption: write rediss://"
             );
         }

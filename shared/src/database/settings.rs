@@ -12,7 +12,7 @@ use super::{
     pooler::Pooler,
     tls::{Tls, TlsOptions},
 };
-use crate::credentials::TokenCache;
+use crate::{credentials::TokenCache, tls::is_this_machine};
 
 /// Address, database, user, password and TLS settings of a PostgreSQL server. `Display` shows database, host and port,
 /// never the password.
@@ -114,10 +114,9 @@ impl DatabaseSettings {
 
 /// Whether every host is this machine.
 pub(super) fn is_local(config: &Config) -> bool {
-    let is_loopback = |host: &str| host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
     let is_local_host = |host: &Host| match host {
         Host::Unix(_) => true,
-        Host::Tcp(name) => name == "localhost" || is_loopback(name),
+        Host::Tcp(name) => is_this_machine(name),
     };
     config.get_hosts().iter().all(is_local_host) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
