@@ -117,6 +117,7 @@ postgres_launch() {
     -c cluster_name="orderflow-$NAME"
     -c max_connections=300 # each test opens connections of its own for each of its programs
     -c shared_buffers=256MB
+    -c wal_keep_size=1GB # for standbys of tests, which have no replication slot
     -c max_wal_size=2GB # fewer checkpoints in a load test; fsync is on
     -c ssl=on # for clients that ask for it
     -c ssl_cert_file="$POSTGRES_FOLDER/tls/broker.pem" -c ssl_key_file="$POSTGRES_FOLDER/tls/broker.pem"
