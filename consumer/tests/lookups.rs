@@ -34,7 +34,7 @@ async fn regions(bed: &Testbed, ids: &[&str]) -> Vec<String> {
     let found = looking_up.await.unwrap();
     let region = |id: &&str| {
         let value = testbed::ORDER_VALUE.replace("U00000001", id);
-        let order = wire::decode(None, Some(b"order"), Some(value.as_bytes())).unwrap();
+        let order = wire::decode_order(Some(b"order"), Some(value.as_bytes())).unwrap();
         found.enrich(order).unwrap().user.region.clone()
     };
     ids.iter().map(region).collect()

@@ -20,7 +20,7 @@ use consumer::{
 };
 use shared::{
     database::StatementMode,
-    order::{OrderPlaced, OrderStatus, PaymentMethod},
+    order::{OrderPlaced, PaymentMethod, PlacedStatus},
     wire::ReceivedOrder,
 };
 use testbed::Testbed;
@@ -35,7 +35,7 @@ fn row(number: usize, user_id: &str) -> OrderRow {
         shipping_cost: 0,
         discount_amount: 0,
         payment_method: PaymentMethod::Card,
-        status: OrderStatus::Paid,
+        status: PlacedStatus::Paid,
         created_at: DateTime::from_timestamp_nanos(1_700_000_000_123_456_789),
     };
     let user = UserAttributes { gender: "F".to_owned(), age_group: "30대".to_owned(), region: "제주".to_owned() };

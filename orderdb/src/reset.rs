@@ -59,7 +59,7 @@ async fn reset_orders(session: &Session, yes: &YesDestroy) -> anyhow::Result<()>
     let confirmed = confirm(session, &["orders"], yes).await?;
     let emptying = session.transaction(async {
         confirmed.check(&session.client, &["orders"]).await?;
-        Ok(session.batch("TRUNCATE orders").await?)
+        Ok(session.batch("TRUNCATE order_events, orders").await?)
     });
     emptying.await?;
     println!("{}: all orders are deleted", session.database);

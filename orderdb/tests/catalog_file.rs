@@ -85,7 +85,7 @@ async fn the_rows_of_a_file_are_inserted_and_existing_rows_stay_unchanged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_catalog_on_standard_input_fills_empty_tables_and_only_those() {
     let bed = Testbed::new("catalog_stdin").await;
-    bed.sql().await.batch_execute("TRUNCATE users, products, orders").await.unwrap();
+    bed.sql().await.batch_execute("TRUNCATE users, products, orders, order_events").await.unwrap();
     // More rows than a statement inserts.
     let users = SyntheticUsers::new(7, Default::default()).take(1_001).map(CatalogRow::User);
     let products = SyntheticProducts::new(7).take(1_001).map(CatalogRow::Product);

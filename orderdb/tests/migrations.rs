@@ -150,7 +150,8 @@ async fn a_migration_can_not_end_its_transaction_not_even_when_its_revert_is_onl
 async fn what_a_revert_of_a_folder_destroys_is_found_by_trying_it() {
     let bed = Testbed::new("tried").await;
     let folder = folder(&bed);
-    let down = "TRUNCATE orders; DELETE FROM products WHERE product_id < 'P000003'; DROP TABLE \"Kept Rows\";
+    let down =
+        "TRUNCATE order_events, orders; DELETE FROM products WHERE product_id < 'P000003'; DROP TABLE \"Kept Rows\";
                 UPDATE products SET stock = 0 WHERE product_id = 'P000005';
                 ALTER TABLE users ALTER age TYPE bigint; ALTER TABLE users DROP name";
     add(&folder, "2027-01-01-000000_many", "CREATE TABLE \"Kept Rows\" AS SELECT 1 AS a", down);

@@ -277,7 +277,7 @@ async fn random_rows_come_from_the_cache_else_from_the_table_which_is_told() {
     let output = command.env("REDIS_URL", "redis://127.0.0.1:1").output().unwrap();
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && log.contains("no answer") && log.contains("from table products"), "{log}");
-    bed.sql().await.batch_execute("TRUNCATE users, orders").await.unwrap();
+    bed.sql().await.batch_execute("TRUNCATE users, orders, order_events").await.unwrap();
     let () = bed.redis().await.del(bed.keys().users).await.unwrap();
     assert!(refused(&bed, 1, &["random", "user"]).await.contains("orderdb seed"));
 }

@@ -5,7 +5,8 @@
 //! - [`database`]: PostgreSQL, which stores users, products and orders.
 //! - [`cache`]: the Redis hashes with a part of the users and products.
 //! - [`lookup`]: rows by id, from Redis or else from the database.
-//! - [`order`], [`order_id`], [`wire`]: an order event, its id, and its form as a Kafka record.
+//! - [`order`], [`order_id`], [`lifecycle`]: an order event, its id, and the changes of its status.
+//! - [`wire`]: the form of these events as Kafka records.
 //! - [`kafka`]: topics, client settings and consumer lag.
 //! - [`dlq_headers`]: the headers of a dead letter.
 //! - [`secret`]: passwords as settings, from the environment or a file; `tls`: whom a client trusts.
@@ -41,6 +42,7 @@ pub mod health;
 pub mod kafka;
 pub mod latency;
 pub mod ledger;
+pub mod lifecycle;
 pub mod lookup;
 pub mod metrics;
 pub mod order;

@@ -37,10 +37,10 @@ impl PaymentMethod {
     }
 }
 
-/// Status of an order at the time of the event.
+/// Status that an order is placed with. Further ones are in [`crate::lifecycle`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum OrderStatus {
+pub enum PlacedStatus {
     /// The payment is complete.
     Paid,
     /// The payment is not complete yet.
@@ -49,7 +49,7 @@ pub enum OrderStatus {
     Cancelled,
 }
 
-impl OrderStatus {
+impl PlacedStatus {
     /// The value in the event and in the table, at most 20 characters.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -93,14 +93,14 @@ pub struct OrderPlaced {
     /// How the order is paid.
     pub payment_method: PaymentMethod,
     /// Status of the order at the time of the event.
-    pub status: OrderStatus,
+    pub status: PlacedStatus,
     /// Due time of the order by the producer's schedule, to the microsecond.
     #[serde(serialize_with = "serialize_micros")]
     pub created_at: DateTime<Utc>,
 }
 
 /// Writes the time in RFC 3339, several times as fast as chrono: every order has one.
-fn serialize_micros<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize_micros<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     // humantime can't write times before 1970 or after 9999: chrono writes these.
     let since_1970 = u64::try_from(time.timestamp_micros()).ok().filter(|_| time.year() <= 9999);
     match since_1970 {

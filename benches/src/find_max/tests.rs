@@ -27,6 +27,7 @@ pub fn figures(rate: f64, stored_ms: u64) -> ProbeFigures {
         stall: StallSummary::default(),
         counts: Counts::default(),
         warm_up: Counts::default(),
+        changes: None,
         errors: BTreeMap::new(),
         queue_full: 0,
         lateness_ms: LatencySummary::default(),

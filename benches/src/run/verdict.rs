@@ -179,6 +179,7 @@ mod tests {
                 stall: StallSummary::default(),
                 counts: Counts::default(),
                 warm_up: Counts::default(),
+                changes: None,
                 errors: Default::default(),
                 queue_full: 0,
                 lateness_ms: zero,

@@ -47,7 +47,7 @@ impl EndedRun {
     async fn audit_after(&self, damage: &str) -> AuditReport {
         self.sql(damage).await;
         let report = self.audit().await;
-        self.sql("BEGIN; TRUNCATE orders; INSERT INTO orders TABLE kept; COMMIT").await;
+        self.sql("BEGIN; TRUNCATE order_events, orders; INSERT INTO orders TABLE kept; COMMIT").await;
         report
     }
 
@@ -107,7 +107,7 @@ async fn send_conflicting(bed: &Testbed, run_id: &RunId) {
     let last_order = move || {
         let mut last = None;
         scan(&kafka, &topic, None, |record| {
-            if let Ok(order) = wire::decode(None, record.key(), record.payload())
+            if let Ok(order) = wire::decode_order(record.key(), record.payload())
                 && order.order_id.parse::<OrderId>().is_ok_and(|id| id.tag() == tag)
                 && order.event.user_id.as_str().starts_with('U')
                 && order.event.user_id.as_str() <= last_user.as_str()
@@ -190,7 +190,7 @@ async fn every_row_is_compared_with_its_record_its_user_and_its_product() {
     let (text, code) = orderdb_audit(&run.bed, "audited").await;
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("NOT BALANCED") && text.contains("total_amount, user_region"), "{text}");
-    run.sql("BEGIN; TRUNCATE orders; INSERT INTO orders TABLE kept; COMMIT").await;
+    run.sql("BEGIN; TRUNCATE order_events, orders; INSERT INTO orders TABLE kept; COMMIT").await;
 
     let report = run.audit_with(run.bed.folder().join("runs")).await;
     assert_eq!(report.latency_coverage, Some(0.0), "{report:?}");

@@ -244,6 +244,7 @@ fn producer_summary(run_id: &RunId, counts: Counts, part: f64) -> RunSummary {
         stall: StallSummary { seconds: 3.1135, start_seconds: 2.0 * part, orders_due: Some(3_113) },
         counts,
         warm_up: Counts { scheduled: (part * 1_000.0) as u64, ..Counts::default() },
+        changes: None,
         errors: BTreeMap::new(),
         queue_full: 0,
         lateness_ms: latency(0.031, counts.acknowledged),

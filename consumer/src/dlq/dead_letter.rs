@@ -7,7 +7,7 @@ use rdkafka::{
 use shared::{
     dlq_headers,
     kafka::read_headers,
-    wire::{self, EVENT_TYPE_HEADER, ReceivedOrder},
+    wire::{self, EVENT_TYPE_HEADER, ReceivedEvent, ReceivedOrder},
 };
 
 use super::digest::{Digest, digest_text};
@@ -122,7 +122,10 @@ impl DeadLetter {
     pub fn order(&self) -> Option<ReceivedOrder> {
         let value = self.value.as_deref().filter(|_| self.has_its_value());
         let event_type = self.original_headers().find(|(name, _)| name == EVENT_TYPE_HEADER);
-        wire::decode(event_type.and_then(|(_, value)| value.as_deref()), self.key.as_deref(), value).ok()
+        match wire::decode(event_type.and_then(|(_, value)| value.as_deref()), self.key.as_deref(), value) {
+            Ok(ReceivedEvent::Placed(order)) => Some(order),
+            _ => None,
+        }
     }
 
     /// The order's id, if the key is one that the table can have.

@@ -93,7 +93,7 @@ fn rounded_as_inserted(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
-    use shared::order::{OrderStatus, PaymentMethod};
+    use shared::order::{PaymentMethod, PlacedStatus};
 
     use super::*;
 
@@ -106,7 +106,7 @@ mod tests {
             shipping_cost: 0,
             discount_amount: 0,
             payment_method: PaymentMethod::Card,
-            status: OrderStatus::Paid,
+            status: PlacedStatus::Paid,
             created_at: created_at.parse().unwrap(),
         }
     }

@@ -3,7 +3,7 @@
 use shared::{
     kafka::UnreadableHeader,
     order_id::{OrderId, RunTag},
-    wire::{self, DecodeError, ReceivedOrder},
+    wire::{self, DecodeError, ORDER_STATUS_CHANGED_V1, ReceivedEvent, ReceivedOrder},
 };
 
 use crate::model::KafkaRecord;
@@ -21,7 +21,10 @@ const MAX_TIMESTAMP_MILLIS: i64 = i64::MAX / 1_000_000 - 1_000;
 /// [`DecodeError`] when the record is not an order.
 pub fn decode(record: &KafkaRecord) -> Result<ReceivedOrder, DecodeError> {
     let event_type = record.event_type().map_err(|UnreadableHeader| DecodeError::UnreadableHeader)?;
-    wire::decode(event_type, record.key(), record.value())
+    match wire::decode(event_type, record.key(), record.value())? {
+        ReceivedEvent::Placed(order) => Ok(order),
+        ReceivedEvent::StatusChanged(_) => Err(DecodeError::UnknownType(ORDER_STATUS_CHANGED_V1.to_owned())),
+    }
 }
 
 /// When an order was due, and its run if orderflow's producer sent it.

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::SystemTime};
 
 use chrono::DateTime;
 use shared::{
-    order::{OrderPlaced, OrderStatus, PaymentMethod},
+    order::{OrderPlaced, PaymentMethod, PlacedStatus},
     wire::ReceivedOrder,
 };
 use tokio::sync::Semaphore;
@@ -109,7 +109,7 @@ fn row(order_id: String, content: i32, partition: i32, assignment: i32) -> Order
         shipping_cost: content,
         discount_amount: 0,
         payment_method: PaymentMethod::Card,
-        status: OrderStatus::Paid,
+        status: PlacedStatus::Paid,
         created_at: DateTime::UNIX_EPOCH,
     };
     let region = format!("{partition}:{assignment}");

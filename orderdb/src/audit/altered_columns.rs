@@ -41,7 +41,7 @@ pub fn name_columns(
         if let Some(order) = sample.iter_mut().find(of_record)
             && let Some(row) = order.row.take()
         {
-            let columns = match wire::decode(None, record.key(), record.payload()) {
+            let columns = match wire::decode_order(record.key(), record.payload()) {
                 Ok(record) => row.differences(&OrderFields::of_record(&record)),
                 Err(_) => vec![ALL_COLUMNS],
             };

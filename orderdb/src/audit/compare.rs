@@ -114,6 +114,7 @@ mod tests {
             stall: StallSummary::default(),
             counts,
             warm_up: Counts::default(),
+            changes: None,
             errors: BTreeMap::new(),
             queue_full: 0,
             lateness_ms: LatencySummary::default(),
@@ -167,6 +168,7 @@ mod tests {
                     acknowledged: orders.acknowledged.collect(),
                     failed: orders.failed.collect(),
                     invalid: orders.invalid.collect(),
+                    ..JournalContents::default()
                 },
                 summary: orders.unknown.map(counts).map(summary),
             }],

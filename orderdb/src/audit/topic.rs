@@ -86,7 +86,7 @@ pub fn read_orders(
 
 /// Digest of the content of a record: of the fields of the order, or of the bytes if the record is not an order.
 fn content(record: &BorrowedMessage<'_>, digester: &Digester) -> Digest {
-    match wire::decode(None, record.key(), record.payload()) {
+    match wire::decode_order(record.key(), record.payload()) {
         Ok(order) => digester.digest(&OrderFields::of_record(&order)),
         Err(_) => digester.digest(&(record.key(), record.payload())),
     }

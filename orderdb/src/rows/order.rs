@@ -7,7 +7,7 @@ use shared::{
     catalog::{Product, User},
     database::{Order, StatementClient, schema::orders},
     lookup::{LookupRow, OrderField, select_rows},
-    order::{OrderStatus, PaymentMethod, shipping_cost},
+    order::{PaymentMethod, PlacedStatus, shipping_cost},
     order_id::OrderId,
 };
 
@@ -40,6 +40,7 @@ impl Table for Order {
 
     fn apply(&mut self, change: &OrderChange) -> anyhow::Result<()> {
         change.values.apply(self);
+        self.updated_at = Utc::now().trunc_subsecs(6);
         Ok(())
     }
 
@@ -129,12 +130,14 @@ fn filled_in(create: &CreateOrder, user: User, product: Product) -> anyhow::Resu
         shipping_cost: shipping,
         discount_amount: discount,
         payment_method: PaymentMethod::Card.as_str().to_owned(),
-        status: OrderStatus::Paid.as_str().to_owned(),
+        status: PlacedStatus::Paid.as_str().to_owned(),
         category: product.category,
         user_region: user.region,
         user_gender: user.gender,
         user_age_group: user.age_group,
         created_at,
+        status_sequence: 0,
+        updated_at: Utc::now().trunc_subsecs(6),
     };
     values.apply(&mut order);
     Ok(order)

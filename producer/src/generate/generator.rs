@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use shared::{
     catalog::{UserId, Weighted},
-    order::{OrderPlaced, OrderStatus, PaymentMethod, shipping_cost},
+    order::{OrderPlaced, PaymentMethod, PlacedStatus, shipping_cost},
 };
 
 use crate::{random::OrderRandom, sample::SampledProduct};
@@ -19,15 +19,15 @@ const PAYMENTS: [(u32, PaymentMethod); 5] = [
     (5, PaymentMethod::VirtualAccount),
     (3, PaymentMethod::MobilePhone),
 ];
-const STATUSES: [(u32, OrderStatus); 3] =
-    [(90, OrderStatus::Paid), (7, OrderStatus::PaymentPending), (3, OrderStatus::Cancelled)];
+const STATUSES: [(u32, PlacedStatus); 3] =
+    [(90, PlacedStatus::Paid), (7, PlacedStatus::PaymentPending), (3, PlacedStatus::Cancelled)];
 
 /// Makes orders.
 pub struct Generator {
     quantities: Weighted<i32>,
     discounts: Weighted<i32>,
     payments: Weighted<PaymentMethod>,
-    statuses: Weighted<OrderStatus>,
+    statuses: Weighted<PlacedStatus>,
 }
 
 impl Default for Generator {
@@ -102,7 +102,7 @@ mod tests {
             orders.iter().filter(|order| matches(order)).count() as f64 / 20_000.0
         };
         assert!((share(&|order| order.payment_method == PaymentMethod::Card) - 0.52).abs() < 0.02);
-        assert!((share(&|order| order.status == OrderStatus::Paid) - 0.90).abs() < 0.02);
+        assert!((share(&|order| order.status == PlacedStatus::Paid) - 0.90).abs() < 0.02);
         assert!((share(&|order| order.quantity == 1) - 0.60).abs() < 0.02);
     }
 }

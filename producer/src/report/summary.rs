@@ -56,6 +56,7 @@ pub fn summarize(
         stall: stall(sent),
         counts: measured,
         warm_up,
+        changes: None,
         errors: tally.errors.clone(),
         queue_full: tally.measured.queue_full,
         lateness_ms,

@@ -119,6 +119,7 @@ mod tests {
             stall: StallSummary { seconds: 12.0341, start_seconds: 14.0, orders_due: Some(12_034) },
             counts: Counts { unknown: 2, invalid: 60, skipped: 1_234_567, ..counts },
             warm_up: counts,
+            changes: None,
             errors: [("MessageTimedOut".to_owned(), 1), ("NotEnoughReplicasAfterAppend".to_owned(), 1)].into(),
             queue_full: 7,
             lateness_ms: latency,

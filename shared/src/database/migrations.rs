@@ -15,7 +15,7 @@ pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// Returns true when all tables exist.
 const TABLES_EXIST: &str = "SELECT bool_and(to_regclass(name) IS NOT NULL) \
-     FROM UNNEST(ARRAY['users', 'products', 'orders', 'cache_rounds']) name";
+     FROM UNNEST(ARRAY['users', 'products', 'orders', 'order_events', 'cache_rounds']) name";
 
 /// Checks that the tables of the schema exist, so that a program can fail at its start and say which command creates
 /// them.

@@ -124,6 +124,10 @@ pub struct Order {
     pub user_age_group: String,
     /// When the user ordered.
     pub created_at: DateTime<Utc>,
+    /// Position of the status in the history of the order; 0 for the one that it was placed with.
+    pub status_sequence: i32,
+    /// When the row was last written.
+    pub updated_at: DateTime<Utc>,
 }
 
 impl From<&Row> for Order {
@@ -144,6 +148,8 @@ impl From<&Row> for Order {
             user_gender: row.get("user_gender"),
             user_age_group: row.get("user_age_group"),
             created_at: row.get("created_at"),
+            status_sequence: row.get("status_sequence"),
+            updated_at: row.get("updated_at"),
         }
     }
 }

@@ -49,6 +49,19 @@ diesel::table! {
         user_gender -> Text,
         user_age_group -> Text,
         created_at -> Timestamptz,
+        status_sequence -> Integer,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// How orders got to their status: one row for each status that an order had.
+    order_events (order_id, sequence) {
+        order_id -> Text,
+        sequence -> Integer,
+        status -> Text,
+        reason -> Text,
+        occurred_at -> Timestamptz,
     }
 }
 
@@ -69,4 +82,4 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(users, products, orders);
+diesel::allow_tables_to_appear_in_same_query!(users, products, orders, order_events);

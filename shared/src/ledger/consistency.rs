@@ -1,10 +1,11 @@
 //! Compares the files of a ledger with each other.
 
 use super::{
-    run::{Counts, RunSummary},
+    run::{ChangesSummary, Counts, RunSummary},
     runs_folder::Ledger,
     shard::Shard,
 };
+use crate::lifecycle::ChangeNumber;
 
 impl Ledger {
     /// How the files of this ledger contradict each other, a sentence each; empty when they agree. A journal that lacks
@@ -14,6 +15,7 @@ impl Ledger {
         let mut found = self.contradictions_in_journal();
         if let Some(summary) = &self.summary {
             found.extend(self.differences_from(summary));
+            found.extend(self.different_changes(summary));
             found.extend(contradictions_in_counts("", summary.counts));
             found.extend(contradictions_in_counts(" of the warm-up", summary.warm_up));
         }
@@ -26,12 +28,27 @@ impl Ledger {
     fn contradictions_in_journal(&self) -> Vec<String> {
         let (journal, shard) = (&self.journal, self.run.shard);
         let mut found = Vec::new();
+        let order_of = |number| ChangeNumber::parts(number).0;
         let both = journal.acknowledged.intersection_len(&journal.failed);
         if both > 0 {
             found.push(format!("the journal has {both} orders as acknowledged and as failed"));
         }
+        let both = journal.changes_acknowledged.intersection_len(&journal.changes_failed);
+        if both > 0 {
+            found.push(format!("the journal has {both} changes as acknowledged and as failed"));
+        }
+        let early =
+            journal.changes_acknowledged.iter().filter(|n| !journal.acknowledged.contains(order_of(*n))).count();
+        if early > 0 {
+            found.push(format!(
+                "the journal has {early} acknowledged changes of orders that it has not as acknowledged"
+            ));
+        }
         let all = [&journal.acknowledged, &journal.failed, &journal.invalid];
-        let foreign = all.iter().flat_map(|sequences| sequences.iter()).filter(|n| !shard.has(*n)).count();
+        let changes = [&journal.changes_acknowledged, &journal.changes_failed];
+        let changed_orders = changes.iter().flat_map(|changes| changes.iter()).map(order_of);
+        let foreign =
+            all.iter().flat_map(|sequences| sequences.iter()).chain(changed_orders).filter(|n| !shard.has(*n)).count();
         if shard != Shard::SINGLE && foreign > 0 {
             found.push(format!("the journal has {foreign} orders of other shards"));
         }
@@ -51,6 +68,25 @@ impl Ledger {
             .map(|(result, in_summary, in_journal)| {
                 format!("summary.json counts {in_summary} {result} orders, the journal has {in_journal}")
             })
+            .collect()
+    }
+}
+
+impl Ledger {
+    fn different_changes(&self, summary: &RunSummary) -> Vec<String> {
+        let changes = summary.changes.clone().unwrap_or_default();
+        let ChangesSummary { scheduled, skipped, enqueued, acknowledged, failed, unknown, by_status, .. } = changes;
+        let (journal, all) = (&self.journal, by_status.values().sum());
+        let compared = [
+            ("acknowledged", acknowledged, "in the journal", journal.changes_acknowledged.len()),
+            ("failed", failed, "in the journal", journal.changes_failed.len()),
+            ("acknowledged", acknowledged, "by status", all),
+            ("scheduled", scheduled, "enqueued and skipped", enqueued + skipped),
+            ("enqueued", enqueued, "acknowledged, failed and unknown", acknowledged + failed + unknown),
+        ];
+        let different = compared.iter().filter(|(_, count, _, other)| count != other);
+        different
+            .map(|(name, count, what, other)| format!("summary.json counts {count} {name} changes, but {other} {what}"))
             .collect()
     }
 }
@@ -103,6 +139,7 @@ mod tests {
                 acknowledged: (0..100).map(|n| n * 2).collect(),
                 failed: [200, 202].into_iter().collect(),
                 invalid: [4, 40].into_iter().collect(),
+                ..JournalContents::default()
             },
             summary: Some(RunSummary {
                 run_id,
@@ -115,6 +152,7 @@ mod tests {
                 stall: StallSummary::default(),
                 counts: counts(90, 2, 1),
                 warm_up: counts(10, 0, 1),
+                changes: None,
                 errors: BTreeMap::new(),
                 queue_full: 0,
                 lateness_ms: LatencySummary::default(),

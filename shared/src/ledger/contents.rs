@@ -1,6 +1,8 @@
 use roaring::RoaringTreemap;
 
-/// The sequence numbers in a journal, by the results of their orders.
+/// The sequence numbers in a journal, by the results of their orders, and the [`ChangeNumber`]s of changes.
+///
+/// [`ChangeNumber`]: crate::lifecycle::ChangeNumber
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JournalContents {
     /// Orders that the brokers acknowledged.
@@ -9,6 +11,10 @@ pub struct JournalContents {
     pub failed: RoaringTreemap,
     /// Orders that are invalid on purpose, with any result.
     pub invalid: RoaringTreemap,
+    /// Changes that the brokers acknowledged.
+    pub changes_acknowledged: RoaringTreemap,
+    /// Changes that are not in the topic: librdkafka reported them as not persisted.
+    pub changes_failed: RoaringTreemap,
 }
 
 impl JournalContents {
@@ -17,10 +23,13 @@ impl JournalContents {
         self.acknowledged |= other.acknowledged;
         self.failed |= other.failed;
         self.invalid |= other.invalid;
+        self.changes_acknowledged |= other.changes_acknowledged;
+        self.changes_failed |= other.changes_failed;
     }
 
-    /// Whether there is no sequence number.
+    /// Whether there is no number.
     pub fn is_empty(&self) -> bool {
-        self.acknowledged.is_empty() && self.failed.is_empty() && self.invalid.is_empty()
+        let Self { acknowledged, failed, invalid, changes_acknowledged, changes_failed } = self;
+        [acknowledged, failed, invalid, changes_acknowledged, changes_failed].iter().all(|numbers| numbers.is_empty())
     }
 }

@@ -1,6 +1,5 @@
 //! The form of a journal's entry: `magic | length of the body | crc32 of the body | crc32 of the 12 bytes before | body`,
-//! with little-endian integers of 4 bytes. The body has a kind and a roaring treemap, once for each kind that has sequence
-//! numbers. So every byte is covered by a checksum, and the length by one that needs no body.
+//! with little-endian integers of 4 bytes. The body has a kind and a roaring treemap, once for each kind that has numbers. So every byte is covered by a checksum, and the length by one that needs no body.
 
 use roaring::RoaringTreemap;
 
@@ -12,12 +11,21 @@ pub(super) const HEADER_BYTES: usize = 16;
 const ACKNOWLEDGED: u8 = 1;
 const FAILED: u8 = 2;
 const INVALID: u8 = 3;
+const CHANGES_ACKNOWLEDGED: u8 = 4;
+const CHANGES_FAILED: u8 = 5;
 
 /// Encodes an entry.
 pub(super) fn encode(contents: &JournalContents) -> Vec<u8> {
-    let JournalContents { acknowledged, failed, invalid } = contents;
+    let JournalContents { acknowledged, failed, invalid, changes_acknowledged, changes_failed } = contents;
+    let kinds = [
+        (ACKNOWLEDGED, acknowledged),
+        (FAILED, failed),
+        (INVALID, invalid),
+        (CHANGES_ACKNOWLEDGED, changes_acknowledged),
+        (CHANGES_FAILED, changes_failed),
+    ];
     let mut entry = vec![0; HEADER_BYTES];
-    for (kind, sequences) in [(ACKNOWLEDGED, acknowledged), (FAILED, failed), (INVALID, invalid)] {
+    for (kind, sequences) in kinds {
         if !sequences.is_empty() {
             entry.push(kind);
             sequences.serialize_into(&mut entry).expect("a write to a Vec does not fail");
@@ -77,6 +85,8 @@ pub(super) fn add_body(mut body: &[u8], contents: &mut JournalContents) -> Resul
             ACKNOWLEDGED => contents.acknowledged |= sequences,
             FAILED => contents.failed |= sequences,
             INVALID => contents.invalid |= sequences,
+            CHANGES_ACKNOWLEDGED => contents.changes_acknowledged |= sequences,
+            CHANGES_FAILED => contents.changes_failed |= sequences,
             other => return Err(format!("its kind {other} is unknown")),
         }
     }

@@ -17,7 +17,7 @@ mod shard;
 
 pub use contents::JournalContents;
 pub use journal::{Journal, JournalError, read_journal};
-pub use run::{Counts, Run, RunSummary, StallSummary, Verdict};
+pub use run::{ChangesSummary, Counts, Run, RunSummary, StallSummary, Verdict};
 pub use run_id::{InvalidRunId, RunId};
 pub use runs_folder::{Ledger, RunsFolder};
 pub use shard::{InvalidShard, Shard};

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{run_id::RunId, shard::Shard};
-use crate::{latency::LatencySummary, order_id::RunTag, requirement::RequirementResult};
+use crate::{latency::LatencySummary, lifecycle::OrderStatus, order_id::RunTag, requirement::RequirementResult};
 
 /// The start of one shard of a run, as in `run.json`. It is written before the first order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,6 +58,30 @@ impl AddAssign for Counts {
         self.failed += other.failed;
         self.unknown += other.unknown;
     }
+}
+
+/// The changes of the status of orders in a run: `scheduled = enqueued + skipped`, `enqueued = acknowledged + failed +
+/// unknown`. An order whose change was not acknowledged has no further ones.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangesSummary {
+    /// Changes that became due.
+    pub scheduled: u64,
+    /// Changes that became due and were not sent: there were too many pending ones.
+    pub skipped: u64,
+    /// Changes that were enqueued in librdkafka.
+    pub enqueued: u64,
+    /// Changes that the brokers acknowledged.
+    pub acknowledged: u64,
+    /// Changes that are not in the topic: librdkafka reported them as not persisted.
+    pub failed: u64,
+    /// Changes that may be in the topic: they ended with any other error.
+    pub unknown: u64,
+    /// Acknowledged changes by their status.
+    pub by_status: BTreeMap<OrderStatus, u64>,
+    /// Lateness, enqueued − due, in milliseconds, of changes of orders after the warm-up.
+    pub lateness_ms: LatencySummary,
+    /// Latency, acknowledged − due, in milliseconds, of changes of orders after the warm-up.
+    pub acknowledgement_ms: LatencySummary,
 }
 
 /// The verdict on a run: whether its figures are valid, and if not, why.
@@ -133,6 +157,9 @@ pub struct RunSummary {
     pub counts: Counts,
     /// Orders of the warm-up by result.
     pub warm_up: Counts,
+    /// What became of the orders, those of the warm-up included; `None` for a run without lifecycles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ChangesSummary>,
     /// Failed orders by the name of the error in librdkafka.
     pub errors: BTreeMap<String, u64>,
     /// How often librdkafka's queue was full. The orders were enqueued late, not lost.

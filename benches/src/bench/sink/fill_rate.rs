@@ -54,7 +54,7 @@ impl Fill {
 /// When the table can't be emptied.
 pub async fn empty_table(bench: &BenchEnvironment) -> anyhow::Result<()> {
     let client = connect(&bench.database).await?;
-    client.batch_execute("TRUNCATE orders").await.context("the table orders can't be emptied")?;
+    client.batch_execute("TRUNCATE order_events, orders").await.context("the table orders can't be emptied")?;
     // Otherwise the dirty pages of the previous sink are written while this one is measured. A user without the
     // privilege gets an error here, and a less precise result.
     let _ = client.batch_execute("CHECKPOINT").await;
