@@ -65,8 +65,8 @@ pub async fn run_bare_loop(settings: BareLoopSettings, stop: &CancellationToken)
     Ok(Outcome::Valid)
 }
 
-/// Sends `count` records, and returns after the last acknowledgement. Repeats `records` as often as needed and changes
-/// the partition as often as the producer does. When the future is dropped, sending stops.
+/// Sends `count` records, and returns after the last acknowledgement. Repeats `records` as often as needed. Where a record
+/// has no partition, changes it as often as the producer does. When the future is dropped, sending stops.
 ///
 /// # Errors
 /// When a record is refused, or not all are acknowledged.
@@ -101,10 +101,10 @@ fn run(
     let headers = OwnedHeaders::new().insert(Header { key: EVENT_TYPE_HEADER, value: Some(ORDER_PLACED_V1) });
     let started = Instant::now();
     for (n, record) in records.iter().cycle().take(count as usize).enumerate() {
-        let partition = n / MAX_BATCH_ORDERS as usize % partitions;
+        let partition = record.partition.unwrap_or((n / MAX_BATCH_ORDERS as usize % partitions) as i32);
         loop {
             let sent = BaseRecord::to(topic).key(&record.key).payload(&record.value).headers(headers.clone());
-            let sent = sent.partition(partition as i32);
+            let sent = sent.partition(partition);
             match producer.send(sent) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {

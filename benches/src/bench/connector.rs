@@ -12,10 +12,10 @@ pub enum Setup {
     Tuned,
 }
 
-/// The configuration of a connector for `bench sink`, whose records have the enriched columns: three tasks and larger
-/// batches than its defaults. The default is JSON with the schema in every record, and upserts as JDBC batches; tuned, the schema is in the configuration and the upserts
-/// are by `UNNEST` (Debezium 3.6).
-pub fn enriched_connector(database: &DatabaseSettings, topic: &str, setup: Setup) -> Value {
+/// The configuration of a connector for `bench sink`, whose records have the enriched columns, as `schema` tells: three
+/// tasks and larger batches than its defaults. The default is JSON with the schema in every record, and upserts as JDBC
+/// batches; tuned, the schema is in the configuration and the upserts are by `UNNEST` (Debezium 3.6).
+pub fn enriched_connector(database: &DatabaseSettings, topic: &str, schema: &Value, setup: Setup) -> Value {
     let mut config = connector(database, topic);
     config["primary.key.mode"] = json!("record_value");
     config["tasks.max"] = json!("3");
@@ -23,7 +23,7 @@ pub fn enriched_connector(database: &DatabaseSettings, topic: &str, setup: Setup
     config["consumer.override.max.poll.records"] = json!("2000");
     if setup == Setup::Tuned {
         config["dialect.postgres.unnest.insert.enabled"] = json!("true");
-        set_schema(&mut config, &enriched_schema());
+        set_schema(&mut config, schema);
     }
     config
 }
@@ -82,6 +82,14 @@ pub fn enriched_schema() -> Value {
     let ids = ["order_id", "user_id", "product_id"];
     let enriched = ["category", "user_region", "user_gender", "user_age_group"];
     schema("orderflow.orders.Value", ids.into_iter().chain(enriched))
+}
+
+/// That of a stored order with the position of its status.
+pub fn flattened_schema() -> Value {
+    let mut schema = enriched_schema();
+    let sequence = json!({ "field": "status_sequence", "type": "int32", "optional": false });
+    schema["fields"].as_array_mut().expect("a struct has fields").push(sequence);
+    schema
 }
 
 /// That of the value of an order as the producer sends it.

@@ -18,6 +18,8 @@ pub const ENCODED_ORDERS: usize = 200_000;
 pub struct EncodedOrder {
     /// The order id.
     pub key: String,
+    /// The partition that it is sent to; `None`: the sender chooses.
+    pub partition: Option<i32>,
     pub value: Vec<u8>,
 }
 
@@ -47,7 +49,7 @@ pub fn encode_orders(count: usize) -> Arc<Vec<EncodedOrder>> {
         encode_value(&generator.order(&mut random, &user, &product, now), &mut value);
         let nanos = now.timestamp_nanos_opt().unwrap_or_default() as u64;
         let sequence = Sequence::new(n as u64).expect("`count` is far below the largest sequence");
-        EncodedOrder { key: OrderId::new(nanos, tag, sequence).to_string(), value }
+        EncodedOrder { key: OrderId::new(nanos, tag, sequence).to_string(), partition: None, value }
     };
     Arc::new((0..count).map(encode).collect())
 }

@@ -70,17 +70,18 @@ impl BenchEnvironment {
         })
     }
 
-    /// Creates and seeds the tables, fills the cache, and sends `orders` orders to the topic.
+    /// Creates and seeds the tables, fills the cache, and sends orders to the topic by a producer with these
+    /// `arguments`.
     ///
     /// # Errors
     /// When a service or a program fails.
-    pub async fn fill(&self, orders: u64) -> anyhow::Result<FilledTopic> {
+    pub async fn fill(&self, arguments: &[&str]) -> anyhow::Result<FilledTopic> {
         let (kafka, topic) = (&self.services.kafka, &self.services.topic);
         self.run("orderdb", &["migrate", "up"]).await?;
         self.run("orderdb", &["seed"]).await?;
         ensure_topic(kafka, &topic.orders()).await?;
         self.run("cache-worker", &["--once"]).await?;
-        self.run("producer", &["--rate", "max", "--count", &orders.to_string()]).await?;
+        self.run("producer", arguments).await?;
         FilledTopic::read(kafka, &topic.topic).await
     }
 

@@ -7,8 +7,11 @@ use std::ops::{Add, Index, IndexMut};
 pub enum Counter {
     Sent,
     Acknowledged,
+    ChangesSent,
+    ChangesAcknowledged,
     Consumed,
     Stored,
+    ChangesStored,
     Duplicates,
     DeadLettered,
     /// Rows of all batches.

@@ -15,6 +15,12 @@ pub struct Sample {
     pub sent: u64,
     /// As `sent`.
     pub acknowledged: u64,
+    /// Changes of orders enqueued by the producers until then, as `sent`.
+    pub changes_sent: u64,
+    /// As `changes_sent`.
+    pub changes_acknowledged: u64,
+    /// Changes in the history. What a killed consumer wrote after its counters were last read is missing.
+    pub changes_stored: u64,
     /// Orders enqueued and not acknowledged.
     pub in_flight: u64,
     /// Records read by the consumers.

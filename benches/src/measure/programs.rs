@@ -174,5 +174,8 @@ fn final_counts(run_id: &RunId, runs: &RunsFolder, number: u16) -> Option<Counts
         counts[Counter::Sent] += if is_resumed { phase.acknowledged + phase.failed } else { phase.enqueued };
         counts[Counter::Acknowledged] += phase.acknowledged;
     }
+    let changes = summary.changes.unwrap_or_default();
+    counts[Counter::ChangesSent] = changes.enqueued;
+    counts[Counter::ChangesAcknowledged] = changes.acknowledged;
     (summary.run_id == *run_id).then_some(counts)
 }

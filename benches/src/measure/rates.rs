@@ -16,6 +16,15 @@ pub struct SecondRates {
     pub stored: f64,
     /// Stored or dead-lettered.
     pub settled: f64,
+    pub changes: ChangeRates,
+}
+
+/// Changes of orders per second between two samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ChangeRates {
+    pub sent: f64,
+    pub acknowledged: f64,
+    pub stored: f64,
 }
 
 /// The rates between each two samples.
@@ -34,6 +43,11 @@ pub fn rates(samples: &[Arc<Sample>]) -> impl Iterator<Item = SecondRates> {
             acknowledged: rate(|sample| sample.acknowledged, of_producers),
             stored: rate(|sample| sample.stored, since),
             settled: rate(|sample| sample.stored + sample.dead_lettered, since),
+            changes: ChangeRates {
+                sent: rate(|sample| sample.changes_sent, of_producers),
+                acknowledged: rate(|sample| sample.changes_acknowledged, of_producers),
+                stored: rate(|sample| sample.changes_stored, since),
+            },
         }
     })
 }

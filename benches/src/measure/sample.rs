@@ -25,6 +25,9 @@ impl SecondFigures {
         Sample {
             sent: counts[Counter::Sent],
             acknowledged: counts[Counter::Acknowledged],
+            changes_sent: counts[Counter::ChangesSent],
+            changes_acknowledged: counts[Counter::ChangesAcknowledged],
+            changes_stored: counts[Counter::ChangesStored],
             in_flight: figures.in_flight,
             consumed: counts[Counter::Consumed],
             stored: counts[Counter::Stored],

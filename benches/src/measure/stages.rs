@@ -19,13 +19,18 @@ pub const SENT: &str = "sent";
 pub const ACK: &str = "ack";
 /// From due to committed in the table.
 pub const STORED: &str = "stored";
+/// The same of changes of orders.
+const CHANGE_SENT: &str = "change sent";
+const CHANGE_ACK: &str = "change ack";
+const CHANGE_STORED: &str = "change stored";
 
 /// Latencies by stage.
 pub type ByStage = BTreeMap<&'static str, Latencies>;
 
-/// All stages in the order in which they are shown: those from the due time, then the parts of `stored`.
+/// All stages in the order in which they are shown: those from the due time, of orders and of changes, then the parts of
+/// `stored`.
 pub fn stages() -> impl Iterator<Item = &'static str> {
-    [SENT, ACK, STORED].into_iter().chain(Stage::ALL.map(Stage::name))
+    [SENT, ACK, STORED, CHANGE_SENT, CHANGE_ACK, CHANGE_STORED].into_iter().chain(Stage::ALL.map(Stage::name))
 }
 
 /// Merges `latencies` into those of `stage`.

@@ -16,6 +16,7 @@ const NO_CONSUMER: &str = "no consumer";
 /// Latencies are those of the whole second before the sample.
 pub fn timeline(samples: &[Arc<Sample>], latencies: &RunLatencies) -> Timeline {
     let mut charts = Charts { length: samples.len(), series: Vec::new(), index: BTreeMap::new() };
+    let has_changes = samples.last().is_some_and(|sample| sample.changes_sent + sample.changes_stored > 0);
     for (index, rates) in (1..).zip(rates(samples)) {
         for (name, rate) in [
             ("asked", rates.asked),
@@ -24,6 +25,14 @@ pub fn timeline(samples: &[Arc<Sample>], latencies: &RunLatencies) -> Timeline {
             ("stored", rates.stored),
         ] {
             charts.set(Chart::Rate, name, index, rate);
+        }
+        if has_changes {
+            let changes = rates.changes;
+            for (name, rate) in
+                [("sent", changes.sent), ("acknowledged", changes.acknowledged), ("stored", changes.stored)]
+            {
+                charts.set(Chart::ChangeRate, name, index, rate);
+            }
         }
     }
     for stage in latencies.stages() {

@@ -132,6 +132,8 @@ pub struct Series {
 pub enum Chart {
     /// Orders per second: asked, sent, acknowledged, stored.
     Rate,
+    /// Changes of orders per second: sent, acknowledged, stored.
+    ChangeRate,
     /// Milliseconds.
     Latency,
     /// Records, by partition.

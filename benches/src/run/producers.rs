@@ -7,7 +7,10 @@ use shared::ledger::{RunId, RunsFolder};
 use tokio::time::sleep;
 
 use super::{programs::Programs, setup::ProducerSetup};
-use crate::{fault::Target, scenario::Scenario};
+use crate::{
+    fault::Target,
+    scenario::{Lifecycle, Scenario},
+};
 
 /// Time for the first producer to connect, before the first due time. Each further one adds a part of it.
 const START_DELAY: Duration = Duration::from_secs(3);
@@ -23,7 +26,13 @@ pub fn setup(scenario: &Scenario, run_id: &RunId, runs: &RunsFolder) -> Producer
     let (seed, invalid) = (load.seed.to_string(), load.invalid.to_string());
     let arguments =
         [("--steps", scenario.steps()), ("--seed", seed), ("--source", load.source.clone()), ("--invalid", invalid)];
-    let arguments = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+    let arguments = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
+    let lifecycle = match &load.lifecycle {
+        Lifecycle::None => None,
+        Lifecycle::Default => Some("--lifecycle".to_owned()),
+        Lifecycle::File(file) => Some(format!("--lifecycle={}", file.display())),
+    };
+    let arguments = arguments.chain(lifecycle).collect();
     ProducerSetup { run_id: run_id.clone(), runs: runs.clone(), shards: load.producers, start_at, arguments }
 }
 

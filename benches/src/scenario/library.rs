@@ -15,7 +15,7 @@ macro_rules! scenarios {
 }
 
 /// All scenarios of the library, from the simplest.
-pub const LIBRARY: [LibraryScenario; 13] = scenarios![
+pub const LIBRARY: [LibraryScenario; 14] = scenarios![
     "short",
     "steady",
     "steps",
@@ -23,6 +23,7 @@ pub const LIBRARY: [LibraryScenario; 13] = scenarios![
     "rolling-restart",
     "database-failover",
     "scaling",
+    "lifecycle",
     "cold-cache",
     "poison",
     "slow-database",

@@ -19,6 +19,6 @@ mod tests;
 pub use error::{ScenarioError, Source};
 pub use format::Overrides;
 pub use interval::Subject;
-pub use model::{Arrival, Chaos, Load, Phase, Scenario, TimedFault};
+pub use model::{Arrival, Chaos, Lifecycle, Load, Phase, Scenario, TimedFault};
 pub use overview::{library, print_library, print_scenario, text};
 pub use read::{load, parse};

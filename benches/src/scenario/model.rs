@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::Serialize;
 use shared::requirement::Requirement;
@@ -34,8 +34,21 @@ pub struct Load {
     pub source: String,
     /// Share of the orders that are invalid on purpose, 0 to 1.
     pub invalid: f64,
+    pub lifecycle: Lifecycle,
     /// Seed of the orders, the arrivals and the chaos.
     pub seed: u64,
+}
+
+/// What becomes of the orders after they were placed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// They keep the status that they were placed with.
+    #[default]
+    None,
+    /// The default of the producer.
+    Default,
+    /// As a file of the producer says.
+    File(PathBuf),
 }
 
 /// A part of the schedule.

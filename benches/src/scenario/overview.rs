@@ -13,7 +13,7 @@ use shared::{
 use super::{
     format::Overrides,
     library::LIBRARY,
-    model::{Arrival, Scenario},
+    model::{Arrival, Lifecycle, Scenario},
     read::load,
 };
 
@@ -22,8 +22,13 @@ pub fn text(scenario: &Scenario) -> String {
     let load = &scenario.load;
     let invalid =
         if load.invalid > 0.0 { format!(", {} % of them invalid", load.invalid * 100.0) } else { String::new() };
+    let lifecycle = match &load.lifecycle {
+        Lifecycle::None => String::new(),
+        Lifecycle::Default => "\nThe orders change their status.".to_owned(),
+        Lifecycle::File(file) => format!("\nThe orders change their status, by {}.", file.display()),
+    };
     let mut text = format!(
-        "{}: {}\n\n{} orders in {}{invalid}; {} measured. {}, {}; users and products of {}; seed {}.\n\n{}\n",
+        "{}: {}\n\n{} orders in {}{invalid}; {} measured. {}, {}; users and products of {}; seed {}.{lifecycle}\n\n{}\n",
         scenario.name,
         scenario.description,
         scenario.expected_orders(),
@@ -125,6 +130,11 @@ pub fn json(scenario: &Scenario) -> Value {
         "consumers": scenario.load.consumers,
         "source": scenario.load.source,
         "invalid": scenario.load.invalid,
+        "lifecycle": match &scenario.load.lifecycle {
+            Lifecycle::None => json!(false),
+            Lifecycle::Default => json!(true),
+            Lifecycle::File(file) => json!(file),
+        },
         "seed": scenario.load.seed,
         "length_seconds": scenario.length().as_secs_f64(),
         "orders": scenario.expected_orders(),

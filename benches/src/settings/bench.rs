@@ -62,8 +62,12 @@ pub struct SinkBenchSettings {
     /// distorts the result.
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(100_000..=2_000_000))]
     pub orders: u64,
+    /// The orders change their status: each has some 2.5 changes after it was placed. The consumer stores their history
+    /// as well; Debezium's JDBC sink, the only peer then, gets the same events as whole rows, which it upserts.
+    #[arg(long)]
+    pub lifecycle: bool,
     /// Measured rounds; one more round before them warms up brokers and JVMs and is not counted. After a multiple of
-    /// eight, each sink was in every place of a round.
+    /// eight, each sink was in every place of a round; with --lifecycle, after a multiple of four.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
     /// Folder of the scripts that install and start the other sinks.

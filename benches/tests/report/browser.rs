@@ -105,9 +105,10 @@ fn the_tables_have_the_figures_of_the_report() {
 }
 
 /// The element of each chart of the timeline, and by what its values are multiplied.
-const CHARTS: [(Chart, &str, f64); 10] = [
+const CHARTS: [(Chart, &str, f64); 11] = [
     (Chart::Rate, "#rate", 1.0),
-    (Chart::Latency, "#latency, #stages", 1.0),
+    (Chart::ChangeRate, "#change-rate", 1.0),
+    (Chart::Latency, "#latency, #change-latency, #stages", 1.0),
     (Chart::PartitionLag, "#partition-lag", 1.0),
     (Chart::ConsumerLag, "#consumer-lag", 1.0),
     (Chart::Assignment, "#assignment", 1.0),

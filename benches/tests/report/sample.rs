@@ -357,12 +357,19 @@ impl Simulation {
         for (name, value) in [("asked", asked), ("sent", sent), ("acknowledged", acknowledged), ("stored", stored)] {
             add(Chart::Rate, name, Some(value.round()));
         }
+        // Of orders some seconds before.
+        for (name, value) in [("sent", sent), ("acknowledged", acknowledged), ("stored", stored)] {
+            add(Chart::ChangeRate, name, Some((value * 2.5 * (part / 2.0).min(1.0)).round()));
+        }
         let waiting: f64 = self.lag.iter().sum();
         let slow = if electing { 60.0 } else { self.around(1.0, 0.3) };
         for (stage, median, delay) in [
             ("sent", 0.031, 0.0),
             ("ack", 3.1 * slow, 0.0),
             ("stored", 5.9 * slow, waiting / 1.5),
+            ("change sent", 0.034, 0.0),
+            ("change ack", 3.2 * slow, 0.0),
+            ("change stored", 6.3 * slow, waiting / 1.5),
             ("queue", 0.21, waiting / 2.5),
             ("enrich", 0.12, 0.0),
             ("insert", 1.9, if locked { 1_200.0 } else { 0.0 }),

@@ -62,8 +62,8 @@ impl ConnectionsBenchResult {
                 lookup_p50_ms: spread(|figures| figures.lookup_p50_ms)?,
                 lookup_p50_ratio: ratio(|figures| figures.lookup_p50_ms)?,
                 lookup_p99_ms: spread(|figures| figures.lookup_p99_ms)?,
-                rows_per_second: spread(|figures| figures.fill.rows_per_second)?,
-                rows_per_second_ratio: ratio(|figures| figures.fill.rows_per_second)?,
+                rows_per_second: spread(|figures| figures.fill.events_per_second)?,
+                rows_per_second_ratio: ratio(|figures| figures.fill.events_per_second)?,
                 consumer_cpu: spread(|figures| figures.fill.cpu.clients)?,
                 postgres_cpu: postgres.and_then(Spread::of),
             };
@@ -114,7 +114,7 @@ mod tests {
             let figures = |path| {
                 let factor = if path == Path::Plain { 1.0 } else { slower };
                 let cpu = CpuTime { clients: 3.456, brokers: None, postgres: Some(12.0) };
-                let fill = Fill { rows_per_second: 90_000.0 / factor, cpu };
+                let fill = Fill { events_per_second: 90_000.0 / factor, cpu };
                 Figures { open_ms: 4.0 * factor, lookup_p50_ms: 0.1 * factor, lookup_p99_ms: 1.0, fill }
             };
             Path::ALL.into_iter().map(|path| (path, figures(path))).collect()

@@ -47,7 +47,7 @@ async fn measure(
 ) -> anyhow::Result<ConnectionsBenchResult> {
     let paths = paths(bench, &settings.stack).await?;
     tracing::info!("filling a topic with {} orders", settings.orders);
-    let topic = bench.fill(settings.orders).await?;
+    let topic = bench.fill(&["--rate", "max", "--count", &settings.orders.to_string()]).await?;
     let ids = user_ids(&bench.database).await?;
     let progress = BenchProgress::new((settings.rounds as usize + 1) * paths.len());
     let mut rounds = Vec::new();
@@ -61,9 +61,9 @@ async fn measure(
             write_dirty_pages().await?;
             let open_ms = time_opening(database, settings.connections).await?;
             let lookups = time_lookups(database, &ids, settings.lookup_duration).await?;
-            let drained = drain(bench, &topic, &settings.stack, settings.orders, 1, &reached.variables).await;
+            let drained = drain(bench, &topic, &settings.stack, 1, &reached.variables).await;
             let fill = drained.context(path.name())?.fill;
-            progress.end(number, path.name(), &format!("opened in {open_ms:.2} ms"), fill.rows_per_second);
+            progress.end(number, path.name(), &format!("opened in {open_ms:.2} ms"), fill.events_per_second);
             round.insert(path, Figures { open_ms, lookup_p50_ms: lookups.p50, lookup_p99_ms: lookups.p99, fill });
         }
         rounds.extend((number > 0).then_some(round));

@@ -39,7 +39,7 @@ pub struct Summary {
 impl IndexBenchResult {
     /// None without rounds.
     pub fn new(orders: u64, rounds: Vec<Round>) -> Option<Self> {
-        let speed = |round: &Round, set| round[&set].fill.rows_per_second;
+        let speed = |round: &Round, set| round[&set].fill.events_per_second;
         let summary = |set| {
             let postgres: Option<Vec<f64>> = rounds.iter().map(|round| round[&set].fill.cpu.postgres).collect();
             let summary = Summary {
@@ -81,7 +81,7 @@ mod tests {
             let figures = |set| {
                 let rows_per_second = if set == IndexSet::None { 80_000.0 } else { indexed };
                 let cpu = CpuTime { clients: 3.0, brokers: None, postgres: Some(17.25) };
-                Figures { fill: Fill { rows_per_second, cpu }, bytes_per_order: 48.2 }
+                Figures { fill: Fill { events_per_second: rows_per_second, cpu }, bytes_per_order: 48.2 }
             };
             IndexSet::ALL.into_iter().map(|set| (set, figures(set))).collect()
         };

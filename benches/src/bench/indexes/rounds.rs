@@ -39,7 +39,7 @@ pub async fn bench_indexes(settings: IndexBenchSettings, stop: &CancellationToke
 
 async fn measure(bench: &BenchEnvironment, settings: &IndexBenchSettings) -> anyhow::Result<IndexBenchResult> {
     tracing::info!("filling a topic with {} orders", settings.orders);
-    let topic = bench.fill(settings.orders).await?;
+    let topic = bench.fill(&["--rate", "max", "--count", &settings.orders.to_string()]).await?;
     let progress = BenchProgress::new((settings.rounds as usize + 1) * IndexSet::ALL.len());
     let mut rounds = Vec::new();
     // Round 0 is not measured: it warms up the brokers and the database.
@@ -48,7 +48,7 @@ async fn measure(bench: &BenchEnvironment, settings: &IndexBenchSettings) -> any
         for set in places(&IndexSet::ALL, number) {
             progress.begin(number, set.name());
             let figures = store(bench, settings, &topic, set).await.with_context(|| set.name())?;
-            progress.end(number, set.name(), "", figures.fill.rows_per_second);
+            progress.end(number, set.name(), "", figures.fill.events_per_second);
             round.insert(set, figures);
         }
         rounds.extend((number > 0).then_some(round));
@@ -69,7 +69,7 @@ async fn store(
         bench.run("orderdb", &[&["index", "create"], names].concat()).await?;
     }
     write_dirty_pages().await?;
-    let fill = drain(bench, topic, &settings.stack, settings.orders, 1, &[]).await?.fill;
+    let fill = drain(bench, topic, &settings.stack, 1, &[]).await?.fill;
     let query = "SELECT coalesce(sum(pg_relation_size(oid)), 0)::bigint FROM pg_class WHERE relname = ANY($1)";
     let bytes: i64 = connect(&bench.database).await?.query_one(query, &[&names]).await?.get(0);
     if !names.is_empty() {

@@ -34,7 +34,7 @@ use crate::{
         progress::BenchProgress,
         report::print,
         same_cluster::require_same_cluster,
-        sink::fill_rate::{count_rows, empty_table},
+        sink::fill_rate::{count_events, empty_table},
     },
     dirty_pages::write_dirty_pages,
     settings::LatencyBenchSettings,
@@ -182,7 +182,7 @@ impl<'bench> Slot<'bench> {
     async fn wait_until_stored(&self, orders: u64, sink: &mut RunningSink<'_>) -> anyhow::Result<()> {
         let (client, since) = (connect(&self.bench.database).await?, Instant::now());
         loop {
-            let stored = count_rows(&client).await?;
+            let stored = count_events(&client).await?;
             if stored >= orders {
                 return Ok(());
             }

@@ -19,12 +19,11 @@ pub struct ConsumerResult {
 /// Drains the topic with `instances` consumers in a new group. `variables` override those of the bench.
 ///
 /// # Errors
-/// When a consumer fails, or not every order is stored exactly once.
+/// When a consumer fails, or not every event is stored exactly once.
 pub async fn drain(
     bench: &BenchEnvironment,
     topic: &FilledTopic,
     stack: &BenchStackSettings,
-    orders: u64,
     instances: usize,
     variables: &[(String, String)],
 ) -> anyhow::Result<ConsumerResult> {
@@ -36,7 +35,7 @@ pub async fn drain(
     let mut consumers = (0..instances).map(start).collect::<anyhow::Result<Vec<_>>>()?;
     let mut meter = CpuMeter::new(consumers.iter().map(Program::pid), stack)?;
     let ensure_running = || consumers.iter_mut().try_for_each(Program::ensure_running);
-    let fill = measure_fill_rate(bench, topic, orders, &mut meter, ensure_running).await?;
+    let fill = measure_fill_rate(bench, topic, &mut meter, ensure_running).await?;
     let peaks = consumers.iter().map(Program::peak_memory).collect::<anyhow::Result<Vec<_>>>()?;
     for consumer in &consumers {
         consumer.request_stop()?;

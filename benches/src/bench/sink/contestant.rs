@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What stores the orders.
+/// What stores the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sink {
@@ -30,6 +30,9 @@ impl Sink {
         Self::Copy,
         Self::ConsumerAgain,
     ];
+
+    /// Those that store changes of orders as well.
+    pub const OF_LIFECYCLES: [Self; 4] = [Self::Consumer, Self::Debezium, Self::DebeziumTuned, Self::ConsumerAgain];
 
     pub fn name(self) -> &'static str {
         match self {

@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use tokio_postgres::{Client, binary_copy::BinaryCopyInWriter};
 
 use super::{
-    fill_rate::{Fill, Reading, count_rows, empty_table},
+    fill_rate::{Fill, Reading, count_events, empty_table},
     stored_order::{COLUMNS, StoredOrder},
 };
 use crate::{
@@ -51,7 +51,7 @@ pub async fn copy(
         });
     }
     drop(sender);
-    let mut read = |rows| Reading { at: Instant::now(), rows, cpu: meter.read() };
+    let mut read = |events| Reading { at: Instant::now(), events, cpu: meter.read() };
     let (mut copied, mut first) = (0, None);
     while let Some(batch) = batches.recv().await {
         copied += batch;
@@ -63,7 +63,7 @@ pub async fn copy(
     while let Some(copying) = copying.join_next().await {
         copying??;
     }
-    let stored = count_rows(&connect(&bench.database).await?).await?;
+    let stored = count_events(&connect(&bench.database).await?).await?;
     ensure!(stored == rows.len() as u64, "COPY stored {stored} rows instead of {}", rows.len());
     Fill::between(first.context("COPY stored nothing")?, last)
 }

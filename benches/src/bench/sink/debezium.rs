@@ -2,17 +2,18 @@
 
 use std::{path::Path, sync::Arc};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     fill_rate::{Fill, empty_table, measure_fill_rate},
+    flattened::FlattenedEvents,
     stored_order::StoredOrder,
 };
 use crate::{
     bench::{
         bare_loop,
         connect::ConnectWorker,
-        connector::{Setup, enriched_connector, enriched_schema},
+        connector::{Setup, enriched_connector, enriched_schema, flattened_schema},
         cpu::CpuMeter,
         encoded_order::EncodedOrder,
         environment::BenchEnvironment,
@@ -25,9 +26,37 @@ use crate::{
 /// gets before the next one is used.
 const ORDERS_IN_MEMORY: usize = 27 * 3_000;
 
+/// What Debezium stores.
+#[derive(Clone, Copy)]
+pub enum Input<'a> {
+    Orders(&'a [StoredOrder]),
+    /// Orders and their changes.
+    Events(&'a FlattenedEvents),
+}
+
+impl Input<'_> {
+    fn schema(self) -> Value {
+        match self {
+            Self::Orders(_) => enriched_schema(),
+            Self::Events(_) => flattened_schema(),
+        }
+    }
+
+    /// Order id, partition if it is given, and value of each record.
+    fn records(&self) -> Box<dyn Iterator<Item = (&str, Option<i32>, Value)> + '_> {
+        match self {
+            Self::Orders(orders) => Box::new(orders.iter().map(|order| (order.order_id.as_str(), None, json!(order)))),
+            Self::Events(events) => {
+                Box::new(events.records().map(|(order_id, partition, value)| (order_id, Some(partition), value)))
+            }
+        }
+    }
+}
+
 /// A running Connect worker, and its topics.
 pub struct Debezium {
     worker: ConnectWorker,
+    schema: Value,
     /// Records with their schema.
     default: FilledTopic,
     /// Records without their schema.
@@ -35,36 +64,35 @@ pub struct Debezium {
 }
 
 impl Debezium {
-    /// Sends `orders` to a topic for each setup and starts the worker.
+    /// Sends `input` to a topic for each setup and starts the worker.
     ///
     /// # Errors
-    /// When the brokers do not acknowledge an order, or the worker does not start.
-    pub async fn start(bench: &mut BenchEnvironment, peers: &Path, orders: &[StoredOrder]) -> anyhow::Result<Self> {
-        let schema = enriched_schema();
-        let with_schema = |order: &StoredOrder| json!({ "schema": schema, "payload": order }).to_string();
-        let default = fill_topic(bench, "with-schema", orders, with_schema).await?;
-        let tuned = fill_topic(bench, "without-schema", orders, |order| json!(order).to_string()).await?;
-        Ok(Self { worker: ConnectWorker::start(bench, peers).await?, default, tuned })
+    /// When the brokers do not acknowledge a record, or the worker does not start.
+    pub async fn start(bench: &mut BenchEnvironment, peers: &Path, input: Input<'_>) -> anyhow::Result<Self> {
+        let schema = input.schema();
+        let with_schema = |value: Value| json!({ "schema": schema, "payload": value });
+        let default = fill_topic(bench, "with-schema", input, with_schema).await?;
+        let tuned = fill_topic(bench, "without-schema", input, |value| value).await?;
+        Ok(Self { worker: ConnectWorker::start(bench, peers).await?, schema, default, tuned })
     }
 
     /// Drains the setup's topic with a new connector, which has a new group.
     ///
     /// # Errors
-    /// When the connector fails, or not every order is stored exactly once.
+    /// When the connector fails, or not every event is stored.
     pub async fn drain(
         &mut self,
         bench: &BenchEnvironment,
         stack: &BenchStackSettings,
-        orders: u64,
         setup: Setup,
     ) -> anyhow::Result<Fill> {
         empty_table(bench).await?;
         let topic = if setup == Setup::Default { &self.default } else { &self.tuned };
-        let config = enriched_connector(&bench.database, &topic.name, setup);
+        let config = enriched_connector(&bench.database, &topic.name, &self.schema, setup);
         let connector = self.worker.create(bench, config).await?;
         let mut meter = CpuMeter::new([self.worker.pid()], stack)?;
         let worker = &mut self.worker;
-        let fill = measure_fill_rate(bench, topic, orders, &mut meter, || worker.ensure_running(&connector)).await?;
+        let fill = measure_fill_rate(bench, topic, &mut meter, || worker.ensure_running(&connector)).await?;
         self.worker.delete(connector).await?;
         Ok(fill)
     }
@@ -78,23 +106,30 @@ impl Debezium {
     }
 }
 
-/// Creates a topic with the orders, whose values `value` encodes.
+/// Creates a topic with the records, whose values `form` completes.
 ///
 /// # Errors
-/// When the brokers do not acknowledge an order.
+/// When the brokers do not acknowledge a record.
 pub async fn fill_topic(
     bench: &mut BenchEnvironment,
     name: &str,
-    orders: &[StoredOrder],
-    value: impl Fn(&StoredOrder) -> String,
+    input: Input<'_>,
+    form: impl Fn(Value) -> Value,
 ) -> anyhow::Result<FilledTopic> {
     let (topic, partitions) = bench.create_topic(name).await?;
     let kafka = &bench.services.kafka;
-    let encode = |order: &StoredOrder| EncodedOrder { key: order.order_id.clone(), value: value(order).into_bytes() };
-    for chunk in orders.chunks(ORDERS_IN_MEMORY) {
-        let records: Vec<EncodedOrder> = chunk.iter().map(encode).collect();
-        let count = records.len() as u64;
-        bare_loop::send(kafka, &topic, partitions, Arc::new(records), count).await?;
+    let mut records = input.records().map(|(order_id, partition, value)| EncodedOrder {
+        key: order_id.to_owned(),
+        partition,
+        value: form(value).to_string().into_bytes(),
+    });
+    loop {
+        let chunk: Vec<EncodedOrder> = records.by_ref().take(ORDERS_IN_MEMORY).collect();
+        if chunk.is_empty() {
+            break;
+        }
+        let count = chunk.len() as u64;
+        bare_loop::send(kafka, &topic, partitions, Arc::new(chunk), count).await?;
     }
     FilledTopic::read(kafka, &topic).await
 }

@@ -1,4 +1,5 @@
-//! Throughput of a sink, measured in the table that it fills.
+//! Throughput of a sink, measured in the table that it fills. An event is an order, or a change of its status: the
+//! table has applied as many as it has orders, and as their sequences add up to.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use tokio_postgres::Client;
 use crate::bench::{
     cpu::{CpuMeter, CpuTime},
     environment::BenchEnvironment,
-    filled_topic::FilledTopic,
+    filled_topic::{FilledTopic, LastEvents},
 };
 
 /// Maximum time until a fifth of the rows is stored, and from then on until all are.
@@ -22,8 +23,8 @@ const END_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// What a sink did in its timed part.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Fill {
-    pub rows_per_second: f64,
-    /// CPU seconds per million rows.
+    pub events_per_second: f64,
+    /// CPU seconds per million events.
     pub cpu: CpuTime,
 }
 
@@ -31,19 +32,19 @@ pub struct Fill {
 #[derive(Clone, Copy)]
 pub struct Reading {
     pub at: Instant,
-    pub rows: u64,
+    pub events: u64,
     pub cpu: CpuTime,
 }
 
 impl Fill {
     /// # Errors
-    /// When no row was stored between the two.
+    /// When no event was stored between the two.
     pub fn between(first: Reading, last: Reading) -> anyhow::Result<Self> {
-        let rows = last.rows.saturating_sub(first.rows) as f64;
-        ensure!(rows > 0.0, "it is too fast to be timed: use more --orders");
+        let events = last.events.saturating_sub(first.events) as f64;
+        ensure!(events > 0.0, "it is too fast to be timed: use more --orders");
         Ok(Self {
-            rows_per_second: rows / last.at.duration_since(first.at).as_secs_f64(),
-            cpu: last.cpu.since(first.cpu, rows / 1e6),
+            events_per_second: events / last.at.duration_since(first.at).as_secs_f64(),
+            cpu: last.cpu.since(first.cpu, events / 1e6),
         })
     }
 }
@@ -61,49 +62,54 @@ pub async fn empty_table(bench: &BenchEnvironment) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until the table has all orders of `topic`. The measurement begins when a fifth of
-/// the rows is stored, so that it contains neither the start of the sink nor the assignment of partitions.
+/// Waits until the table has all events of `topic`. The measurement begins when a fifth of
+/// them is stored, so that it contains neither the start of the sink nor the assignment of partitions.
 /// `ensure_running` returns an error when the sink has failed.
 ///
 /// # Errors
-/// When the sink fails or takes longer than ten minutes, or the table does not have exactly `orders` rows at the end.
+/// When the sink fails or takes longer than ten minutes, or the table does not have exactly the events of the topic at the end.
 pub async fn measure_fill_rate(
     bench: &BenchEnvironment,
     topic: &FilledTopic,
-    orders: u64,
     meter: &mut CpuMeter,
     mut ensure_running: impl FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<Fill> {
     let client = connect(&bench.database).await?;
-    let fifth = orders as i64 / 5;
-    let at_most = client.prepare("SELECT count(*) FROM (SELECT FROM orders LIMIT $1) AS head").await?;
-    // A few index lookups: counting all rows at each poll would slow down the sink.
-    let present = client.prepare("SELECT count(*) FROM orders WHERE order_id = ANY($1)").await?;
+    let events = topic.events;
+    // A few index lookups: counting all events at each poll would slow down the sink.
+    let present = client
+        .prepare(
+            "SELECT count(*) FROM UNNEST($1::text[], $2::int[]) AS last (order_id, sequence) \
+             JOIN orders USING (order_id) WHERE status_sequence >= sequence",
+        )
+        .await?;
 
     let mut since = Instant::now();
-    while client.query_one(&at_most, &[&fifth]).await?.get::<_, i64>(0) < fifth {
+    while count_events(&client).await? < events / 5 {
         ensure_running()?;
-        ensure!(since.elapsed() < FILL_TIMEOUT, "a fifth of the orders is not stored within {FILL_TIMEOUT:?}");
+        ensure!(since.elapsed() < FILL_TIMEOUT, "a fifth of the events is not stored within {FILL_TIMEOUT:?}");
         tokio::time::sleep(START_POLL_INTERVAL).await;
     }
     let (at, cpu) = (Instant::now(), meter.read());
-    let first = Reading { at, rows: count_rows(&client).await?, cpu };
+    let first = Reading { at, events: count_events(&client).await?, cpu };
     since = Instant::now();
-    while client.query_one(&present, &[&topic.last_ids]).await?.get::<_, i64>(0) < topic.last_ids.len() as i64 {
+    let LastEvents { order_ids, sequences } = &topic.last;
+    while client.query_one(&present, &[order_ids, sequences]).await?.get::<_, i64>(0) < order_ids.len() as i64 {
         ensure_running()?;
-        ensure!(since.elapsed() < FILL_TIMEOUT, "not all orders are stored within {FILL_TIMEOUT:?}");
+        ensure!(since.elapsed() < FILL_TIMEOUT, "not all events are stored within {FILL_TIMEOUT:?}");
         tokio::time::sleep(END_POLL_INTERVAL).await;
     }
     let (at, cpu) = (Instant::now(), meter.read());
-    let last = Reading { at, rows: count_rows(&client).await?, cpu };
-    ensure!(last.rows == orders, "the table orders has {} rows instead of {orders}", last.rows);
+    let last = Reading { at, events: count_events(&client).await?, cpu };
+    ensure!(last.events == events, "the table orders has {} events instead of {events}", last.events);
     Fill::between(first, last)
 }
 
-/// The rows of the table.
+/// The events that the table has applied: its orders and their changes.
 ///
 /// # Errors
 /// When they can't be counted.
-pub async fn count_rows(client: &Client) -> anyhow::Result<u64> {
-    Ok(client.query_one("SELECT count(*) FROM orders", &[]).await?.get::<_, i64>(0).cast_unsigned())
+pub async fn count_events(client: &Client) -> anyhow::Result<u64> {
+    let query = "SELECT count(*) + coalesce(sum(status_sequence), 0) FROM orders";
+    Ok(client.query_one(query, &[]).await?.get::<_, i64>(0).cast_unsigned())
 }

@@ -44,7 +44,7 @@ impl Method {
     }
 }
 
-/// Drains the topic, which has `orders`.
+/// Drains the topic.
 ///
 /// # Errors
 /// When a process fails, or not every order is stored exactly once.
@@ -52,14 +52,13 @@ pub async fn drain(
     bench: &BenchEnvironment,
     topic: &FilledTopic,
     settings: &SinkBenchSettings,
-    orders: u64,
     method: Method,
 ) -> anyhow::Result<Fill> {
     empty_table(bench).await?;
     let mut processes = start(bench, &topic.name, &settings.peers, method)?;
     let mut meter = CpuMeter::new(processes.iter().map(Program::pid), &settings.stack)?;
     let ensure_running = || processes.iter_mut().try_for_each(Program::ensure_running);
-    let fill = measure_fill_rate(bench, topic, orders, &mut meter, ensure_running).await?;
+    let fill = measure_fill_rate(bench, topic, &mut meter, ensure_running).await?;
     stop(processes).await?;
     Ok(fill)
 }

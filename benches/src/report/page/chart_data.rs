@@ -9,6 +9,8 @@ use crate::{
 
 /// Stages that begin with the due time. The others are parts of the consumer's work.
 pub const FROM_DUE: [&str; 3] = ["sent", "ack", "stored"];
+/// The same of changes of orders.
+const OF_CHANGES: [&str; 3] = ["change sent", "change ack", "change stored"];
 
 /// All charts of a page.
 #[derive(Serialize)]
@@ -135,14 +137,19 @@ pub fn marks(report: &RunReport, run: Option<usize>) -> Vec<Mark> {
 pub fn charts_of_run(report: &RunReport) -> ChartData<'_> {
     let of = |chart: Chart| report.timeline.series.iter().filter(move |series| series.chart == chart);
     let lines = |chart: Chart| of(chart).map(plain).collect::<Vec<_>>();
-    let is_from_due = |series: &&Series| FROM_DUE.contains(&stage_and_percentile(&series.name).0);
+    let is_of =
+        |stages: &'static [&str]| move |series: &&Series| stages.contains(&stage_and_percentile(&series.name).0);
+    let (is_from_due, is_of_changes) = (is_of(&FROM_DUE), is_of(&OF_CHANGES));
     let latency = of(Chart::Latency).filter(is_from_due).map(percentile_line).collect();
-    let stages = stage_lines(of(Chart::Latency).filter(|series| !is_from_due(series)));
+    let change_latency = of(Chart::Latency).filter(is_of_changes).map(percentile_line).collect();
+    let stages = stage_lines(of(Chart::Latency).filter(|series| !is_from_due(series) && !is_of_changes(series)));
     let rate = of(Chart::Rate).map(rate_line).collect();
     let chart = |id, scale, unit, series| TimeChart { id, scale, unit, series };
     let charts = vec![
         chart("rate", Scale::Linear, Unit::PerSecond, rate),
+        chart("change-rate", Scale::Linear, Unit::PerSecond, of(Chart::ChangeRate).map(rate_line).collect()),
         chart("latency", Scale::Logarithmic, Unit::Milliseconds, latency),
+        chart("change-latency", Scale::Logarithmic, Unit::Milliseconds, change_latency),
         chart("stages", Scale::Logarithmic, Unit::Milliseconds, stages),
         chart("partition-lag", Scale::Linear, Unit::Number, lines(Chart::PartitionLag)),
         chart("consumer-lag", Scale::Linear, Unit::Number, lines(Chart::ConsumerLag)),
@@ -211,7 +218,7 @@ fn stage_lines<'a>(series: impl Iterator<Item = &'a Series>) -> Vec<Line<'a>> {
 
 /// The color of a rate or stage, the same in all charts.
 fn named(name: &str) -> Option<LineColor> {
-    let color = match name {
+    let color = match name.strip_prefix("change ").unwrap_or(name) {
         "asked" => "asked",
         "sent" => "sent",
         "ack" | "acknowledged" => "acknowledged",
