@@ -19,7 +19,9 @@ use crate::{
     settings::{ResetScope, ResetSettings, SeedSettings, Waiting},
 };
 
-const TABLES: [&str; 4] = ["users", "products", "orders", "cache_rounds"];
+const TABLES: [&str; 5] = ["users", "products", "orders", "order_events", "cache_rounds"];
+/// The tables of the orders, in the order in which a consumer locks them.
+const ORDERS: [&str; 2] = ["orders", "order_events"];
 
 /// The other programs that are connected, which may write meanwhile.
 const CONNECTED: &str = "\
@@ -56,13 +58,13 @@ pub async fn reset(
 }
 
 async fn reset_orders(session: &Session, yes: &YesDestroy) -> anyhow::Result<()> {
-    let confirmed = confirm(session, &["orders"], yes).await?;
+    let confirmed = confirm(session, &ORDERS, yes).await?;
     let emptying = session.transaction(async {
-        confirmed.check(&session.client, &["orders"]).await?;
-        Ok(session.batch("TRUNCATE order_events, orders").await?)
+        confirmed.check(&session.client, &ORDERS).await?;
+        Ok(session.batch(&format!("TRUNCATE {}", ORDERS.join(", "))).await?)
     });
     emptying.await?;
-    println!("{}: all orders are deleted", session.database);
+    println!("{}: all orders and their histories are deleted", session.database);
     Ok(())
 }
 
@@ -127,8 +129,9 @@ async fn confirm(session: &Session, tables: &[&str], yes: &YesDestroy) -> anyhow
         count_down(session, Waiting::OnTerminal).await?;
         return Ok(Confirmed::NoRow);
     }
+    let with_rows = present.iter().filter(|(_, rows)| *rows > 0);
     let counted: Vec<String> =
-        present.iter().map(|(table, rows)| format!("{} of {table}", counted_as(*rows, "row"))).collect();
+        with_rows.map(|(table, rows)| format!("{} of {table}", counted_as(*rows, "row"))).collect();
     let mut what = format!("This destroys {}", counted.join(", "));
     if !connected.is_empty() {
         what.push_str(&format!("; stop these first, which may write meanwhile: {}", connected.join(", ")));

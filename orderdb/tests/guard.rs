@@ -12,7 +12,7 @@ const TIMEOUT_MS: u64 = 30_000;
 /// A database whose only migration is that which has created the tables with rows.
 async fn with_first_migration(test: &str) -> Testbed {
     let bed = Testbed::new(test).await;
-    printed(&bed, &["migrate", "rollback", "2", "--yes-destroy", bed.database.database()]).await;
+    printed(&bed, &["migrate", "rollback", "3", "--yes-destroy", bed.database.database()]).await;
     bed
 }
 
@@ -130,7 +130,7 @@ async fn a_script_names_the_database_and_on_another_machine_a_flag_as_well() {
     terminal.send_control('c').unwrap();
     let (code, output) = end(terminal);
     assert!(code == 1 && output.contains("interrupted: nothing was changed"), "{output}");
-    assert_eq!(count(&bed, "SELECT count(*) FROM __diesel_schema_migrations").await, 3);
+    assert_eq!(count(&bed, "SELECT count(*) FROM __diesel_schema_migrations").await, 4);
     let mut script = orderdb(&bed, &["migrate", "down"]);
     script.env("DATABASE_URL", &url).stdin(Stdio::null());
     let ended = crate::program::ended(script).await;

@@ -10,7 +10,7 @@ use orderdb::migrate::lock::MIGRATION_LOCK;
 use rustix::process::{Pid, Signal, kill_process};
 use testbed::{Testbed, USERS, eventually};
 
-use crate::program::{count, ended, orderdb, printed, refused, run};
+use crate::program::{ORDER, count, ended, orderdb, printed, refused, run};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const APPLIED: &str = "SELECT count(*) FROM __diesel_schema_migrations";
@@ -43,8 +43,9 @@ async fn migrations_go_up_and_down_and_rows_are_dropped_only_after_confirmation(
     let bed = Testbed::new("up_and_down").await;
     let name = bed.database.database();
     let status = printed(&bed, &["migrate", "status"]).await;
-    assert!(status.matches("applied").count() == 3 && !status.contains("missing"), "{status}");
-    // Its columns have no value yet.
+    assert!(status.matches("applied").count() == 4 && !status.contains("missing"), "{status}");
+    // The tables and columns of these have no row and no value yet.
+    printed(&bed, &["migrate", "down"]).await;
     printed(&bed, &["migrate", "down"]).await;
     printed(&bed, &["migrate", "down", "--yes-destroy", name]).await;
     for (arguments, expected) in [
@@ -58,10 +59,10 @@ async fn migrations_go_up_and_down_and_rows_are_dropped_only_after_confirmation(
     assert_eq!(count(&bed, "SELECT count(*) FROM users").await, USERS as i64);
     printed(&bed, &["migrate", "down", "--yes-destroy", name]).await;
     let status = run(&bed, &["migrate", "status"]).await;
-    assert!(status.code == Some(3) && status.stdout.matches("missing").count() == 3, "{}", status.stdout);
+    assert!(status.code == Some(3) && status.stdout.matches("missing").count() == 4, "{}", status.stdout);
     assert!(refused(&bed, &["seed"]).await.contains("orderdb migrate up"));
     assert!(refused(&bed, &["migrate", "down"]).await.contains("nothing to revert"));
-    assert_eq!(printed(&bed, &["migrate", "up"]).await.matches("applied ").count(), 3);
+    assert_eq!(printed(&bed, &["migrate", "up"]).await.matches("applied ").count(), 4);
     // An empty variable is that of a template, and counts as not set.
     let mut again = orderdb(&bed, &["migrate", "up"]);
     again.env("ORDERDB_MIGRATIONS", "");
@@ -73,7 +74,7 @@ async fn up_stops_after_a_version_and_a_rollback_reverts_several() {
     let bed = Testbed::new("up_to").await;
     let name = bed.database.database();
     let confirmed = ["--yes-destroy", name];
-    let reverted = printed(&bed, &[&["migrate", "rollback", "2"][..], &confirmed].concat()).await;
+    let reverted = printed(&bed, &[&["migrate", "rollback", "3"][..], &confirmed].concat()).await;
     assert!(reverted.find("time_attribute_updates") < reverted.find("number_cache_rounds"), "{reverted}");
     assert_eq!((count(&bed, APPLIED).await, count(&bed, TABLES).await), (1, 3));
     let log = refused(&bed, &["migrate", "rollback", "2"]).await;
@@ -89,11 +90,14 @@ async fn up_stops_after_a_version_and_a_rollback_reverts_several() {
 #[tokio::test(flavor = "multi_thread")]
 async fn redo_confirms_values_of_a_column_and_changes_nothing_when_it_fails() {
     let bed = Testbed::new("redo").await;
-    bed.sql().await.batch_execute("UPDATE users SET region = 'moved' WHERE user_id = 'U00000001'").await.unwrap();
+    bed.sql().await.batch_execute(ORDER).await.unwrap();
     let log = refused(&bed, &["migrate", "redo"]).await;
-    assert!(log.contains("This destroys column users.attributes_updated_at with 1 value, in database"), "{log}");
+    assert!(
+        log.contains("column orders.status_sequence with 1 value, column orders.updated_at with 1 value, in"),
+        "{log}"
+    );
     let redone = printed(&bed, &["migrate", "redo", "--yes-destroy", bed.database.database()]).await;
-    assert_eq!(redone, "reverted and applied 2026-11-25-000000_time_attribute_updates\n");
+    assert_eq!(redone, "reverted and applied 2026-11-27-000000_follow_orders\n");
     let folder = folder(&bed);
     add(&folder, "2027-01-01-000000_once", "CREATE TABLE once (a int)", "DROP TABLE once");
     let folder_text = folder.to_str().unwrap();
@@ -121,7 +125,7 @@ async fn a_migration_that_fails_half_way_leaves_nothing_and_says_where() {
     ] {
         assert!(log.contains(expected), "{log}");
     }
-    assert_eq!((count(&bed, APPLIED).await, count(&bed, TABLES).await), (4, 5));
+    assert_eq!((count(&bed, APPLIED).await, count(&bed, TABLES).await), (5, 6));
     // Those of the binary lack what the folder has.
     let log = refused(&bed, &["migrate", "up"]).await;
     assert!(log.contains("20270101000000") && log.contains("--migrations"), "{log}");
@@ -135,7 +139,7 @@ async fn a_migration_that_fails_half_way_leaves_nothing_and_says_where() {
 async fn a_migration_can_not_end_its_transaction_not_even_when_its_revert_is_only_tried() {
     let bed = Testbed::new("no_commit").await;
     let folder = folder(&bed);
-    let down = "DROP TABLE orders; COMMIT; DROP TABLE users CASCADE";
+    let down = "DROP TABLE order_events, orders; COMMIT; DROP TABLE users CASCADE";
     add(&folder, "2027-01-01-000000_commit", "CREATE TABLE committed (a int)", down);
     let folder = folder.to_str().unwrap();
     printed(&bed, &["migrate", "up", "--migrations", folder]).await;
@@ -143,7 +147,7 @@ async fn a_migration_can_not_end_its_transaction_not_even_when_its_revert_is_onl
     let down = ["migrate", "down", "--migrations", folder, "--yes-destroy", bed.database.database()];
     let log = refused(&bed, &down).await;
     assert!(log.contains("run_in_transaction = false"), "{log}");
-    assert_eq!((count(&bed, TABLES).await, count(&bed, APPLIED).await), (before, 4));
+    assert_eq!((count(&bed, TABLES).await, count(&bed, APPLIED).await), (before, 5));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,9 +194,9 @@ async fn a_schema_of_a_newer_version_is_refused_and_left_as_it_is() {
     assert!(status.code == Some(3) && status.stdout.contains("applied, unknown"), "{}", status.stdout);
     let status = run(&bed, &["migrate", "status", "--output", "json"]).await.stdout;
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
-    let states = [0, 3].map(|number| status["migrations"][number]["state"].clone());
+    let states = [0, 4].map(|number| status["migrations"][number]["state"].clone());
     assert_eq!(states, ["applied", "unknown"], "{status:#}");
-    assert_eq!(count(&bed, APPLIED).await, 4);
+    assert_eq!(count(&bed, APPLIED).await, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,8 +205,8 @@ async fn ctrl_c_ends_a_migration_that_waits_for_a_lock_and_nothing_of_it_is_left
     let (other, waiting) = (bed.sql().await, "SELECT count(*) FROM pg_locks WHERE NOT granted");
     for (locked, arguments) in [
         (format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"), &["migrate", "up"][..]),
-        // Its revert drops a trigger of products first, and waits for users.
-        ("SELECT FROM users".to_owned(), &["migrate", "down", "--yes-destroy", bed.database.database()]),
+        // Its revert locks the history first, and waits for the orders.
+        ("SELECT FROM orders".to_owned(), &["migrate", "down", "--yes-destroy", bed.database.database()]),
     ] {
         other.batch_execute(&format!("BEGIN; {locked}")).await.unwrap();
         let child = orderdb(&bed, arguments).spawn().unwrap();
@@ -216,7 +220,7 @@ async fn ctrl_c_ends_a_migration_that_waits_for_a_lock_and_nothing_of_it_is_left
         eventually("it waits no more", TIMEOUT, async || count(&bed, &waiting).await == 0).await;
         other.batch_execute("ROLLBACK").await.unwrap();
     }
-    assert_eq!(count(&bed, APPLIED).await, 3);
+    assert_eq!(count(&bed, APPLIED).await, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,12 +6,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use shared::catalog::{DEFAULT_PRODUCTS, DEFAULT_USERS};
 use testbed::{PRODUCTS, Testbed, USERS, eventually};
 
-use crate::program::{count, orderdb, printed, refused};
+use crate::program::{ORDER, count, orderdb, printed, refused};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-const ORDER: &str =
-    "INSERT INTO orders VALUES ('a', 'U00000001', 'P000001', 1, 1, 0, 0, 'card', 'paid', '', '', '', '', now())";
-
 /// Users, products, orders and migrations.
 async fn rows(bed: &Testbed) -> [i64; 4] {
     let mut rows = [0; 4];
@@ -34,10 +31,10 @@ async fn a_reset_empties_the_schema_and_seeds_it_and_names_who_is_connected() {
     {
         assert!(log.contains(&expected), "{log}");
     }
-    assert_eq!(rows(&bed).await, [USERS as i64, PRODUCTS as i64, 1, 3]);
+    assert_eq!(rows(&bed).await, [USERS as i64, PRODUCTS as i64, 1, 4]);
     let output = printed(&bed, &["reset", "--seed", "--yes-destroy", name]).await;
     assert!(output.contains("created again") && output.contains("cache-worker --once"), "{output}");
-    assert_eq!(rows(&bed).await, [DEFAULT_USERS as i64, DEFAULT_PRODUCTS as i64, 0, 3]);
+    assert_eq!(rows(&bed).await, [DEFAULT_USERS as i64, DEFAULT_PRODUCTS as i64, 0, 4]);
     printed(&bed, &["validate"]).await;
 }
 
@@ -47,8 +44,13 @@ async fn a_reset_of_the_orders_leaves_everything_else() {
     bed.sql().await.batch_execute(ORDER).await.unwrap();
     let log = refused(&bed, &["reset", "--orders-only"]).await;
     assert!(log.contains("This destroys 1 row of orders, in database"), "{log}");
+    let history = "INSERT INTO order_events VALUES ('a', 0, 'paid', '', now()), ('a', 1, 'refunded', '', now())";
+    bed.sql().await.batch_execute(history).await.unwrap();
+    let log = refused(&bed, &["reset", "--orders-only"]).await;
+    assert!(log.contains("This destroys 1 row of orders, 2 rows of order_events, in database"), "{log}");
     printed(&bed, &["reset", "--orders-only", "--yes-destroy", bed.database.database()]).await;
-    assert_eq!(rows(&bed).await, [USERS as i64, PRODUCTS as i64, 0, 3]);
+    assert_eq!(rows(&bed).await, [USERS as i64, PRODUCTS as i64, 0, 4]);
+    assert_eq!(count(&bed, "SELECT count(*) FROM order_events").await, 0);
     // There is nothing left to confirm.
     printed(&bed, &["reset", "--orders-only"]).await;
 }
@@ -61,13 +63,13 @@ async fn a_reset_that_is_stopped_or_killed_in_the_middle_leaves_every_row() {
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND \
                     application_name = 'orderflow-orderdb'";
     for signal in [Signal::INT, Signal::KILL] {
-        // Users and products lose their triggers and columns before the orders are dropped.
-        other.batch_execute("BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE").await.unwrap();
+        // The history and columns of the orders are dropped before those of the users.
+        other.batch_execute("BEGIN; LOCK TABLE users IN ACCESS SHARE MODE").await.unwrap();
         let child = orderdb(&bed, &["reset", "--yes-destroy", name]).spawn().unwrap();
         let waiting = format!("{sessions} AND wait_event_type = 'Lock' AND wait_event = 'relation'");
-        eventually("it waits for the orders", TIMEOUT, async || count(&bed, &waiting).await == 1).await;
+        eventually("it waits for the users", TIMEOUT, async || count(&bed, &waiting).await == 1).await;
         let dropped = "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
-                       WHERE c.relname = 'cache_rounds' AND l.mode = 'AccessExclusiveLock' AND l.granted \
+                       WHERE c.relname = 'order_events' AND l.mode = 'AccessExclusiveLock' AND l.granted \
                        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
         assert_eq!(count(&bed, dropped).await, 1, "it is in the middle");
         kill_process(Pid::from_child(&child), signal).unwrap();
@@ -76,7 +78,7 @@ async fn a_reset_that_is_stopped_or_killed_in_the_middle_leaves_every_row() {
         assert!(signal == Signal::KILL || log.contains("is left as it was: interrupted"), "{log}");
         other.batch_execute("ROLLBACK").await.unwrap();
         eventually("its session ends", TIMEOUT, async || count(&bed, sessions).await == 0).await;
-        assert_eq!(rows(&bed).await, [USERS as i64, PRODUCTS as i64, 1, 3], "{signal:?}");
+        assert_eq!(rows(&bed).await, [USERS as i64, PRODUCTS as i64, 1, 4], "{signal:?}");
     }
     printed(&bed, &["validate"]).await;
 }

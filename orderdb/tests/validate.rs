@@ -14,7 +14,7 @@ async fn validate(bed: &Testbed) -> (Option<i32>, Vec<Value>) {
 }
 
 /// What is changed, the object and the beginning of the consequence of the difference, and whether a program breaks.
-const CHANGES: [(&str, &str, &str, bool); 20] = [
+const CHANGES: [(&str, &str, &str, bool); 24] = [
     ("ALTER TABLE orders ALTER status TYPE varchar(5)", "orders.status", "an order with a value longer than 5", true),
     ("ALTER TABLE orders ALTER payment_method TYPE text", "orders.payment_method", "longer values fit", false),
     ("ALTER TABLE orders ALTER quantity TYPE bigint", "orders.quantity", "the consumer and orderdb audit read", true),
@@ -30,7 +30,12 @@ const CHANGES: [(&str, &str, &str, bool); 20] = [
     ("ALTER TABLE orders ADD coupon int NOT NULL", "orders.coupon", "inserts of the consumer fail", true),
     ("ALTER TABLE orders ADD note text", "orders.note", "an additional column", false),
     ("ALTER TABLE users DROP region CASCADE", "users.region", "statements of cache-worker", true),
-    ("ALTER TABLE orders DROP CONSTRAINT orders_pkey", "orders_pkey of orders", "the consumer stores nothing", true),
+    (
+        "ALTER TABLE orders DROP CONSTRAINT orders_pkey CASCADE",
+        "orders_pkey of orders",
+        "the consumer stores nothing",
+        true,
+    ),
     ("ALTER TABLE orders DROP CONSTRAINT orders_user_id_fkey", "orders_user_id_fkey of orders", "orders of unk", true),
     ("ALTER TABLE users DROP CONSTRAINT users_age_check", "users_age_check of users", "wrong rows of", true),
     ("ALTER TABLE orders ADD CONSTRAINT few CHECK (quantity < 9)", "few of orders", "it may refuse rows", false),
@@ -43,6 +48,15 @@ const CHANGES: [(&str, &str, &str, bool); 20] = [
         "orderdb audit counts",
         true,
     ),
+    (
+        "ALTER TABLE orders ALTER status_sequence DROP DEFAULT",
+        "orders.status_sequence",
+        "inserts of the consumer",
+        true,
+    ),
+    ("ALTER TABLE order_events ALTER status TYPE varchar(5)", "order_events.status", "a change with a value lo", true),
+    ("ALTER TABLE order_events DROP CONSTRAINT order_events_pkey", "order_events_pkey of order_events", "a row", true),
+    ("ALTER TABLE order_events ALTER reason SET DEFAULT '-'", "order_events.reason", "the consumer always", false),
     ("DROP TABLE cache_rounds", "table cache_rounds", "the cache-worker does not start", true),
     ("ALTER TABLE users ENABLE ROW LEVEL SECURITY", "table users", "its policies may hide", false),
 ];
@@ -56,7 +70,7 @@ async fn each_difference_is_found_with_what_it_breaks_and_no_other_one() {
         sql.batch_execute(change).await.unwrap();
     }
     let (code, differences) = validate(&bed).await;
-    assert_eq!((code, differences.len()), (Some(0), 6), "{differences:#?}");
+    assert_eq!((code, differences.len()), (Some(0), 7), "{differences:#?}");
     for (change, ..) in CHANGES.iter().filter(|(.., breaks)| *breaks) {
         sql.batch_execute(change).await.unwrap();
     }
@@ -67,9 +81,10 @@ async fn each_difference_is_found_with_what_it_breaks_and_no_other_one() {
         let found = found.unwrap_or_else(|| panic!("{change}: {differences:#?}"));
         assert_eq!(found["effect"], if breaks { "breaks" } else { "none" }, "{found:#}");
     }
-    // With its column, the trigger that looks at it is gone.
-    let more = differences.iter().filter(|found| found["object"] == "trigger users_attributes_updated of users");
-    assert_eq!((more.count(), differences.len()), (1, CHANGES.len() + 1), "{differences:#?}");
+    // With a column, the trigger that looks at it is gone; with a primary key, the foreign key that refers to it.
+    let gone = ["trigger users_attributes_updated of users", "order_events_order_id_fkey of order_events"];
+    let more = differences.iter().filter(|found| gone.iter().any(|object| found["object"] == *object));
+    assert_eq!((more.count(), differences.len()), (2, CHANGES.len() + 2), "{differences:#?}");
     let text = run(&bed, &["validate"]).await.stdout;
     assert!(text.contains("varchar(5)") && text.contains("lacks what the programs need"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
@@ -91,6 +106,7 @@ async fn names_and_the_schema_of_the_tables_do_not_matter_and_nothing_is_left_be
         "ALTER TABLE users SET SCHEMA \"My Shop\"",
         "ALTER TABLE products SET SCHEMA \"My Shop\"",
         "ALTER TABLE orders SET SCHEMA \"My Shop\"",
+        "ALTER TABLE order_events SET SCHEMA \"My Shop\"",
         "ALTER TABLE cache_rounds SET SCHEMA \"My Shop\"",
     ] {
         sql.batch_execute(change).await.unwrap();
@@ -109,7 +125,7 @@ async fn names_and_the_schema_of_the_tables_do_not_matter_and_nothing_is_left_be
 async fn missing_migrations_are_named_and_so_is_the_right_that_a_role_lacks() {
     let bed = Testbed::new("validate_rights").await;
     let name = bed.database.database();
-    printed(&bed, &["migrate", "rollback", "3", "--yes-destroy", name]).await;
+    printed(&bed, &["migrate", "rollback", "4", "--yes-destroy", name]).await;
     let empty = run(&bed, &["validate"]).await;
     let all = ["not applied: 2026-11-21-000000_create_tables", "orderdb migrate up", "no program starts"];
     assert!(empty.code == Some(3) && all.iter().all(|text| empty.stdout.contains(text)), "{}", empty.stdout);

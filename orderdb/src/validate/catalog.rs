@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use shared::database::SqlError;
 use tokio_postgres::{Client, Row, types::Type};
 
-const TABLES: [&str; 4] = ["users", "products", "orders", "cache_rounds"];
+const TABLES: [&str; 5] = ["users", "products", "orders", "order_events", "cache_rounds"];
 
 const RELATIONS: &str = "\
     SELECT c.relname::text, c.relkind::text, c.relrowsecurity \

@@ -36,7 +36,7 @@ fn told(object: String, expected: Option<String>, found: Option<String>, consequ
 /// The program that inserts the rows of a table.
 fn writer(table: &str) -> &'static str {
     match table {
-        "orders" => "the consumer",
+        "orders" | "order_events" => "the consumer",
         "cache_rounds" => "the cache-worker",
         _ => "orderdb seed",
     }
@@ -45,7 +45,7 @@ fn writer(table: &str) -> &'static str {
 /// The programs that use a column.
 fn users_of(table: &str, column: &str) -> &'static str {
     match (table, column) {
-        ("orders", _) => "the consumer and orderdb audit",
+        ("orders" | "order_events", _) => "the consumer and orderdb audit",
         ("cache_rounds", _) | (_, "last_cached_at") => "the cache-worker",
         (_, "attributes_updated_at") => "orderdb audit",
         _ => "cache-worker, consumer and orderdb seed",
@@ -55,7 +55,8 @@ fn users_of(table: &str, column: &str) -> &'static str {
 /// Whether each insert of a program has a value for the column.
 fn is_always_given(table: &str, column: &str) -> bool {
     match table {
-        "orders" => true,
+        "orders" => !matches!(column, "status_sequence" | "updated_at"),
+        "order_events" => true,
         "cache_rounds" => false,
         _ => !matches!(column, "created_at" | "last_cached_at" | "attributes_updated_at"),
     }
@@ -134,6 +135,7 @@ pub fn other_type(table: &str, name: &str, expected: &str, found: &str) -> Diffe
         }
         (Some(_), Some(narrower)) => {
             let refused = match table {
+                "order_events" => format!("a change with a value longer than {narrower} is dead-lettered"),
                 "orders" => format!("an order with a value longer than {narrower} is dead-lettered"),
                 _ => format!("inserts of values longer than {narrower} fail"),
             };
@@ -211,6 +213,9 @@ pub fn constraint(table: &str, expected: &Constraint, found: Option<&Constraint>
     let wrong = match (expected.kind, table) {
         (ConstraintKind::PrimaryKey, "orders") => "the consumer stores nothing: ON CONFLICT needs it".to_owned(),
         (ConstraintKind::PrimaryKey | ConstraintKind::Unique, _) => "a row may be there twice".to_owned(),
+        (ConstraintKind::ForeignKey, "order_events") => {
+            "changes of unknown orders are stored, and the histories of deleted ones stay".to_owned()
+        }
         (ConstraintKind::ForeignKey, _) => "orders of unknown ids are stored, not dead-lettered".to_owned(),
         _ => format!("wrong rows of {} are stored, not refused", writer(table)),
     };

@@ -4,6 +4,10 @@ use std::process::{Command, Output, Stdio};
 
 use testbed::Testbed;
 
+/// Inserts an order.
+pub const ORDER: &str =
+    "INSERT INTO orders VALUES ('a', 'U00000001', 'P000001', 1, 1, 0, 0, 'card', 'paid', '', '', '', '', now())";
+
 pub struct Ended {
     pub code: Option<i32>,
     pub stdout: String,
