@@ -23,7 +23,7 @@ use benches::{
     scenario::TimedFault,
 };
 use injector::{Injection, test_stack, timed};
-use orderdb::audit::{order_fields::Digester, topic::read_orders};
+use orderdb::audit::{digest::Digester, topic::read_records};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
@@ -214,9 +214,9 @@ mod short {
         let ledger = RunsFolder { runs_dir: bed.runs() }.read(&run.run_id).unwrap().remove(0);
         let (kafka, topic, tag, from) =
             (bed.kafka.clone(), bed.topic.topic.clone(), ledger.run.tag, ledger.run.started_at);
-        let reading = move || read_orders(&kafka, &topic, &[tag], from, &Digester::default()).unwrap();
+        let reading = move || read_records(&kafka, &topic, &[tag], from, &Digester::default()).unwrap();
         let in_topic = tokio::task::spawn_blocking(reading);
-        let in_topic = in_topic.await.unwrap().sequences;
+        let in_topic = in_topic.await.unwrap().orders.numbers;
         assert!(ledger.journal.acknowledged.is_subset(&in_topic), "{run:?}");
         assert!(ledger.journal.failed.is_disjoint(&in_topic), "an order in the topic is counted as failed");
         assert!((in_topic - ledger.journal.acknowledged).len() <= counts.unknown, "{run:?}");

@@ -2,6 +2,8 @@
 //! linking one for each file would take longer than the tests themselves.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod audit;
+mod audited_run;
 mod cache_first_reads;
 mod catalog_file;
 mod check;

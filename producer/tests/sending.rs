@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use orderdb::audit::{order_fields::Digester, topic::read_orders};
+use orderdb::audit::{digest::Digester, topic::read_records};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -50,9 +50,9 @@ async fn a_run_has_exactly_the_configured_orders() {
         assert_eq!(ledger.journal.acknowledged, (0..600).collect());
         assert_eq!(ledger.summary.unwrap().counts, summary.counts);
         let (kafka, topic) = (bed.kafka.clone(), bed.topic.topic.clone());
-        let scanning = move || read_orders(&kafka, &topic, &[run.tag], run.started_at, &Digester::default()).unwrap();
-        let in_topic = tokio::task::spawn_blocking(scanning).await.unwrap();
-        assert_eq!((in_topic.sequences.len(), in_topic.repeats), (600, 0));
+        let scanning = move || read_records(&kafka, &topic, &[run.tag], run.started_at, &Digester::default()).unwrap();
+        let in_topic = tokio::task::spawn_blocking(scanning).await.unwrap().orders;
+        assert_eq!((in_topic.numbers.len(), in_topic.repeats), (600, 0));
     }
 }
 

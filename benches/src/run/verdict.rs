@@ -1,6 +1,6 @@
 //! Whether the figures of a run may be believed, and whether they are good.
 
-use orderdb::audit::report::{AuditReport, list_causes};
+use orderdb::audit::report::{AuditReport, ChangesReport, list_causes};
 use shared::{
     ledger::{RunSummary, Verdict},
     requirement::RequirementResult,
@@ -81,8 +81,21 @@ fn imbalances(audit: &AuditReport, counts: &RunCounts) -> Vec<String> {
         let (causes, dead) = (list_causes(&audit.dead_letter_causes), audit.unexpected_dead_letters);
         found.push(format!("{} dead-lettered, but not invalid on purpose: {causes}", orders(dead)));
     }
+    found.extend(audit.changes.iter().flat_map(imbalances_of_changes));
     if !audit.finished {
         found.push("a producer was killed and has not finished its part of the run".to_owned());
+    }
+    found
+}
+
+/// What contradicts that each acknowledged change is stored once and as it was sent.
+fn imbalances_of_changes(changes: &ChangesReport) -> Vec<String> {
+    let wrong = changes.imbalances().into_iter().filter(|(_, number, _)| *number > 0);
+    let mut found: Vec<String> =
+        wrong.map(|(name, number, meaning)| format!("changes {name}: {number} ({meaning})")).collect();
+    if changes.unexpected_dead_letters > 0 {
+        let causes = list_causes(&changes.dead_letter_causes);
+        found.push(format!("changes dead-lettered: {} ({causes})", changes.unexpected_dead_letters));
     }
     found
 }
@@ -104,6 +117,9 @@ fn sentence(evidence: &Evidence<'_>, first_reason: Option<&String>) -> String {
     match evidence.audit {
         Some(audit) if audit.is_valid() && counts.stored_twice == 0 => {
             sentence += ", all stored once";
+            if let Some(changes) = &audit.changes {
+                sentence += &format!(" with {} changes", grouped(changes.acknowledged));
+            }
             if counts.dead_lettered > 0 {
                 sentence +=
                     &format!(" but {} dead letters, which are invalid on purpose", grouped(counts.dead_lettered));
@@ -223,6 +239,7 @@ mod tests {
                 latency_ms: None,
                 latency_coverage: Some(1.0),
                 stages_ms: Vec::new(),
+                changes: None,
             };
             let (requirements, faults, failures) = (Vec::new(), Vec::new(), Vec::new());
             Self { counts, summary, audit, requirements, faults, failures, interrupted: false }
@@ -245,6 +262,10 @@ mod tests {
                 interrupted: self.interrupted,
                 stored_p99: Some(38.2),
             })
+        }
+
+        fn changes(&mut self) -> &mut ChangesReport {
+            self.audit.changes.get_or_insert_default()
         }
 
         fn reasons(&self) -> Vec<String> {
@@ -270,12 +291,15 @@ mod tests {
         assert_eq!(verdict.sentence, "1,000 orders acknowledged, all stored once; stored p99 38 ms");
         let case = Case::with(|case| case.faults = vec![fault(None), fault(None)]);
         assert_eq!(case.judge(true).sentence, "1,000 orders acknowledged, all stored once; stored p99 38 ms; 2 faults");
+        let case = Case::with(|case| case.changes().acknowledged = 2_500);
+        let expected = "1,000 orders acknowledged, all stored once with 2,500 changes; stored p99 38 ms";
+        assert_eq!(case.judge(true).sentence, expected);
     }
 
     #[test]
     fn each_contradiction_of_the_proof_makes_a_run_not_valid_whether_there_are_faults_or_not() {
         type Change = fn(&mut Case);
-        let changes: [(Change, &str); 11] = [
+        let changes: [(Change, &str); 13] = [
             (|case| case.audit.missing = 3, "3 orders are missing"),
             (|case| case.audit.missing_from_topic = 1, "1 order is acknowledged, but not in the topic"),
             (|case| case.audit.expired_unstored = 2, "2 orders are removed from the topic"),
@@ -285,6 +309,8 @@ mod tests {
             (|case| case.audit.unexplained = 1, "1 order is stored, but failed or were never sent"),
             (|case| case.audit.invalid_stored = 1, "1 order is invalid on purpose, but stored"),
             (|case| case.audit.unexpected_dead_letters = 4, "4 orders are dead-lettered, but not invalid on purpose"),
+            (|case| case.changes().misplaced = 2, "changes out of place: 2 (orders without the last status"),
+            (|case| case.changes().unexpected_dead_letters = 1, "changes dead-lettered: 1"),
             (|case| case.audit.finished = false, "has not finished its part"),
             (|case| case.audit.ledger_contradictions = vec!["x".to_owned()], "the ledger contradicts itself: x"),
         ];

@@ -290,6 +290,7 @@ fn audit(run_id: &RunId, orders: u64) -> AuditReport {
         latency_ms: Some(latency(5.9, orders)),
         latency_coverage: Some(1.0),
         stages_ms: vec![StageSummary { stage: "insert".into(), latency: latency(1.9, orders) }],
+        changes: None,
     }
 }
 

@@ -12,8 +12,9 @@ use shared::{
 
 use super::{
     order_fields::OrderFields,
+    run_record::{Event, run_record},
     table::AlteredOrder,
-    topic::{MAX_CLOCK_DIFFERENCE, run_order},
+    topic::MAX_CLOCK_DIFFERENCE,
 };
 
 /// Column names of a row whose record is not an order.
@@ -34,7 +35,7 @@ pub fn name_columns(
     let Some(first_due) = ids.map(OrderId::due_nanos).min() else { return Ok(()) };
     let from = DateTime::<Utc>::from_timestamp_nanos(first_due.cast_signed()) - MAX_CLOCK_DIFFERENCE;
     scan(kafka, topic, Some(from), |record| {
-        let Some(id) = run_order(record, tags) else { return Ok(()) };
+        let Some((id, Event::Placed)) = run_record(record, tags) else { return Ok(()) };
         let of_record = |order: &&mut AlteredOrder| {
             order.order_id.parse().is_ok_and(|row: OrderId| (row.tag(), row.sequence()) == (id.tag(), id.sequence()))
         };

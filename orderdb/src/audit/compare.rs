@@ -5,17 +5,33 @@ use std::collections::BTreeMap;
 use roaring::RoaringTreemap;
 use shared::ledger::{JournalContents, Ledger};
 
-use super::{report::AuditReport, sources::AuditSources, topic::TopicOrders};
+use super::{
+    compare_changes::{ChangeSources, compare_changes},
+    latency::RunLatencies,
+    report::AuditReport,
+    sources::AuditSources,
+    topic::TopicRecords,
+};
 
 /// Counts the orders of each source, and those that one source has and another lacks.
 pub fn compare(sources: AuditSources) -> AuditReport {
     let AuditSources { run_id, ledgers, in_topic, beginnings, dead_lettered, stored, latency } = sources;
+    let (latency, change_latency) = latency.map(|RunLatencies { orders, changes }| (orders, changes)).unzip();
     let producers = ledgers.len();
     let expired = expired(&ledgers, &in_topic, &beginnings);
     let ledger_contradictions = ledgers.iter().flat_map(Ledger::contradictions).collect();
     let mut journal = JournalContents::default();
     ledgers.iter().for_each(|ledger| journal.add(ledger.journal.clone()));
-    let expected = &journal.acknowledged | &in_topic.sequences;
+    let changes = ChangeSources {
+        in_topic: &in_topic,
+        dead_lettered: &dead_lettered.changes,
+        stored: stored.changes,
+        latency: change_latency,
+        expired_orders: &expired,
+    };
+    let changes = compare_changes(&ledgers, &journal, changes);
+    let (in_topic, dead_lettered) = (in_topic.orders, dead_lettered.orders);
+    let expected = &journal.acknowledged | &in_topic.numbers;
     let missing = expected - (&stored.sequences | &dead_lettered.sequences);
     let unexpected = &stored.sequences - &journal.acknowledged;
     let unexplained = ledgers.iter().map(|ledger| unexplained(ledger, &unexpected)).sum();
@@ -30,7 +46,7 @@ pub fn compare(sources: AuditSources) -> AuditReport {
         ledger_contradictions,
         acknowledged: journal.acknowledged.len(),
         failed: journal.failed.len(),
-        in_topic: in_topic.sequences.len(),
+        in_topic: in_topic.numbers.len(),
         topic_repeats: in_topic.repeats,
         conflicting: conflicting.len(),
         stored: stored.sequences.len(),
@@ -50,7 +66,7 @@ pub fn compare(sources: AuditSources) -> AuditReport {
         expired: expired.len(),
         expired_unstored: missing.intersection_len(&expired),
         topic_beginnings: if expired.is_empty() { BTreeMap::new() } else { beginnings },
-        missing_from_topic: (&journal.acknowledged - (&in_topic.sequences | &expired)).len(),
+        missing_from_topic: (&journal.acknowledged - (&in_topic.numbers | &expired)).len(),
         missing: missing.len() - missing.intersection_len(&expired),
         unexpected: unexpected.len(),
         unexplained,
@@ -60,6 +76,7 @@ pub fn compare(sources: AuditSources) -> AuditReport {
             .filter(|_| !stored.sequences.is_empty())
             .map(|latency| latency.total.count as f64 / stored.sequences.len() as f64),
         stages_ms: latency.map_or_else(Vec::new, |latency| latency.stages),
+        changes,
     }
 }
 
@@ -76,10 +93,10 @@ fn unexplained(ledger: &Ledger, unexpected: &RoaringTreemap) -> u64 {
 
 /// The acknowledged orders that are not in the topic, but may have been in it: the records at the beginning of
 /// partitions are deleted, and a ledger has no offsets.
-fn expired(ledgers: &[Ledger], in_topic: &TopicOrders, beginnings: &BTreeMap<i32, i64>) -> RoaringTreemap {
+fn expired(ledgers: &[Ledger], in_topic: &TopicRecords, beginnings: &BTreeMap<i32, i64>) -> RoaringTreemap {
     let mut expired = RoaringTreemap::new();
     for Ledger { run, journal, .. } in ledgers {
-        let mut absent = &journal.acknowledged - &in_topic.sequences;
+        let mut absent = &journal.acknowledged - &in_topic.orders.numbers;
         absent.remove_range(in_topic.first_complete(run.tag, beginnings.keys().copied())..);
         expired |= absent;
     }
@@ -87,7 +104,7 @@ fn expired(ledgers: &[Ledger], in_topic: &TopicOrders, beginnings: &BTreeMap<i32
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::ops::Range;
 
     use chrono::DateTime;
@@ -98,11 +115,11 @@ mod tests {
     };
 
     use super::{
-        super::{dead_letters::DeadLetters, table::StoredOrders},
+        super::{dead_letters::RunDeadLetters, table::StoredOrders},
         *,
     };
 
-    fn summary(counts: Counts) -> RunSummary {
+    pub fn summary(counts: Counts) -> RunSummary {
         RunSummary {
             run_id: "r".parse().unwrap(),
             shard: Shard::SINGLE,
@@ -125,6 +142,19 @@ mod tests {
         }
     }
 
+    pub fn ledger(journal: JournalContents, summary: Option<RunSummary>) -> Ledger {
+        let run = Run {
+            run_id: "r".parse().unwrap(),
+            shard: Shard::SINGLE,
+            tag: RunTag::random(),
+            started_at: DateTime::UNIX_EPOCH,
+            topic: "orders".to_owned(),
+            backdated: false,
+            settings: BTreeMap::new(),
+        };
+        Ledger { run, journal, summary }
+    }
+
     struct Orders {
         acknowledged: Range<u64>,
         failed: Range<u64>,
@@ -142,9 +172,9 @@ mod tests {
     }
 
     fn sources(orders: Orders) -> AuditSources {
-        let (mut in_topic, mut dead_lettered) = (TopicOrders::default(), DeadLetters::default());
-        in_topic.sequences = orders.in_topic.collect();
-        orders.dead_lettered.for_each(|sequence| dead_lettered.add(sequence, "unknown_user".to_owned()));
+        let (mut in_topic, mut dead_lettered) = (TopicRecords::default(), RunDeadLetters::default());
+        in_topic.orders.numbers = orders.in_topic.collect();
+        orders.dead_lettered.for_each(|sequence| dead_lettered.orders.add(sequence, "unknown_user".to_owned()));
         let length = |range: &std::ops::Range<u64>| range.end - range.start;
         let (acknowledged, failed) = (length(&orders.acknowledged), length(&orders.failed));
         let invalid = length(&orders.invalid);
@@ -154,24 +184,15 @@ mod tests {
         };
         AuditSources {
             run_id: "r".parse().unwrap(),
-            ledgers: vec![Ledger {
-                run: Run {
-                    run_id: "r".parse().unwrap(),
-                    shard: Shard::SINGLE,
-                    tag: RunTag::random(),
-                    started_at: DateTime::UNIX_EPOCH,
-                    topic: "orders".to_owned(),
-                    backdated: false,
-                    settings: BTreeMap::new(),
-                },
-                journal: JournalContents {
+            ledgers: vec![ledger(
+                JournalContents {
                     acknowledged: orders.acknowledged.collect(),
                     failed: orders.failed.collect(),
                     invalid: orders.invalid.collect(),
                     ..JournalContents::default()
                 },
-                summary: orders.unknown.map(counts).map(summary),
-            }],
+                orders.unknown.map(counts).map(summary),
+            )],
             in_topic,
             beginnings: (orders.beginning > 0).then_some((0, orders.beginning)).into_iter().collect(),
             dead_lettered,
@@ -208,9 +229,9 @@ mod tests {
 
     #[test]
     fn the_dead_letter_of_a_conflicting_order_is_no_replay_although_the_order_is_stored() {
-        let (mut in_topic, mut dead_lettered) = (TopicOrders::default(), DeadLetters::default());
-        in_topic.sequences = (0..100).collect();
-        dead_lettered.add(7, "conflicting".to_owned());
+        let (mut in_topic, mut dead_lettered) = (TopicRecords::default(), RunDeadLetters::default());
+        in_topic.orders.numbers = (0..100).collect();
+        dead_lettered.orders.add(7, "conflicting".to_owned());
         let mut sources = sources(COMPLETE);
         (sources.in_topic, sources.dead_lettered) = (in_topic, dead_lettered);
         let report = compare(sources);

@@ -1,4 +1,4 @@
-//! Reads which orders of a run are in the dead-letter topic, and why.
+//! Reads which orders and changes of a run are in the dead-letter topic, and why.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,29 @@ use roaring::RoaringTreemap;
 use shared::{
     dlq_headers,
     kafka::{KafkaSettings, read_headers, scan},
+    lifecycle::ChangeNumber,
     order_id::RunTag,
+    wire,
 };
 
-use super::topic::run_order;
+use super::run_record::{Event, run_record};
 
 /// Kind of the dead letter of a record whose order is stored with other content.
 const CONFLICTING: &str = "conflicting";
 
-/// The orders of a run that are in the dead-letter topic.
+/// What the dead-letter topic has of a run.
+#[derive(Clone, Debug, Default)]
+pub struct RunDeadLetters {
+    pub orders: DeadLetters,
+    pub changes: DeadLetters,
+}
+
+/// The orders of a run that are in the dead-letter topic, or the changes.
 #[derive(Clone, Debug, Default)]
 pub struct DeadLetters {
-    /// Each order once.
+    /// Each order once, or each [`ChangeNumber`].
     pub sequences: RoaringTreemap,
-    /// The orders by the kinds of their dead letters.
+    /// The same by the kinds of their dead letters.
     pub by_kind: BTreeMap<String, RoaringTreemap>,
 }
 
@@ -38,11 +47,20 @@ pub fn read_dead_letters(
     topic: &str,
     tags: &[RunTag],
     from: DateTime<Utc>,
-) -> anyhow::Result<DeadLetters> {
-    let mut found = DeadLetters::default();
+) -> anyhow::Result<RunDeadLetters> {
+    let mut found = RunDeadLetters::default();
     scan(kafka, topic, Some(from), |record| {
-        if let Some(id) = run_order(record, tags) {
-            found.add(id.sequence().get(), kind(record));
+        match run_record(record, tags) {
+            Some((id, Event::Placed)) => found.orders.add(id.sequence().get(), kind(record)),
+            Some((id, Event::StatusChanged)) => {
+                // One that can't be read has no number: the topic's count of these has it.
+                if let Ok(change) = wire::decode_change(record.key(), record.payload())
+                    && let Some(number) = ChangeNumber::new(id.sequence().get(), change.event.sequence)
+                {
+                    found.changes.add(number.get(), kind(record));
+                }
+            }
+            None => {}
         }
         Ok(())
     })?;
@@ -65,12 +83,12 @@ impl DeadLetters {
         self.by_kind.entry(kind).or_default().insert(sequence);
     }
 
-    /// The orders with a record that a consumer rejected because another content is stored.
+    /// Those with a record that a consumer rejected because another content is stored.
     pub fn conflicting(&self) -> RoaringTreemap {
         self.by_kind.get(CONFLICTING).cloned().unwrap_or_default()
     }
 
-    /// Number of the orders in `selected` by the kinds of their dead letters.
+    /// How many are in `selected`, by the kinds of their dead letters.
     pub fn causes(&self, selected: &RoaringTreemap) -> BTreeMap<String, u64> {
         let counts = self.by_kind.iter().map(|(kind, orders)| (kind.clone(), orders.intersection_len(selected)));
         counts.filter(|(_, orders)| *orders > 0).collect()

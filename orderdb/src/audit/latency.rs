@@ -1,4 +1,4 @@
-//! Reads the latency of a run's orders, from due to stored, from the consumers' latency logs.
+//! Reads the latency of a run's orders and changes, from due to stored, from the consumers' latency logs.
 
 use std::{borrow::Cow, path::Path};
 
@@ -6,9 +6,18 @@ use anyhow::Context;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
-    latency::{LatencySummary, Stage, due_to_commit, merge_logs, run_series},
+    latency::{DUE_TO_COMMIT, LatencySummary, Stage, merge_logs, run_series},
     order_id::RunTag,
 };
+
+/// Prefix of the series of changes; those of orders have none.
+const CHANGES_PREFIX: &str = "change_";
+
+/// The latencies of a run.
+pub struct RunLatencies {
+    pub orders: LatencyReport,
+    pub changes: LatencyReport,
+}
 
 /// The latency from due to stored, in total and by stage.
 pub struct LatencyReport {
@@ -18,7 +27,7 @@ pub struct LatencyReport {
 }
 
 /// The latency of one stage.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageSummary {
     /// Name of the [`Stage`].
     pub stage: Cow<'static, str>,
@@ -31,10 +40,15 @@ pub struct StageSummary {
 ///
 /// # Errors
 /// When a log can't be read.
-pub fn read_latency_logs(tags: &[RunTag], folder: &Path) -> anyhow::Result<LatencyReport> {
-    let total = read_series(tags, folder, due_to_commit)?;
+pub fn read_latency_logs(tags: &[RunTag], folder: &Path) -> anyhow::Result<RunLatencies> {
+    Ok(RunLatencies { orders: read_stages(tags, folder, "")?, changes: read_stages(tags, folder, CHANGES_PREFIX)? })
+}
+
+fn read_stages(tags: &[RunTag], folder: &Path, prefix: &str) -> anyhow::Result<LatencyReport> {
+    let read = |name: &str| read_series(tags, folder, |tag| run_series(&format!("{prefix}{name}"), tag));
+    let total = read(DUE_TO_COMMIT)?;
     let stage = |stage: Stage| {
-        let latency = read_series(tags, folder, |tag| run_series(stage.name(), tag))?;
+        let latency = read(stage.name())?;
         Ok(StageSummary { stage: stage.name().into(), latency })
     };
     Ok(LatencyReport { total, stages: Stage::ALL.into_iter().map(stage).collect::<anyhow::Result<_>>()? })

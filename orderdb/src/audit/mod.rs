@@ -8,13 +8,23 @@
 
 pub mod altered_columns;
 pub mod by_sequence;
+pub mod causes;
+pub mod change_fields;
+pub mod changes_report;
 pub mod compare;
+pub mod compare_changes;
 pub mod dead_letters;
 pub mod deleted_records;
+pub mod digest;
+pub mod history;
 pub mod latency;
 pub mod order_fields;
+pub mod records;
 pub mod report;
+pub mod run_record;
 pub mod sources;
+pub mod stored_changes;
+pub mod stored_latency;
 pub mod table;
 pub mod topic;
 

@@ -1,6 +1,4 @@
-//! The fields of an order that its row has from its record, and their digest.
-
-use std::hash::{BuildHasher, Hash, RandomState};
+//! The fields of an order that its row has from its record.
 
 use shared::wire::ReceivedOrder;
 
@@ -15,6 +13,7 @@ pub struct OrderFields<Text> {
     pub shipping_cost: i32,
     pub discount_amount: i32,
     pub payment_method: Text,
+    /// The status that the order was placed with.
     pub status: Text,
     /// Microseconds after the Unix epoch, the precision of the table.
     pub created_at: i64,
@@ -74,30 +73,9 @@ impl<Text: AsRef<str>> OrderFields<Text> {
     }
 }
 
-/// Digest of the content of an order; never 0. Two contents have the same one with a probability of 2^-63.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Digest(u64);
-
-impl Digest {
-    pub fn get(self) -> u64 {
-        self.0
-    }
-}
-
-/// Makes digests: SipHash with a random key, so that nobody can prepare two contents with the same digest.
-#[derive(Clone, Debug, Default)]
-pub struct Digester(RandomState);
-
-impl Digester {
-    pub fn digest(&self, content: &impl Hash) -> Digest {
-        // 0 is left free for "none".
-        Digest(self.0.hash_one(content).max(1))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::digest::Digester, *};
 
     const FIELDS: OrderFields<&str> = OrderFields {
         order_id: "a",

@@ -10,7 +10,13 @@ use shared::{
     report::{Report, table},
 };
 
-pub use super::{latency::StageSummary, table::AlteredOrder};
+pub use super::{
+    causes::list_causes,
+    changes_report::{ChangesReport, WrongHistory},
+    latency::StageSummary,
+    stored_latency::{add_stored_latency, coverage_note},
+    table::AlteredOrder,
+};
 
 /// The result of an audit. Numbers are counts of orders, except where documented otherwise.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -82,11 +88,14 @@ pub struct AuditReport {
     pub latency_coverage: Option<f64>,
     /// The stages of `latency_ms`, in order.
     pub stages_ms: Vec<StageSummary>,
+    /// The changes of the orders; `None` for a run without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ChangesReport>,
 }
 
 impl AuditReport {
-    /// Whether no order is missing, each is stored as it was sent, none is in the table that must not be there, and the
-    /// files of the ledger agree.
+    /// Whether no order is missing, each is stored as it was sent, none is in the table that must not be there, the same
+    /// is true of their changes, and the files of the ledger agree.
     pub fn is_balanced(&self) -> bool {
         let Self { missing, missing_from_topic, expired_unstored, altered, conflicting, .. } = self;
         let wrong = [missing, missing_from_topic, expired_unstored, altered, conflicting];
@@ -94,11 +103,16 @@ impl AuditReport {
             && self.unexplained == 0
             && self.invalid_stored == 0
             && self.ledger_contradictions.is_empty()
+            && self.changes.as_ref().is_none_or(ChangesReport::is_balanced)
     }
 
-    /// Whether the counts balance, and no order is dead-lettered but those that are invalid on purpose.
+    /// Whether the counts balance, and no order is dead-lettered but those that are invalid on purpose, and no change.
     pub fn is_valid(&self) -> bool {
-        self.is_balanced() && self.unexpected_dead_letters == 0
+        self.is_balanced() && self.unexpected_dead_letters == 0 && self.unexpected_dead_letters_of_changes() == 0
+    }
+
+    fn unexpected_dead_letters_of_changes(&self) -> u64 {
+        self.changes.as_ref().map_or(0, |changes| changes.unexpected_dead_letters)
     }
 
     fn add_counts(&self, report: &mut Report) {
@@ -192,11 +206,6 @@ impl AuditReport {
     }
 }
 
-/// Such as `3 unknown_user, 1 malformed`.
-pub fn list_causes(causes: &BTreeMap<String, u64>) -> String {
-    causes.iter().map(|(kind, orders)| format!("{orders} {kind}")).collect::<Vec<_>>().join(", ")
-}
-
 impl fmt::Display for AuditReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut report = Report::about("audit of run", &self.run_id.to_string());
@@ -204,6 +213,10 @@ impl fmt::Display for AuditReport {
         if let Some(latency) = &self.latency_ms {
             report.line("in latency logs", latency.count, "stored orders whose latency is known");
             add_stored_latency(&mut report, latency, self.latency_coverage, &self.stages_ms);
+        }
+        if let Some(changes) = &self.changes {
+            changes.add_counts(&mut report);
+            changes.add_latency(&mut report);
         }
         let unfinished = if self.finished { "" } else { "a producer has not written its summary" };
         report.line("verdict", self.verdict(), unfinished);
@@ -215,29 +228,15 @@ impl fmt::Display for AuditReport {
             }
             write!(f, "\n{rows}")?;
         }
-        Ok(())
-    }
-}
-
-/// Adds the latency from due to stored, and a row per stage. If `coverage`, the share of the orders that the
-/// percentiles are of, is not 1, the row has it.
-pub fn add_stored_latency(report: &mut Report, total: &LatencySummary, coverage: Option<f64>, stages: &[StageSummary]) {
-    report.latency(&format!("due to stored{}", coverage_note(coverage)), total);
-    for StageSummary { stage, latency } in stages {
-        report.latency(&format!("  {stage}"), latency);
-    }
-}
-
-/// What percentiles of stored orders cover: nothing for all orders, else a note for their line. Rounded so that it reads
-/// 100 % or 0 % only when that is exact.
-pub fn coverage_note(coverage: Option<f64>) -> String {
-    match coverage.map(|share| share * 100.0) {
-        None => String::new(),
-        Some(100.0) => String::new(),
-        Some(percent) if percent > 100.0 => {
-            format!(" ({:.2} % of orders: some twice)", (percent * 100.0).ceil() / 100.0)
+        let wrong = self.changes.iter().flat_map(|changes| &changes.wrong_sample);
+        if wrong.clone().next().is_some() {
+            let mut rows = table(["wrong history, such as", "what is wrong"]);
+            for WrongHistory { order_id, defects } in wrong {
+                rows.add_row([order_id, &defects.join("; ")]);
+            }
+            write!(f, "\n{rows}")?;
         }
-        Some(percent) => format!(" ({:.2} % of orders)", (percent * 100.0).floor() / 100.0),
+        Ok(())
     }
 }
 
@@ -246,6 +245,41 @@ mod tests {
     use std::borrow::Cow;
 
     use super::*;
+
+    /// Changes with every line.
+    fn changes(latency: LatencySummary) -> ChangesReport {
+        ChangesReport {
+            acknowledged: 123_456_789,
+            failed: 1,
+            in_topic: 123_456_789,
+            topic_repeats: 1,
+            conflicting: 1,
+            unreadable: 1,
+            stored: 123_456_789,
+            altered: 123_456_789,
+            unchecked: 1,
+            holes: 1,
+            misplaced: 1,
+            illegal: 1,
+            wrong_sample: vec![WrongHistory {
+                order_id: "01a1fe98-1769-7bb7-a168-eb4000000001".to_owned(),
+                defects: vec!["number 1 is missing".to_owned(), "number 2 differs from its record".to_owned()],
+            }],
+            dead_lettered: 1,
+            replayed: 1,
+            unexpected_dead_letters: 123_456_789,
+            dead_letter_causes: BTreeMap::from([("unknown_order".to_owned(), 1)]),
+            expired: 123_456_789,
+            expired_unstored: 1,
+            missing_from_topic: 1,
+            missing: 1,
+            unexpected: 1,
+            unexplained: 1,
+            latency_ms: Some(latency),
+            latency_coverage: Some(0.5),
+            stages_ms: vec![StageSummary { stage: "insert".into(), latency }],
+        }
+    }
 
     #[test]
     fn a_report_fits_80_columns_and_has_a_row_of_percentiles_per_stage() {
@@ -290,20 +324,14 @@ mod tests {
             latency_ms: Some(latency),
             latency_coverage: Some(0.5),
             stages_ms: vec![StageSummary { stage: "insert".into(), latency }],
+            changes: Some(changes(latency)),
         };
         let text = report.to_string();
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-        for name in ["due to stored", "  insert"] {
+        for name in ["│ due to stored", "change due to stored", "  insert"] {
             let row = text.lines().find(|line| line.contains(name)).unwrap();
             assert!(row.contains("4.250") && row.contains("123456.789"), "{text}");
         }
-    }
-
-    #[test]
-    fn the_share_of_orders_is_said_with_the_percentiles_unless_it_is_all() {
-        assert_eq!([coverage_note(None), coverage_note(Some(1.0))], ["", ""]);
-        assert_eq!(coverage_note(Some(0.999_999)), " (99.99 % of orders)");
-        assert_eq!(coverage_note(Some(0.0)), " (0.00 % of orders)");
-        assert_eq!(coverage_note(Some(1.000_001)), " (100.01 % of orders: some twice)");
+        assert!(text.contains("number 1 is missing"), "{text}");
     }
 }

@@ -13,12 +13,12 @@ use shared::{
 
 use super::{
     altered_columns::name_columns,
-    dead_letters::{DeadLetters, read_dead_letters},
+    dead_letters::{RunDeadLetters, read_dead_letters},
     deleted_records::read_beginnings,
-    latency::{LatencyReport, read_latency_logs},
-    order_fields::Digester,
+    digest::Digester,
+    latency::{RunLatencies, read_latency_logs},
     table::{self, Comparison, StoredOrders},
-    topic::{self, MAX_CLOCK_DIFFERENCE, TopicOrders},
+    topic::{self, MAX_CLOCK_DIFFERENCE, TopicRecords},
 };
 
 /// The run to audit, and where its sources are.
@@ -36,20 +36,20 @@ pub struct AuditSources {
     pub run_id: RunId,
     /// One per producer.
     pub ledgers: Vec<Ledger>,
-    pub in_topic: TopicOrders,
+    pub in_topic: TopicRecords,
     /// First offset of each partition that may have lost records of the run.
     pub beginnings: BTreeMap<i32, i64>,
-    pub dead_lettered: DeadLetters,
+    pub dead_lettered: RunDeadLetters,
     pub stored: StoredOrders,
     /// `None` without a folder of latency logs, and for a backdated run.
-    pub latency: Option<LatencyReport>,
+    pub latency: Option<RunLatencies>,
 }
 
 /// What the topics have of a run.
 struct Topics {
-    in_topic: TopicOrders,
+    in_topic: TopicRecords,
     beginnings: BTreeMap<i32, i64>,
-    dead_lettered: DeadLetters,
+    dead_lettered: RunDeadLetters,
 }
 
 /// Reads all sources.
@@ -64,14 +64,14 @@ pub async fn read_sources(inputs: AuditInputs, database: &DatabaseSettings) -> a
     let from = ledgers.iter().map(|ledger| ledger.run.started_at).min().unwrap_or_default();
     let client = connect(database).await?;
     let digester = Digester::default();
-    // The topics first: their digests take 10 bytes per order, the rows are then compared as they arrive.
+    // The topics first: their digests take some 12 bytes per order and change, the rows are then compared as they arrive.
     let reading = (kafka.clone(), topic.clone(), tags.clone(), digester.clone());
     let topics = tokio::task::spawn_blocking(move || {
         let (kafka, topic, tags, digester) = reading;
         read_topics(&kafka, &topic, &tags, from - MAX_CLOCK_DIFFERENCE, &digester)
     });
     let Topics { in_topic, beginnings, dead_lettered } = topics.await??;
-    let comparison = Comparison { topic: &in_topic, dead_lettered: &dead_lettered.sequences, digester: &digester };
+    let comparison = Comparison { topic: &in_topic, dead_lettered: &dead_lettered, digester: &digester };
     let until = Utc::now().max(from) + MAX_CLOCK_DIFFERENCE;
     let mut stored = table::read_orders(&client, &tags, from, until, &comparison).await?;
     // Orders of a backdated run are due in the past, so their latencies have no meaning.
@@ -92,7 +92,7 @@ fn read_topics(
     from: DateTime<Utc>,
     digester: &Digester,
 ) -> anyhow::Result<Topics> {
-    let in_topic = topic::read_orders(kafka, topic, tags, from, digester)?;
+    let in_topic = topic::read_records(kafka, topic, tags, from, digester)?;
     // After the records, so that a record which is deleted meanwhile counts as deleted.
     let beginnings = read_beginnings(kafka, topic, from)?;
     let dead_lettered = read_dead_letters(kafka, &dead_letter_topic(topic), tags, from)?;

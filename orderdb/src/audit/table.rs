@@ -1,4 +1,5 @@
-//! Reads which orders of a run are in the table, and compares each row with its record, its user and its product.
+//! Reads which orders of a run are in the table, and compares each row with its record, its user, its product and its
+//! history.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -15,8 +16,14 @@ use tokio_postgres::{
 };
 
 use super::{
-    order_fields::{Digester, OrderFields},
-    topic::{Content, TopicOrders},
+    change_fields::ChangeFields,
+    dead_letters::RunDeadLetters,
+    digest::Digester,
+    history::{self, ComparedHistory, CurrentStatus, HistoryRow},
+    order_fields::OrderFields,
+    records::Content,
+    stored_changes::StoredChanges,
+    topic::TopicRecords,
 };
 
 /// Timeout of the first row, and between two rows.
@@ -33,11 +40,18 @@ const MAX_SAMPLE: usize = 10;
 /// The attributes, as columns of table orders.
 const ATTRIBUTES: [&str; 4] = ["user_region", "user_gender", "user_age_group", "category"];
 
+/// The history of each order is looked up by the primary key: a join of two ranges is a tenth faster, but where the
+/// tables were not analyzed yet, it sorts all changes before the first row.
 const QUERY: &str = "SELECT o.order_id, o.user_id, o.product_id, o.quantity, o.total_amount, o.shipping_cost, \
      o.discount_amount, o.payment_method, o.status, o.created_at, \
      o.user_region <> u.region, o.user_gender <> u.gender, o.user_age_group <> u.age_group, o.category <> p.category, \
-     u.attributes_updated_at, p.attributes_updated_at \
+     u.attributes_updated_at, p.attributes_updated_at, \
+     o.status_sequence, h.sequences, h.statuses, h.reasons, h.times \
      FROM orders o LEFT JOIN users u USING (user_id) LEFT JOIN products p USING (product_id) \
+     CROSS JOIN LATERAL (SELECT array_agg(sequence ORDER BY sequence) AS sequences, \
+        array_agg(status ORDER BY sequence) AS statuses, array_agg(reason ORDER BY sequence) AS reasons, \
+        array_agg(occurred_at ORDER BY sequence) AS times \
+        FROM order_events e WHERE e.order_id = o.order_id) h \
      WHERE o.order_id BETWEEN $1 AND $2";
 
 /// The orders of a run that are in the table. Memory does not depend on the number of altered rows.
@@ -59,6 +73,8 @@ pub struct StoredOrders {
     pub without_record: u64,
     /// Of `unchecked`, those whose user or product was updated, or deleted.
     pub attributes_updated: u64,
+    /// The histories of the orders.
+    pub changes: StoredChanges,
 }
 
 /// A row that is not what it must be.
@@ -117,8 +133,8 @@ fn no_answer() -> String {
 
 /// What the rows of the run are compared with.
 pub struct Comparison<'a> {
-    pub topic: &'a TopicOrders,
-    pub dead_lettered: &'a RoaringTreemap,
+    pub topic: &'a TopicRecords,
+    pub dead_lettered: &'a RunDeadLetters,
     pub digester: &'a Digester,
 }
 
@@ -131,14 +147,25 @@ struct ComparedRow {
     /// The attributes that differ from user and product.
     attributes: Vec<&'static str>,
     attributes_updated: bool,
+    history: ComparedHistory,
 }
 
 impl Comparison<'_> {
     fn compare(&self, id: OrderId, row: &Row) -> anyhow::Result<ComparedRow> {
-        let fields = own_fields(row)?;
+        let history = history_rows(row)?;
+        let mut fields = own_fields(row)?;
+        let current =
+            CurrentStatus { status: fields.status, sequence: row.try_get(16)?, created_at: fields.created_at };
         let sequence = id.sequence().get();
-        let dead_lettered = self.dead_lettered.contains(sequence);
-        let record = self.topic.compare(sequence, self.digester.digest(&fields), dead_lettered);
+        let compared_history =
+            history::compare(sequence, &current, &history, &self.topic.changes, self.digester, |number| {
+                self.dead_lettered.changes.sequences.contains(number)
+            });
+        if let Some(placed) = history.first().filter(|row| row.sequence == 0) {
+            fields.status = placed.fields.status;
+        }
+        let dead_lettered = self.dead_lettered.orders.sequences.contains(sequence);
+        let record = self.topic.orders.compare(sequence, self.digester.digest(&fields), dead_lettered);
         let mut attributes = Vec::new();
         let latest_update = DateTime::from_timestamp_nanos(id.due_nanos().cast_signed()) - MAX_ATTRIBUTE_AGE;
         // Users have the first three attributes, products the last one.
@@ -158,6 +185,7 @@ impl Comparison<'_> {
             row: (record == Content::Differs).then(|| fields.to_owned()),
             attributes,
             attributes_updated: unknown || updated[0] || updated[1],
+            history: compared_history,
         })
     }
 }
@@ -173,18 +201,36 @@ fn own_fields(row: &Row) -> anyhow::Result<OrderFields<&str>> {
         discount_amount: row.try_get(6)?,
         payment_method: row.try_get(7)?,
         status: row.try_get(8)?,
-        created_at: match row.try_get(9)? {
-            Timestamp::Value(time) => DateTime::<Utc>::timestamp_micros(&time),
-            // A column may also have these, a record may not.
-            Timestamp::PosInfinity => i64::MAX,
-            Timestamp::NegInfinity => i64::MIN,
-        },
+        created_at: micros(row.try_get(9)?),
     })
+}
+
+fn micros(time: Timestamp<DateTime<Utc>>) -> i64 {
+    match time {
+        Timestamp::Value(time) => time.timestamp_micros(),
+        // A column may also have these, a record may not.
+        Timestamp::PosInfinity => i64::MAX,
+        Timestamp::NegInfinity => i64::MIN,
+    }
+}
+
+/// The history of the order, ordered by the numbers.
+fn history_rows(row: &Row) -> anyhow::Result<Vec<HistoryRow<'_>>> {
+    let Some(sequences): Option<Vec<i32>> = row.try_get(17)? else { return Ok(Vec::new()) };
+    let (statuses, reasons): (Vec<&str>, Vec<&str>) = (row.try_get(18)?, row.try_get(19)?);
+    let times: Vec<Timestamp<DateTime<Utc>>> = row.try_get(20)?;
+    let fields = statuses.into_iter().zip(reasons).zip(times).map(|((status, reason), time)| ChangeFields {
+        status,
+        reason,
+        occurred_at: micros(time),
+    });
+    Ok(sequences.into_iter().zip(fields).map(|(sequence, fields)| HistoryRow { sequence, fields }).collect())
 }
 
 impl StoredOrders {
     fn add(&mut self, compared: ComparedRow) {
-        let ComparedRow { order_id, record, row, attributes, attributes_updated } = compared;
+        let ComparedRow { order_id, record, row, attributes, attributes_updated, history } = compared;
+        self.changes.add(&order_id, &history);
         let (fields_differ, attributes_differ) = (record == Content::Differs, !attributes.is_empty());
         self.altered += u64::from(fields_differ || attributes_differ);
         self.altered_fields += u64::from(fields_differ);
