@@ -18,17 +18,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog_export,
-    generate::Encoder,
+    generate::{ChangeEncoder, Encoder},
     health::{ProducerHealth, ProducerIssue},
     ledger::{
         client_stats,
         earlier::EarlierOrders,
+        earlier_changes::{EarlierHistories, OrderPartitions},
         live_stats::LiveStats,
         open_ledger::{RunLedger, open_ledger},
         recorder::{Recorded, Recorder, UnsavedEntries},
         reopen_ledger::reopen_ledger,
     },
-    metrics,
+    lifecycle::{Histories, MAX_PENDING, PendingChanges, Plans},
+    lifecycle_export, metrics,
     pace::Pacer,
     report::{
         progress::ProgressDisplay,
@@ -53,8 +55,7 @@ const DISPLAY_END_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A run that is ready to start.
 struct PreparedRun {
-    seed: u64,
-    pacer: Pacer,
+    plan: RunPlan,
     partitions: usize,
     source: OpenSource,
     ledger: RunLedger,
@@ -70,6 +71,7 @@ pub async fn run(command: Command) -> anyhow::Result<Outcome> {
     match &command.action {
         Some(Action::Catalog(settings)) => catalog_export::print(settings).map(|()| Outcome::Valid),
         Some(Action::Completions(settings)) => settings.print::<Command>(),
+        Some(Action::Lifecycle) => lifecycle_export::print().map(|()| Outcome::Valid),
         None => send_orders(&command).await,
     }
 }
@@ -91,18 +93,21 @@ async fn send_orders(command: &Command) -> anyhow::Result<Outcome> {
 
 /// Checks the settings, connects to the services and creates the ledger.
 async fn prepare(command: &Command, stop: &CancellationToken) -> anyhow::Result<PreparedRun> {
-    let RunPlan { seed, pacer, source } = command.plan().unwrap_or_else(|error| error.exit());
+    let plan = command.plan().unwrap_or_else(|error| error.exit());
     let partitions = ensure_topic(&command.kafka, &command.topic.orders()).await?;
-    let opened = sample::open(&source, &command.cache, command.load.sample_batch_size(), seed).await?;
+    let opened = sample::open(&plan.source, &command.cache, command.load.sample_batch_size(), plan.seed).await?;
     let live_stats = watch::Sender::new(LiveStats::default());
-    let health = Arc::new(health(&source));
+    let health = Arc::new(health(&plan.source));
     telemetry::serve(&command.telemetry, Command::PROGRAM, health.source(), stop.clone()).await?;
     metrics::register();
+    if plan.lifecycle.is_some() {
+        metrics::register_changes();
+    }
     let ledger = match &command.run.run_id {
-        Some(id) if command.run.resume => reopen_ledger(command, id, seed, &source)?,
-        _ => open_ledger(command, seed, &source, &opened.samples)?,
+        Some(id) if command.run.resume => reopen_ledger(command, id, &plan)?,
+        _ => open_ledger(command, &plan, &opened.samples)?,
     };
-    Ok(PreparedRun { seed, pacer, partitions, source: opened, ledger, live_stats, health })
+    Ok(PreparedRun { plan, partitions, source: opened, ledger, live_stats, health })
 }
 
 /// Not ready before the first order. A catalog, also one that was read from Redis, needs no Redis any more.
@@ -117,20 +122,29 @@ async fn execute(
     prepared: PreparedRun,
     stop: CancellationToken,
 ) -> anyhow::Result<(Sent, Recorded, Option<EarlierOrders>)> {
-    let PreparedRun { seed, mut pacer, partitions, source, ledger, live_stats, health } = prepared;
+    let PreparedRun { plan, partitions, source, ledger, live_stats, health } = prepared;
     let RunLedger { run, clock, mut journal, latency_log, earlier } = ledger;
     let OpenSource { samples, prefetcher, cache_age } = source;
     let (sampler, span_export) = (command.traces.sampler(), start_span_export(command, &run)?);
+    let RunPlan { seed, mut pacer, lifecycle, .. } = plan;
     let mut encoder = Encoder::new(run.tag, samples, seed, command.orders.invalid).with_traces(sampler);
-    let earlier = earlier.map(|results| EarlierOrders::take(&mut pacer, &mut encoder, clock, &results)).transpose()?;
+    let plans = || lifecycle.as_ref().map(|chosen| Plans::new(chosen.lifecycle.clone(), seed));
+    let mut histories = plans().map(|plans| Histories::new(plans, PendingChanges::new(MAX_PENDING)));
+    let earlier = match earlier {
+        Some(results) => {
+            let continued = earlier_histories(command, &run, histories.as_mut()).await?;
+            Some(EarlierOrders::take(&mut pacer, &mut encoder, clock, &results, continued)?)
+        }
+        None => None,
+    };
     if let Some(earlier) = &earlier {
         journal.append(&earlier.unknown_invalid)?;
         live_stats.send_modify(|stats| stats.add_earlier(earlier.counts()));
-        log_resumption(earlier.counts(), &pacer);
+        log_resumption(earlier, &pacer);
     }
     let spans = sampler.zip(span_export.clone());
     let spans = spans.map(|(sampler, export)| OrderSpans::new(sampler, export, clock, &run));
-    let tracker = DeliveryTracker::new(clock, command.load.warm_up(), spans);
+    let tracker = DeliveryTracker::new(clock, command.load.warm_up(), spans, histories);
     let statistics = watch::Sender::new(Vec::new());
     let background = [
         prefetcher.map(|prefetcher| tokio::spawn(prefetcher.run(health.clone()))),
@@ -158,6 +172,7 @@ async fn execute(
         partitioner: partitioner(command, &config, partitions),
         queues: PartitionQueues::new(client_orders, wait_policy, client_limits(command, &config)),
         topic: run.topic,
+        changes: plans().map(|plans| ChangeEncoder::new(run.tag, plans)),
         flush_timeout: command.load.flush_timeout,
         heartbeat,
     };
@@ -182,8 +197,22 @@ fn start_span_export(command: &Command, run: &Run) -> anyhow::Result<Option<Arc<
     }
 }
 
-fn log_resumption(earlier: Counts, pacer: &Pacer) {
-    let Counts { acknowledged, failed, unknown, .. } = earlier;
+/// Continues the histories of the killed producer's orders, whose partitions the topic has. `None` for a run without
+/// lifecycles.
+async fn earlier_histories<'a>(
+    command: &Command,
+    run: &Run,
+    histories: Option<&'a mut Histories>,
+) -> anyhow::Result<Option<EarlierHistories<'a>>> {
+    let Some(histories) = histories else { return Ok(None) };
+    tracing::info!(topic = run.topic, "reading the partitions of the earlier orders");
+    let (kafka, run) = (command.kafka.clone(), run.clone());
+    let partitions = tokio::task::spawn_blocking(move || OrderPartitions::read(&kafka, &run)).await??;
+    Ok(Some(EarlierHistories::new(partitions, histories)))
+}
+
+fn log_resumption(earlier: &EarlierOrders, pacer: &Pacer) {
+    let Counts { acknowledged, failed, unknown, .. } = earlier.counts();
     tracing::info!(
         acknowledged,
         failed,
@@ -191,6 +220,13 @@ fn log_resumption(earlier: Counts, pacer: &Pacer) {
         "resuming with order {}; the orders before it are not sent again",
         pacer.next_number()
     );
+    let without_record = earlier.changes.as_ref().map_or(0, |changes| changes.orders_without_record);
+    if without_record > 0 {
+        tracing::warn!(
+            "{without_record} acknowledged orders are not in the topic any more: they do not go on, and their changes \
+             count as skipped"
+        );
+    }
 }
 
 fn kafka_config(command: &Command) -> ClientConfig {

@@ -1,5 +1,7 @@
 //! The producer's metrics.
 
+use shared::lifecycle::OrderStatus;
+
 shared::metric_names! {
     /// Orders due by the schedule until now: its rate is the target. None without a schedule (--rate max).
     counter DUE = "orderflow_producer_due_total";
@@ -21,6 +23,22 @@ shared::metric_names! {
     histogram DUE_TO_ENQUEUED_SECONDS = "orderflow_producer_due_to_enqueued_seconds";
     /// Seconds from due to acknowledged, for each order of a schedule after the warm-up.
     histogram DUE_TO_ACKNOWLEDGED_SECONDS = "orderflow_producer_due_to_acknowledged_seconds";
+    /// Changes of orders that are not sent yet (--lifecycle, as the following metrics).
+    gauge CHANGES_PENDING = "orderflow_producer_changes_pending";
+    /// Changes enqueued: in librdkafka, or behind it while their partition waits.
+    counter CHANGES_ENQUEUED = "orderflow_producer_changes_enqueued_total";
+    /// Changes acknowledged by the brokers, by `status`.
+    counter CHANGES_ACKNOWLEDGED = "orderflow_producer_changes_acknowledged_total";
+    /// Changes not acknowledged, by `outcome` (`failed`: certainly not in the log, `unknown`: may be in the log).
+    counter CHANGES_UNACKNOWLEDGED = "orderflow_producer_changes_unacknowledged_total";
+    /// Changes that are never sent, since too many are pending.
+    counter CHANGES_SKIPPED = "orderflow_producer_changes_skipped_total";
+    /// Enqueued changes without a delivery report.
+    gauge CHANGES_IN_FLIGHT = "orderflow_producer_changes_in_flight";
+    /// Seconds from due to enqueued, for each change of an order after the warm-up.
+    histogram CHANGE_DUE_TO_ENQUEUED_SECONDS = "orderflow_producer_change_due_to_enqueued_seconds";
+    /// Seconds from due to acknowledged, for each change of an order after the warm-up.
+    histogram CHANGE_DUE_TO_ACKNOWLEDGED_SECONDS = "orderflow_producer_change_due_to_acknowledged_seconds";
     /// Seconds since the last refresh of the cache.
     gauge CACHE_AGE = "orderflow_producer_cache_age_seconds";
 
@@ -49,4 +67,15 @@ pub fn register() {
         ::metrics::counter!(UNACKNOWLEDGED, "outcome" => outcome).increment(0);
     }
     ::metrics::counter!(SAMPLES_REUSED).increment(0);
+}
+
+/// The same for the changes of a run with lifecycles.
+pub fn register_changes() {
+    for status in OrderStatus::ALL {
+        ::metrics::counter!(CHANGES_ACKNOWLEDGED, "status" => status.as_str()).increment(0);
+    }
+    for outcome in ["failed", "unknown"] {
+        ::metrics::counter!(CHANGES_UNACKNOWLEDGED, "outcome" => outcome).increment(0);
+    }
+    ::metrics::counter!(CHANGES_SKIPPED).increment(0);
 }

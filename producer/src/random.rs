@@ -22,6 +22,8 @@ pub enum Purpose {
     Arrivals,
     /// The order of the rows in a snapshot of the cache.
     Snapshot,
+    /// The seeds of what becomes of the orders.
+    Lifecycles,
 }
 
 impl Purpose {
@@ -30,6 +32,7 @@ impl Purpose {
             Self::Orders => "orders",
             Self::Arrivals => "arrivals",
             Self::Snapshot => "snapshot",
+            Self::Lifecycles => "lifecycles",
         }
     }
 }
@@ -56,6 +59,11 @@ impl OrderRandoms {
         Self { seeds: run_random(seed, Purpose::Orders), next: 0 }
     }
 
+    /// The generators of what becomes of the orders. An order's figures do not depend on it.
+    pub fn of_lifecycles(seed: u64) -> Self {
+        Self { seeds: run_random(seed, Purpose::Lifecycles), next: 0 }
+    }
+
     /// The generator of order `number`. Fast when `number` follows the one before.
     pub fn of(&mut self, number: u64) -> OrderRandom {
         if number != self.next {
@@ -73,13 +81,13 @@ mod tests {
     #[test]
     fn seeds_and_purposes_have_numbers_of_their_own() {
         let first = |seed, purpose| run_random(seed, purpose).next_u64();
-        let mut numbers: Vec<u64> = [Purpose::Orders, Purpose::Arrivals, Purpose::Snapshot]
+        let mut numbers: Vec<u64> = [Purpose::Orders, Purpose::Arrivals, Purpose::Snapshot, Purpose::Lifecycles]
             .into_iter()
             .flat_map(|purpose| (0..100).map(move |seed| first(seed, purpose)))
             .collect();
         numbers.sort_unstable();
         numbers.dedup();
-        assert_eq!(numbers.len(), 300);
+        assert_eq!(numbers.len(), 400);
     }
 
     #[test]

@@ -19,7 +19,7 @@ const START: u64 = 1_769_850_000_000_000_000;
 async fn orders(arguments: &[&str]) -> String {
     let common = ["producer", "--source", "builtin", "--seed", "7", "--rate", "1000"];
     let command = Command::parse_from(common.iter().chain(arguments));
-    let RunPlan { seed, mut pacer, source } = command.plan().unwrap();
+    let RunPlan { seed, mut pacer, source, .. } = command.plan().unwrap();
     let samples = sample::open(&source, &command.cache, 500, seed).await.unwrap().samples;
     let mut encoder = Encoder::new(RunTag::random(), samples, seed, command.orders.invalid);
     let mut lines = String::new();

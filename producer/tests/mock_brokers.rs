@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use producer::{
     clock::RunClock,
-    generate::Encoder,
+    generate::{ChangeEncoder, Encoder},
+    lifecycle::{Histories, MAX_PENDING, PendingChanges, Plans},
     sample,
     send::{
         client::{ClientLimits, client, client_config, linger, partitioner_window},
@@ -59,19 +60,24 @@ async fn send_to(brokers: &MockCluster<'_, DefaultProducerContext>, arguments: &
     let source = sample::open(&plan.source, &command.cache, 500, plan.seed).await.unwrap();
     // The client is connected when the first order is due.
     let clock = RunClock { start: Instant::now() + START_DELAY, started_at: chrono::Utc::now() + START_DELAY };
-    let tracker = DeliveryTracker::new(clock, command.load.warm_up, None);
+    let lifecycle = plan.lifecycle.as_ref();
+    let plans = || lifecycle.map(|chosen| Plans::new(chosen.lifecycle.clone(), plan.seed));
+    let histories = plans().map(|plans| Histories::new(plans, PendingChanges::new(MAX_PENDING)));
+    let tracker = DeliveryTracker::new(clock, command.load.warm_up, None, histories);
     let client_orders = ClientOrders::new(PARTITIONS as usize);
     let statistics = watch::Sender::default();
     let last_statistics = statistics.subscribe();
     let context = DeliveryContext { tracker: tracker.clone(), client_orders: client_orders.clone(), statistics };
     let mut config = client_config(&command.kafka, command.linger());
     config.set("statistics.interval.ms", "200");
+    let tag = RunTag::random();
     let publisher = Publisher {
         client: client(&config, context).unwrap(),
         clock,
         tracker: tracker.clone(),
         pacer: plan.pacer,
-        encoder: Encoder::new(RunTag::random(), source.samples, plan.seed, command.orders.invalid),
+        encoder: Encoder::new(tag, source.samples, plan.seed, command.orders.invalid),
+        changes: plans().map(|plans| ChangeEncoder::new(tag, plans)),
         partitioner: Some(PartitionChooser::new(
             command.orders.partitioner,
             PARTITIONS as usize,

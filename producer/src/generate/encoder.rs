@@ -6,6 +6,7 @@ use anyhow::Context;
 use chrono::DateTime;
 use rdkafka::message::{Header, OwnedHeaders};
 use shared::{
+    order::PlacedStatus,
     order_id::{OrderId, RunTag, Sequence},
     traces::{TRACEPARENT_HEADER, encode_traceparent},
     wire::{self, EVENT_TYPE_HEADER},
@@ -28,6 +29,7 @@ pub struct Encoder {
     key: [u8; OrderId::TEXT_LEN],
     value: Vec<u8>,
     corruption: Option<Corruption>,
+    status: PlacedStatus,
     /// `None`: no order is traced.
     sampler: Option<TraceSampler>,
     traceparent: Option<String>,
@@ -46,6 +48,7 @@ impl Encoder {
             key: [0; OrderId::TEXT_LEN],
             value: Vec::with_capacity(512),
             corruption: None,
+            status: PlacedStatus::Paid,
             sampler: None,
             traceparent: None,
         }
@@ -72,6 +75,7 @@ impl Encoder {
         let (user, product) = self.samples.next(now, &mut random);
         let event = self.generator.order(&mut random, user, product, created_at);
         self.corruption = self.invalid.draw(&mut random);
+        self.status = event.status;
         self.value.clear();
         match self.corruption {
             None => wire::encode_value(&event, &mut self.value),
@@ -92,6 +96,16 @@ impl Encoder {
         Ok(self.corruption.is_some())
     }
 
+    /// The status that order `number` is placed with; `None` if it is invalid on purpose. The record of another order
+    /// that is encoded is lost.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn status_of(&mut self, number: u64) -> anyhow::Result<Option<PlacedStatus>> {
+        self.encode(number, 0, Instant::now())?;
+        Ok(self.status())
+    }
+
     /// The order id.
     pub fn key(&self) -> &[u8] {
         &self.key
@@ -105,6 +119,11 @@ impl Encoder {
     /// `None` for a valid order.
     pub fn corruption(&self) -> Option<Corruption> {
         self.corruption
+    }
+
+    /// The status that the order is placed with; `None` for one that is invalid on purpose, which no consumer stores.
+    pub fn status(&self) -> Option<PlacedStatus> {
+        self.corruption.is_none().then_some(self.status)
     }
 
     pub fn headers(&self) -> OwnedHeaders {

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use roaring::RoaringTreemap;
 use shared::ledger::{Counts, JournalContents};
 
+use super::earlier_changes::{EarlierChanges, EarlierHistories};
 use crate::{
     clock::RunClock,
     generate::Encoder,
@@ -27,11 +28,13 @@ pub struct EarlierOrders {
     pub last_acknowledged: Option<u64>,
     /// Orders without a result that are invalid on purpose: the journal lacks them.
     pub unknown_invalid: JournalContents,
+    /// `None` for a run without lifecycles.
+    pub changes: Option<EarlierChanges>,
 }
 
 impl EarlierOrders {
     /// Takes all orders from `pacer` that are due by now, and counts them by their results in `journal`: one without a
-    /// result is unknown.
+    /// result is unknown. `histories` continues with those that were acknowledged; `None` for a run without lifecycles.
     ///
     /// # Errors
     /// When the journal has results of orders that are not due yet.
@@ -40,6 +43,7 @@ impl EarlierOrders {
         encoder: &mut Encoder,
         clock: RunClock,
         journal: &JournalContents,
+        mut histories: Option<EarlierHistories<'_>>,
     ) -> anyhow::Result<Self> {
         let mut earlier = Self {
             resumed_at: Utc::now(),
@@ -47,6 +51,7 @@ impl EarlierOrders {
             measured: Counts::default(),
             last_acknowledged: None,
             unknown_invalid: JournalContents::default(),
+            changes: None,
         };
         // Counting a long schedule takes a while, in which more orders become due.
         loop {
@@ -54,6 +59,11 @@ impl EarlierOrders {
             let until = u64::try_from(clock.now() + START_DELAY.as_nanos() as i64).unwrap_or_default();
             while let Some(order) = pacer.take_before(until) {
                 earlier.add(order, pacer.phase(order.due), encoder, journal)?;
+                if let Some(histories) = histories.as_mut().filter(|_| journal.acknowledged.contains(order.number))
+                    && let Some(placed) = encoder.status_of(order.number)?
+                {
+                    histories.continue_with(order, placed, journal);
+                }
             }
             if clock.now() < until.cast_signed() {
                 break;
@@ -69,6 +79,7 @@ impl EarlierOrders {
             last.unwrap_or_default(),
             pacer.next_number()
         );
+        earlier.changes = histories.map(|histories| histories.changes);
         Ok(earlier)
     }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use shared::ledger::Counts;
 
+use super::live_changes::LiveChanges;
 use crate::send::tally::Tally;
 
 /// The figures of a running run. Both phases are counted.
@@ -21,7 +22,9 @@ pub struct LiveStats {
     pub lateness_ms: (f64, f64),
     /// Due to acknowledged in the last interval, p50 and p99 in milliseconds.
     pub acknowledgement_ms: (f64, f64),
-    /// When an order was last acknowledged, or no order was in flight; at first, when an order was enqueued. `None`
+    /// `None` for a run without lifecycles.
+    pub changes: Option<LiveChanges>,
+    /// When a record was last acknowledged, or none was in flight; at first, when an order was enqueued. `None`
     /// before that.
     last_progress: Option<Instant>,
 }
@@ -31,7 +34,11 @@ impl LiveStats {
         self.enqueued.saturating_sub(self.acknowledged + self.unacknowledged)
     }
 
-    /// How long orders have been in flight without an acknowledgement; `None` before this producer has enqueued its
+    fn any_in_flight(&self) -> bool {
+        self.in_flight() > 0 || self.changes.is_some_and(|changes| changes.in_flight() > 0)
+    }
+
+    /// How long records have been in flight without an acknowledgement; `None` before this producer has enqueued its
     /// first order.
     pub fn unacknowledged_for(&self) -> Option<Duration> {
         self.last_progress.map(|at| at.elapsed())
@@ -56,9 +63,13 @@ impl LiveStats {
         self.queue_full += tally.warm_up.queue_full + tally.measured.queue_full;
         self.lateness_ms = (lateness.p50, lateness.p99);
         self.acknowledgement_ms = (acknowledgement.p50, acknowledgement.p99);
+        if let Some(changes) = &tally.changes {
+            self.changes.get_or_insert_default().add(changes, sequences);
+        }
+        let acknowledged = sequences.acknowledged.len() + sequences.changes_acknowledged.len();
         let has_progressed = match self.last_progress {
             None => enqueued > 0,
-            Some(_) => self.in_flight() == 0 || !sequences.acknowledged.is_empty(),
+            Some(_) => !self.any_in_flight() || acknowledged > 0,
         };
         if has_progressed {
             self.last_progress = Some(Instant::now());

@@ -12,7 +12,7 @@ use shared::{
 use crate::{
     clock::RunClock,
     sample::{Samples, Source},
-    settings::{Command, LoadSettings},
+    settings::{Command, LoadSettings, RunPlan},
 };
 
 /// Time between the decision to start and the first due order, in which the threads are started.
@@ -32,7 +32,7 @@ pub struct RunLedger {
 ///
 /// # Errors
 /// When `--start-at` is invalid, the run exists already, or its files can't be written.
-pub fn open_ledger(command: &Command, seed: u64, source: &Source, samples: &Samples) -> anyhow::Result<RunLedger> {
+pub fn open_ledger(command: &Command, plan: &RunPlan, samples: &Samples) -> anyhow::Result<RunLedger> {
     let mut clock = run_clock(&command.load)?;
     // Random for a run with a name as well: a name that is used again, with other settings or in another folder, must
     // not have the tag of the first run.
@@ -44,7 +44,7 @@ pub fn open_ledger(command: &Command, seed: u64, source: &Source, samples: &Samp
         started_at: clock.started_at,
         topic: command.topic.topic.clone(),
         backdated: command.load.backdate,
-        settings: command.for_record(seed, source),
+        settings: command.for_record(plan.seed, &plan.source, plan.lifecycle.as_ref()),
     };
     let journal = command.run.runs.create(&run)?;
     let start_is_fixed = command.load.start_at.is_some() && !command.load.backdate;
@@ -54,7 +54,7 @@ pub fn open_ledger(command: &Command, seed: u64, source: &Source, samples: &Samp
         command.run.runs.describe(&run)?;
     }
     // A later run can read the snapshot with --catalog.
-    if let (Source::RedisSnapshot { .. }, Samples::Catalog(catalog)) = (source, samples) {
+    if let (Source::RedisSnapshot { .. }, Samples::Catalog(catalog)) = (&plan.source, samples) {
         catalog.write(&command.run.runs.shard_folder(&run.run_id, run.shard).join("catalog.jsonl"))?;
     }
     let latency_log = open_latency_log(command, &run)?;

@@ -12,14 +12,14 @@ use shared::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::live_stats::LiveStats;
+use super::{live_changes::LiveChanges, live_stats::LiveStats};
 use crate::{
     clock::RunClock,
     health::{ProducerHealth, ProducerIssue},
     metrics,
     pace::Pacer,
     sample::CacheAge,
-    send::{delivery::DeliveryTracker, tally::Tally},
+    send::{change_tally::ChangeTally, delivery::DeliveryTracker, tally::Tally},
 };
 
 /// The producer is not ready when orders are in flight and none was acknowledged for this long.
@@ -80,7 +80,7 @@ impl Recorder {
             self.health.resolve(ProducerIssue::NoAcknowledgement);
         } else {
             let seconds = unacknowledged.as_secs();
-            let message = format!("Kafka: orders are in flight, but none was acknowledged for {seconds} s");
+            let message = format!("Kafka: records are in flight, but none was acknowledged for {seconds} s");
             self.health.report(ProducerIssue::NoAcknowledgement, message);
         }
     }
@@ -109,11 +109,16 @@ impl Recorder {
     }
 
     fn append_latencies(&mut self, tally: &Tally, length: Duration) {
-        for (series, latencies) in [
+        let of_orders = [
             ("due_to_enqueued", &tally.lateness),
             ("due_to_acknowledged", &tally.acknowledgement),
             ("enqueued_to_acknowledged", &tally.round_trip),
-        ] {
+        ];
+        let of_changes = tally.changes.as_ref().map(|changes| {
+            let lateness = ("change_due_to_enqueued", &changes.lateness);
+            [lateness, ("change_due_to_acknowledged", &changes.acknowledgement)]
+        });
+        for (series, latencies) in of_orders.into_iter().chain(of_changes.into_iter().flatten()) {
             if let Err(error) = self.latency_log.append(series, length, latencies) {
                 let path = self.latency_log.path().display();
                 tracing::warn!("latency log {path}: an interval is missing: {error}");
@@ -133,6 +138,9 @@ impl Recorder {
         ::metrics::counter!(metrics::UNACKNOWLEDGED, "outcome" => "unknown").increment(tally.unknown);
         ::metrics::counter!(metrics::QUEUE_FULL).increment(tally.warm_up.queue_full + tally.measured.queue_full);
         ::metrics::gauge!(metrics::IN_FLIGHT).set(stats.in_flight() as f64);
+        if let (Some(changes), Some(live)) = (&tally.changes, stats.changes) {
+            update_change_metrics(changes, &tally.sequences, &live);
+        }
         if let Some(age) = self.cache_age.get() {
             ::metrics::gauge!(metrics::CACHE_AGE).set(age.as_secs_f64());
         }
@@ -143,6 +151,21 @@ impl Recorder {
             export(metrics::DUE_TO_ACKNOWLEDGED_SECONDS, &tally.acknowledgement);
         }
     }
+}
+
+fn update_change_metrics(changes: &ChangeTally, sequences: &JournalContents, live: &LiveChanges) {
+    ::metrics::gauge!(metrics::CHANGES_PENDING).set(changes.pending as f64);
+    ::metrics::gauge!(metrics::CHANGES_IN_FLIGHT).set(live.in_flight() as f64);
+    ::metrics::counter!(metrics::CHANGES_ENQUEUED).increment(changes.enqueued);
+    for (status, acknowledged) in &changes.by_status {
+        ::metrics::counter!(metrics::CHANGES_ACKNOWLEDGED, "status" => status.as_str()).increment(*acknowledged);
+    }
+    let failed = sequences.changes_failed.len();
+    ::metrics::counter!(metrics::CHANGES_UNACKNOWLEDGED, "outcome" => "failed").increment(failed);
+    ::metrics::counter!(metrics::CHANGES_UNACKNOWLEDGED, "outcome" => "unknown").increment(changes.unknown);
+    ::metrics::counter!(metrics::CHANGES_SKIPPED).increment(changes.skipped);
+    export(metrics::CHANGE_DUE_TO_ENQUEUED_SECONDS, &changes.lateness);
+    export(metrics::CHANGE_DUE_TO_ACKNOWLEDGED_SECONDS, &changes.acknowledgement);
 }
 
 fn export(metric: &'static str, latencies: &Latencies) {

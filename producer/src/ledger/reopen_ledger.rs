@@ -10,7 +10,10 @@ use chrono::{DateTime, Utc};
 use shared::ledger::{Ledger, Run, RunId};
 
 use super::open_ledger::{RunLedger, open_latency_log};
-use crate::{clock::RunClock, sample::Source, settings::Command};
+use crate::{
+    clock::RunClock,
+    settings::{Command, RunPlan},
+};
 
 /// Opens the ledger of the shard. The run keeps its tag and its start, so that the due times and ids of its orders are
 /// the same.
@@ -18,10 +21,10 @@ use crate::{clock::RunClock, sample::Source, settings::Command};
 /// # Errors
 /// When the shard has no ledger, has ended or is still running, when its settings differ, or when a file can't be read
 /// or written.
-pub fn reopen_ledger(command: &Command, id: &RunId, seed: u64, source: &Source) -> anyhow::Result<RunLedger> {
+pub fn reopen_ledger(command: &Command, id: &RunId, plan: &RunPlan) -> anyhow::Result<RunLedger> {
     let (journal, ledger) = command.run.runs.reopen(id, command.run.shard())?;
     let Ledger { run, journal: earlier, .. } = ledger;
-    check_settings(&run, &command.for_record(seed, source))?;
+    check_settings(&run, &command.for_record(plan.seed, &plan.source, plan.lifecycle.as_ref()))?;
     let clock = clock_of(run.started_at)?;
     let latency_log = open_latency_log(command, &run)?;
     Ok(RunLedger { run, clock, journal, latency_log, earlier: Some(earlier) })
@@ -35,7 +38,7 @@ fn check_settings(run: &Run, settings: &BTreeMap<String, String>) -> anyhow::Res
     let different: Vec<String> = names
         .into_iter()
         .filter(|name| run.settings.get(*name) != settings.get(*name))
-        .map(|name| format!("{name} was {}, and is {}", value(&run.settings, name), value(settings, name)))
+        .map(|name| difference(name, &value(&run.settings, name), &value(settings, name)))
         .collect();
     ensure!(
         different.is_empty(),
@@ -44,6 +47,15 @@ fn check_settings(run: &Run, settings: &BTreeMap<String, String>) -> anyhow::Res
         different.join("; ")
     );
     Ok(())
+}
+
+/// A text of several lines, such as the file of a lifecycle, is in the ledger, and would hide the rest of the message.
+fn difference(name: &str, was: &str, is: &str) -> String {
+    if was.contains('\n') && is.contains('\n') {
+        return format!("{name} is another text than in run.json");
+    }
+    let [was, is] = [was, is].map(|text| if text.contains('\n') { "set" } else { text });
+    format!("{name} was {was}, and is {is}")
 }
 
 /// The clock of a run that started at this time, which may be in the past.

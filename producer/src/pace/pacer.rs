@@ -128,6 +128,13 @@ impl Pacer {
         }
     }
 
+    /// When the next order is due, which may be that of another shard, in nanoseconds after the start. `None` for an
+    /// unpaced run and after the schedule.
+    pub fn next_due(&self) -> Option<u64> {
+        let Pace::Scheduled(arrivals) = &self.pace else { return None };
+        Some(arrivals.peek()).filter(|due| !self.is_over(*due))
+    }
+
     /// Position in the run of the next order, which may be that of another shard.
     pub fn next_number(&self) -> u64 {
         self.number

@@ -5,7 +5,13 @@ use std::{io::IsTerminal, time::Duration};
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use crate::{clock::RunClock, ledger::live_stats::LiveStats, pace::Pacer, sample::CacheAge};
+use crate::{
+    clock::RunClock,
+    ledger::{live_changes::LiveChanges, live_stats::LiveStats},
+    pace::Pacer,
+    sample::CacheAge,
+    send::change_tally::Schedule,
+};
 
 /// Time between two log lines.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
@@ -39,6 +45,7 @@ impl ProgressDisplay {
         while self.live_stats.changed().await.is_ok() {
             let stats = *self.live_stats.borrow_and_update();
             let remaining = match (self.schedule.expected(), self.schedule.end()) {
+                _ if orders_are_done(&stats) => "orders done".to_owned(),
                 (None, _) => "Ctrl-C ends the run".to_owned(),
                 (_, Some(end)) => format!("{} left", HumanDuration(end.saturating_sub(self.clock.since_start()))),
                 (_, None) => format!("{} left", HumanDuration(bar.eta())),
@@ -48,7 +55,9 @@ impl ProgressDisplay {
             let first_line = if self.schedule.expected().is_some() { bounded } else { unbounded };
             bar.set_style(style(&format!("{first_line}, {remaining}\n{{msg}}")));
             bar.set_position(stats.acknowledged);
-            bar.set_message(self.figures(&stats).map(|line| format!("  {line}")).join("\n"));
+            let changes = stats.changes.as_ref().map(changes_figures);
+            let lines = self.figures(&stats).into_iter().chain(changes);
+            bar.set_message(lines.map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"));
         }
         bar.finish_and_clear();
     }
@@ -69,9 +78,13 @@ impl ProgressDisplay {
             let stats = *self.live_stats.borrow_and_update();
             let total = self.schedule.expected().map_or_else(String::new, |all| format!(" of {all}"));
             let [rates, latencies, problems] = self.figures(&stats);
-            let has_problems = stats.unacknowledged + stats.queue_full > 0;
+            let changes = stats.changes.map_or_else(String::new, |changes| format!(" · {}", changes_figures(&changes)));
+            let done = if orders_are_done(&stats) { "orders done: " } else { "" };
+            let unacknowledged = stats.changes.map_or(0, |changes| changes.unacknowledged + changes.skipped);
+            let has_problems = stats.unacknowledged + stats.queue_full + unacknowledged > 0;
             let problems = if has_problems { format!(" · {problems}") } else { String::new() };
-            tracing::info!("{}{total} acknowledged · {rates} · {latencies}{problems}", stats.acknowledged);
+            let acknowledged = stats.acknowledged;
+            tracing::info!("{done}{acknowledged}{total} acknowledged{changes} · {rates} · {latencies}{problems}");
         }
     }
 
@@ -95,6 +108,17 @@ impl ProgressDisplay {
             ),
         ]
     }
+}
+
+/// Whether only changes follow.
+fn orders_are_done(stats: &LiveStats) -> bool {
+    stats.changes.is_some_and(|changes| changes.schedule == Schedule::Over)
+}
+
+fn changes_figures(changes: &LiveChanges) -> String {
+    let lost = changes.unacknowledged + changes.skipped;
+    let lost = if lost == 0 { String::new() } else { format!(", {} NOT acknowledged or skipped", HumanCount(lost)) };
+    format!("{} changes acknowledged, {} pending{lost}", HumanCount(changes.acknowledged), HumanCount(changes.pending))
 }
 
 fn style(template: &str) -> ProgressStyle {

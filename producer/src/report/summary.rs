@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::{
     latency::LatencySummary,
-    ledger::{Counts, RunId, RunSummary, Shard, StallSummary, Verdict},
+    ledger::{ChangesSummary, Counts, RunId, RunSummary, Shard, StallSummary, Verdict},
 };
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ledger::earlier::EarlierOrders,
     send::{
+        change_tally::ChangeTally,
         publisher::Sent,
         tally::{PhaseCounts, Tally},
     },
@@ -43,6 +44,7 @@ pub fn summarize(
     let without_warm_up = |nanos: i64| (nanos as f64 / 1e9 - load.warm_up().as_secs_f64()).max(0.0);
     let seconds = last_acknowledged.map_or(0.0, without_warm_up);
     let lateness_ms = tally.lateness.summary();
+    let changes = changes(tally, earlier);
     let timing = sent.length.map(|length| timing(length, seconds, load, tally, &lateness_ms));
     let (rate_asked, rate_achieved) = rates(measured, seconds, timing, load.fixed_rate(shard));
     let mut summary = RunSummary {
@@ -56,7 +58,7 @@ pub fn summarize(
         stall: stall(sent),
         counts: measured,
         warm_up,
-        changes: None,
+        changes: changes.clone(),
         errors: tally.errors.clone(),
         queue_full: tally.measured.queue_full,
         lateness_ms,
@@ -65,7 +67,7 @@ pub fn summarize(
         requirements: Vec::new(),
         verdict: match sent.fatal {
             Some(_) => Verdict::Lossy,
-            None => verdict(measured, warm_up, timing),
+            None => verdict(measured, warm_up, changes.as_ref(), timing),
         },
     };
     summary.requirements = requirements::check(&command.require, &summary, tally);
@@ -79,6 +81,27 @@ fn counts(counts: PhaseCounts, skipped: u64) -> Counts {
     let PhaseCounts { enqueued, invalid, acknowledged, failed, .. } = counts;
     let unknown = enqueued.saturating_sub(acknowledged + failed);
     Counts { scheduled: enqueued + skipped, skipped, enqueued, invalid, acknowledged, failed, unknown }
+}
+
+/// `None` for a run without lifecycles. A change of the killed producer without a result was sent again.
+fn changes(tally: &Tally, earlier: Option<&EarlierOrders>) -> Option<ChangesSummary> {
+    let ChangeTally { enqueued, skipped, by_status, lateness, acknowledgement, .. } = tally.changes.clone()?;
+    let (acknowledged, failed) = (tally.sequences.changes_acknowledged.len(), tally.sequences.changes_failed.len());
+    let mut changes = ChangesSummary {
+        scheduled: enqueued + skipped,
+        skipped,
+        enqueued,
+        acknowledged,
+        failed,
+        unknown: enqueued.saturating_sub(acknowledged + failed),
+        by_status,
+        lateness_ms: lateness.summary(),
+        acknowledgement_ms: acknowledgement.summary(),
+    };
+    if let Some(earlier) = earlier.and_then(|earlier| earlier.changes.as_ref()) {
+        earlier.add_to(&mut changes);
+    }
+    Some(changes)
 }
 
 fn stall(sent: &Sent) -> StallSummary {

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use roaring::RoaringTreemap;
 use shared::{
-    ledger::{Counts, JournalContents, RunSummary, Shard},
+    ledger::{ChangesSummary, Counts, JournalContents, RunSummary, Shard},
+    lifecycle::ChangeNumber,
     report::Report,
 };
 
@@ -26,6 +27,7 @@ pub fn table(summary: &RunSummary) -> Report {
     report.line("rate achieved", format!("{:.2}/s", summary.rate_achieved), comparison);
     report.tail(summary.tail_seconds);
     add_counts(&mut report, summary);
+    summary.changes.iter().for_each(|changes| add_changes(&mut report, changes));
     if !summary.errors.is_empty() {
         let errors: Vec<String> = summary.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
         report.line("errors", summary.errors.values().sum::<u64>(), errors.join(", "));
@@ -37,6 +39,10 @@ pub fn table(summary: &RunSummary) -> Report {
     report.latency("due to sent", &summary.lateness_ms);
     report.latency("due to acknowledged", &summary.acknowledgement_ms);
     report.latency("sent to acknowledged", &summary.round_trip_ms);
+    if let Some(changes) = &summary.changes {
+        report.latency("change, due to sent", &changes.lateness_ms);
+        report.latency("change, due to acknowledged", &changes.acknowledgement_ms);
+    }
     left_out(&summary.counts).iter().for_each(|orders| report.note(orders));
     report
 }
@@ -70,12 +76,41 @@ fn add_counts(report: &mut Report, summary: &RunSummary) {
     report.line("unknown", counts.unknown, with_warm_up("may be in the log", warm_up.unknown));
 }
 
-/// The sequences of each outcome as ranges: `acknowledged 0-41,43; invalid 7`.
+fn add_changes(report: &mut Report, changes: &ChangesSummary) {
+    let scheduled = format!("acknowledged, of {} that became due", changes.scheduled);
+    report.line("changes", changes.acknowledged, scheduled);
+    for (status, count) in &changes.by_status {
+        report.line(&format!("– {status}"), count, "");
+    }
+    for (outcome, count, meaning) in [
+        ("– skipped", changes.skipped, "never sent: too many were pending, or the run was stopped"),
+        ("– failed", changes.failed, "certainly not in the log"),
+        ("– unknown", changes.unknown, "may be in the log"),
+    ] {
+        if count > 0 {
+            report.line(outcome, count, meaning);
+        }
+    }
+}
+
+/// The sequences of each outcome as ranges: `acknowledged 0-41,43; invalid 7`. Changes are written as those of an order.
 pub fn sequence_ranges(contents: &JournalContents) -> String {
-    let outcomes =
-        [("acknowledged", &contents.acknowledged), ("failed", &contents.failed), ("invalid", &contents.invalid)];
-    let outcomes = outcomes.iter().filter(|(_, sequences)| !sequences.is_empty());
-    outcomes.map(|(outcome, sequences)| format!("{outcome} {}", ranges(sequences))).collect::<Vec<_>>().join("; ")
+    let JournalContents { acknowledged, failed, invalid, changes_acknowledged, changes_failed } = contents;
+    let of_orders = [("acknowledged", acknowledged), ("failed", failed), ("invalid", invalid)];
+    let of_changes = [("changes acknowledged", changes_acknowledged), ("changes failed", changes_failed)];
+    let of_orders = of_orders.into_iter().map(|(outcome, numbers)| (outcome, numbers, ranges(numbers)));
+    let of_changes = of_changes.into_iter().map(|(outcome, numbers)| (outcome, numbers, changes(numbers)));
+    let outcomes = of_orders.chain(of_changes).filter(|(_, numbers, _)| !numbers.is_empty());
+    outcomes.map(|(outcome, _, text)| format!("{outcome} {text}")).collect::<Vec<_>>().join("; ")
+}
+
+/// Changes as ORDER.SEQUENCE: `7.1,7.2,9.1`.
+fn changes(numbers: &RoaringTreemap) -> String {
+    let change = |number| {
+        let (order, sequence) = ChangeNumber::parts(number);
+        format!("{order}.{sequence}")
+    };
+    numbers.iter().map(change).collect::<Vec<_>>().join(",")
 }
 
 fn ranges(sequences: &RoaringTreemap) -> String {
@@ -98,6 +133,7 @@ mod tests {
     use shared::{
         latency::LatencySummary,
         ledger::{StallSummary, Verdict},
+        lifecycle::OrderStatus,
         requirement::Requirement,
     };
 
@@ -119,7 +155,17 @@ mod tests {
             stall: StallSummary { seconds: 12.0341, start_seconds: 14.0, orders_due: Some(12_034) },
             counts: Counts { unknown: 2, invalid: 60, skipped: 1_234_567, ..counts },
             warm_up: counts,
-            changes: None,
+            changes: Some(ChangesSummary {
+                scheduled: 123_456_789,
+                acknowledged: 123_456_780,
+                skipped: 7,
+                failed: 1,
+                unknown: 1,
+                by_status: OrderStatus::ALL.map(|status| (status, 12_345_678)).into(),
+                lateness_ms: latency,
+                acknowledgement_ms: latency,
+                ..ChangesSummary::default()
+            }),
             errors: [("MessageTimedOut".to_owned(), 1), ("NotEnoughReplicasAfterAppend".to_owned(), 1)].into(),
             queue_full: 7,
             lateness_ms: latency,
@@ -138,14 +184,17 @@ mod tests {
         for name in ["due to sent", "due to acknowledged", "sent to acknowledged"] {
             assert_eq!(cells(name)[2..7], ["0.077", "1.207", "23.500", "101.250", "12345.678"], "{text}");
         }
-        assert_eq!(cells("acknowledged ")[1..3], ["acknowledged", "59998"]);
+        assert_eq!(cells("│ acknowledged ")[1..3], ["acknowledged", "59998"]);
+        assert_eq!(cells("changes ")[1..3], ["changes", "123456780"]);
+        assert_eq!(cells("– payment_failed")[1..3], ["– payment_failed", "12345678"]);
+        assert_eq!(cells("– skipped")[1..3], ["– skipped", "7"]);
         let lines: Vec<&str> = text.lines().rev().take(2).collect();
         assert_eq!(lines[1], "1234567 skipped orders are in none of the percentiles");
         assert_eq!(lines[0], "2 orders without an acknowledgement are not in the percentiles of it");
         assert_eq!(cells("resumed at")[1..3], ["resumed at", "00:00:00Z"]);
         assert_eq!(cells("tail ")[1..3], ["tail", "0.004 s"]);
         assert_eq!(cells("requirement ")[1..3], ["requirement", "NOT MET"]);
-        assert!(text.contains("ack p99 < 50ms: measured 61.200 ms"), "{text}");
+        assert!(text.contains("ack p99 < 50ms: measured") && text.contains("61.200 ms"), "{text}");
         assert_eq!(cells("stall ")[1..3], ["stall", "12.034 s"]);
         assert!(text.contains("acknowledgement, 12034"), "{text}");
     }
@@ -155,8 +204,13 @@ mod tests {
         let contents = JournalContents {
             acknowledged: (0..42).chain(43..44).chain(50..52).collect(),
             invalid: [7].into_iter().collect(),
+            changes_acknowledged: [(7, 1), (7, 2), (9, 1)]
+                .into_iter()
+                .map(|(order, sequence)| ChangeNumber::new(order, sequence).unwrap().get())
+                .collect(),
             ..JournalContents::default()
         };
-        assert_eq!(sequence_ranges(&contents), "acknowledged 0-41,43,50-51; invalid 7");
+        let expected = "acknowledged 0-41,43,50-51; invalid 7; changes acknowledged 7.1,7.2,9.1";
+        assert_eq!(sequence_ranges(&contents), expected);
     }
 }

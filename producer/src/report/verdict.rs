@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::ledger::{Counts, Verdict};
+use shared::ledger::{ChangesSummary, Counts, Verdict};
 
 use crate::pace::tolerance::exceeds_tolerance;
 
@@ -32,11 +32,14 @@ impl Timing {
     }
 }
 
-/// The verdict on a run; `timing` is `None` for an unpaced one.
-pub fn verdict(measured: Counts, warm_up: Counts, timing: Option<Timing>) -> Verdict {
-    let lossy = [measured, warm_up].iter().any(|counts| counts.failed + counts.unknown > 0);
+/// The verdict on a run; `timing` is `None` for an unpaced one, `changes` for one without lifecycles. When changes are
+/// sent is not judged: the schedule is that of the orders.
+pub fn verdict(measured: Counts, warm_up: Counts, changes: Option<&ChangesSummary>, timing: Option<Timing>) -> Verdict {
+    let lossy = [measured, warm_up].iter().any(|counts| counts.failed + counts.unknown > 0)
+        || changes.is_some_and(|changes| changes.failed + changes.unknown > 0);
     // A run that was stopped before its first order has measured nothing.
-    let incomplete = measured.skipped > 0 || measured.scheduled == 0;
+    let incomplete =
+        measured.skipped > 0 || measured.scheduled == 0 || changes.is_some_and(|changes| changes.skipped > 0);
     let missed = timing.filter(|timing| incomplete || timing.lateness_exceeded || timing.is_delayed());
     match missed {
         _ if lossy => Verdict::Lossy,
@@ -48,6 +51,8 @@ pub fn verdict(measured: Counts, warm_up: Counts, timing: Option<Timing>) -> Ver
 
 #[cfg(test)]
 mod tests {
+    use shared::latency::LatencySummary;
+
     use super::*;
 
     fn counts(enqueued: u64, acknowledged: u64, skipped: u64) -> Counts {
@@ -61,7 +66,7 @@ mod tests {
     }
 
     fn of(measured: Counts, timing: Option<Timing>) -> Verdict {
-        verdict(measured, Counts::default(), timing)
+        verdict(measured, Counts::default(), None, timing)
     }
 
     #[test]
@@ -79,9 +84,21 @@ mod tests {
         let full = too_late.map(|timing| Timing { queue_full: true, ..timing });
         assert_eq!(of(complete, full), Verdict::BrokerLimited);
         assert_eq!(of(counts(100, 99, 0), full), Verdict::Lossy);
-        assert_eq!(verdict(complete, counts(5, 4, 0), timing(60_000, 0)), Verdict::Lossy);
+        assert_eq!(verdict(complete, counts(5, 4, 0), None, timing(60_000, 0)), Verdict::Lossy);
         assert_eq!(of(complete, None), Verdict::Valid);
         assert_eq!(of(counts(0, 0, 0), None), Verdict::GeneratorLimited, "an unpaced run without an order");
+    }
+
+    #[test]
+    fn a_change_that_is_lost_or_skipped_makes_the_run_invalid_and_a_late_one_does_not() {
+        let of = |changes: ChangesSummary| {
+            verdict(counts(100, 100, 0), Counts::default(), Some(&changes), timing(60_000, 0))
+        };
+        let late = LatencySummary { p99: 60_000.0, ..LatencySummary::default() };
+        assert_eq!(of(ChangesSummary { scheduled: 9, lateness_ms: late, ..Default::default() }), Verdict::Valid);
+        assert_eq!(of(ChangesSummary { failed: 1, ..Default::default() }), Verdict::Lossy);
+        assert_eq!(of(ChangesSummary { unknown: 1, ..Default::default() }), Verdict::Lossy);
+        assert_eq!(of(ChangesSummary { skipped: 1, ..Default::default() }), Verdict::GeneratorLimited);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Matches delivery reports with the orders in flight. An order is counted as acknowledged by its delivery report and
-//! by nothing else (invariant 1).
+//! Matches delivery reports with the records in flight: orders, and changes of them. One is counted as acknowledged by
+//! its delivery report and by nothing else (invariant 1).
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,16 +8,18 @@ use std::{
 
 use rdkafka::{
     ClientContext, Message,
-    bindings::{rd_kafka_message_status, rd_kafka_msg_status_t},
     error::{KafkaError, RDKafkaErrorCode},
-    message::{BorrowedMessage, DeliveryResult},
+    message::DeliveryResult,
     producer::ProducerContext,
 };
+use shared::order::PlacedStatus;
 use slab::Slab;
 use tokio::sync::watch;
 
 use super::{
+    change_tally::{ChangeTally, Schedule},
     client_orders::ClientOrders,
+    delivery_report::{DeliveryReport, has_offset},
     spans::{OrderSpans, SpanOutcome},
     stall::{Stall, StallWatch},
     tally::{Tally, error_name},
@@ -25,18 +27,42 @@ use super::{
 use crate::{
     clock::RunClock,
     generate::Corruption,
+    lifecycle::{Histories, OrderChange},
     pace::{Order, Phase},
 };
 
-/// An order that is enqueued, without a delivery report yet.
+/// A record that is enqueued, without a delivery report yet. Small: there are up to 100,000 of them.
 #[derive(Clone, Copy, Debug)]
-struct InFlight {
+pub(super) struct InFlight {
     order: Order,
+    event: Event,
     /// Nanoseconds after the start.
     enqueued: i64,
 }
 
-/// Identifies an order in flight: librdkafka keeps it with the record and returns it with the delivery report.
+const _: () = assert!(size_of::<InFlight>() <= 32);
+
+/// What the record tells about its order.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// It was placed with this status; `None` for one that is invalid on purpose.
+    Placed(Option<PlacedStatus>),
+    /// An [`OrderChange`], without its order.
+    Changed { partition: i32, sequence: u8, placed: PlacedStatus },
+}
+
+impl InFlight {
+    fn placed(order: Order, placed: Option<PlacedStatus>, enqueued: i64) -> Self {
+        Self { order, event: Event::Placed(placed), enqueued }
+    }
+
+    pub(super) fn changed(change: OrderChange, enqueued: i64) -> Self {
+        let OrderChange { order, partition, sequence, placed } = change;
+        Self { order, event: Event::Changed { partition, sequence, placed }, enqueued }
+    }
+}
+
+/// Identifies a record in flight: librdkafka keeps it with the record and returns it with the delivery report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryToken(usize);
 
@@ -60,81 +86,102 @@ pub enum EnqueueOutcome {
     QueueFull,
 }
 
-struct State {
-    tally: Tally,
+pub(super) struct State {
+    pub(super) tally: Tally,
     stalls: StallWatch,
     /// Not larger than librdkafka's queue and those of the partitions.
-    in_flight: Slab<InFlight>,
+    pub(super) in_flight: Slab<InFlight>,
+    /// Those among them that are orders: only they stall the run.
+    orders_in_flight: usize,
     /// When the current non-blocking poll began, in nanoseconds after the start.
     polling_since: Option<i64>,
+    /// `None`: orders do not go on.
+    pub(super) histories: Option<Histories>,
+    pub(super) schedule: Schedule,
+    /// When a change was enqueued last, or the schedule ended if that was later, in nanoseconds after the start.
+    pub(super) idle_since: i64,
 }
 
-impl State {
-    /// An order has ended without an acknowledgement. If it was the last one, nothing is waited for any more.
-    fn end_stall_without_orders(&mut self, now: i64) {
-        if self.in_flight.is_empty() {
-            self.stalls.end(now);
-        }
-    }
-}
-
-/// Tracks the orders in flight. The sending thread writes it, the recorder reads it.
+/// Tracks the records in flight. The sending thread writes it, the recorder reads it.
 pub struct DeliveryTracker {
-    clock: RunClock,
+    pub(super) clock: RunClock,
     warm_up_nanos: u64,
     /// `None`: no order is traced.
     spans: Option<OrderSpans>,
+    follows_orders: bool,
     state: Mutex<State>,
 }
 
 impl DeliveryTracker {
-    /// `spans` exports those of sampled orders; `None` when no order is traced.
-    pub fn new(clock: RunClock, warm_up: Duration, spans: Option<OrderSpans>) -> Arc<Self> {
+    /// `spans` exports those of sampled orders; `None` when no order is traced. `histories` goes on with acknowledged
+    /// orders; `None` when none goes on.
+    pub fn new(
+        clock: RunClock,
+        warm_up: Duration,
+        spans: Option<OrderSpans>,
+        histories: Option<Histories>,
+    ) -> Arc<Self> {
         let warm_up_nanos = u64::try_from(warm_up.as_nanos()).unwrap_or(u64::MAX);
-        let stalls = StallWatch::new(i64::try_from(warm_up_nanos).unwrap_or(i64::MAX));
-        let state = State { tally: Tally::default(), stalls, in_flight: Slab::default(), polling_since: None };
-        Arc::new(Self { clock, warm_up_nanos, spans, state: Mutex::new(state) })
+        let follows_orders = histories.is_some();
+        let state = State {
+            tally: Tally { changes: follows_orders.then(ChangeTally::default), ..Tally::default() },
+            stalls: StallWatch::new(i64::try_from(warm_up_nanos).unwrap_or(i64::MAX)),
+            in_flight: Slab::default(),
+            orders_in_flight: 0,
+            polling_since: None,
+            histories,
+            schedule: Schedule::default(),
+            idle_since: 0,
+        };
+        Arc::new(Self { clock, warm_up_nanos, spans, follows_orders, state: Mutex::new(state) })
     }
 
     /// Returns the outcomes since the last call, and resets the tally.
     pub fn take_tally(&self) -> Tally {
         // Allocated before the lock is taken: a tally is half a megabyte, and the sending thread would wait meanwhile.
-        let empty = Tally::default();
-        std::mem::replace(&mut self.lock().tally, empty)
+        let empty = Tally { changes: self.follows_orders.then(ChangeTally::default), ..Tally::default() };
+        let mut state = self.lock();
+        let mut tally = std::mem::replace(&mut state.tally, empty);
+        if let (Some(histories), Some(changes)) = (&mut state.histories, &mut tally.changes) {
+            changes.pending = histories.pending().len() as u64;
+            changes.schedule = state.schedule;
+        }
+        tally
     }
 
     /// The longest stall of the run, which has ended: orders that are still in flight stall it until now.
     pub fn longest_stall(&self) -> Option<Stall> {
         let mut state = self.lock();
-        if !state.in_flight.is_empty() {
+        if state.orders_in_flight > 0 {
             let now = self.clock.now();
             state.stalls.end(now);
         }
         state.stalls.longest()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enqueues the order by `send`, which passes the token on with the record. A refused order is counted as failed.
+    /// Enqueues the order by `send`, which passes the token on with the record. `placed` is its status, if it is valid.
+    /// A refused order is counted as failed.
     ///
     /// # Errors
     /// When librdkafka refuses the order for another reason than a full queue.
     pub fn enqueue(
         &self,
         order: Order,
+        placed: Option<PlacedStatus>,
         corruption: Option<Corruption>,
         send: impl FnOnce(DeliveryToken) -> Result<(), KafkaError>,
     ) -> Result<EnqueueOutcome, KafkaError> {
         // The lock is held while sending. This cannot deadlock: delivery reports arrive on this thread, inside of
         // `poll` only.
         let mut state = self.lock();
-        let State { tally, stalls, in_flight, .. } = &mut *state;
-        let is_first = in_flight.is_empty();
+        let State { tally, stalls, in_flight, orders_in_flight, .. } = &mut *state;
         let vacant = in_flight.vacant_entry();
         let sent = send(DeliveryToken(vacant.key()));
-        if let Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) = sent {
+        if is_queue_full(&sent) {
             tally.queue_full(self.phase(order.due));
             return Ok(EnqueueOutcome::QueueFull);
         }
@@ -145,15 +192,16 @@ impl DeliveryTracker {
         }
         match sent {
             Ok(()) => {
-                vacant.insert(InFlight { order, enqueued: now });
-                if is_first {
+                vacant.insert(InFlight::placed(order, placed, now));
+                if *orders_in_flight == 0 {
                     stalls.first_in_flight(now);
                 }
+                *orders_in_flight += 1;
                 Ok(EnqueueOutcome::Enqueued(now))
             }
             Err(error) => {
                 tally.failed(order.number, &error, phase);
-                self.export_failed(order, now, now, &error);
+                self.export_span(order, now, now, &DeliveryReport::Failed(&error));
                 Err(error)
             }
         }
@@ -178,78 +226,71 @@ impl DeliveryTracker {
         }
     }
 
-    /// Counts an enqueued order as failed: it was not passed to librdkafka, or librdkafka refused it.
+    /// Counts an enqueued record as failed: it was not passed to librdkafka, or librdkafka refused it.
     pub fn fail(&self, token: DeliveryToken, error: &KafkaError) {
         let mut state = self.lock();
         let now = self.clock.now();
-        let InFlight { order, enqueued } = state.in_flight.remove(token.0);
-        state.tally.failed(order.number, error, self.phase(order.due));
-        self.export_failed(order, enqueued, now, error);
-        state.end_stall_without_orders(now);
+        self.complete(&mut state, token, now, &DeliveryReport::Failed(error));
     }
 
-    fn complete(&self, token: DeliveryToken, result: &DeliveryResult<'_>) {
-        let mut state = self.lock();
-        let now = state.polling_since.unwrap_or_else(|| self.clock.now());
-        let InFlight { order, enqueued } = state.in_flight.remove(token.0);
+    fn complete(&self, state: &mut State, token: DeliveryToken, now: i64, report: &DeliveryReport<'_>) {
+        let InFlight { order, event, enqueued } = state.in_flight.remove(token.0);
+        match event {
+            Event::Placed(placed) => {
+                state.orders_in_flight -= 1;
+                self.count_order(state, order, enqueued, now, report);
+                self.export_span(order, enqueued, now, report);
+                if let DeliveryReport::Acknowledged { partition, .. } = report {
+                    state.go_on(order, placed, *partition);
+                }
+            }
+            Event::Changed { partition, sequence, placed } => {
+                let change = OrderChange { order, partition, sequence, placed };
+                state.complete_change(change, now, self.phase(order.due), report);
+            }
+        }
+    }
+
+    fn count_order(&self, state: &mut State, order: Order, enqueued: i64, now: i64, report: &DeliveryReport<'_>) {
         let phase = self.phase(order.due);
-        match result {
-            Ok(message) if has_offset(message) => {
+        match report {
+            DeliveryReport::Acknowledged { .. } => {
                 state.stalls.acknowledged(now);
                 state.tally.acknowledged(order.number, order.due as i64, enqueued, now, phase);
-                if let Some(spans) = &self.spans {
-                    let (partition, offset) = (message.partition(), message.offset());
-                    spans.export(order, enqueued, now, SpanOutcome::Acknowledged { partition, offset });
-                }
                 return;
             }
-            Ok(message) => {
-                tracing::debug!(key = ?message.key_view::<str>(), "an order was not acknowledged itself");
-                state.tally.unknown(IMPLICIT_ACKNOWLEDGEMENT);
-                if let Some(spans) = &self.spans {
-                    spans.export(order, enqueued, now, SpanOutcome::NotAcknowledged(IMPLICIT_ACKNOWLEDGEMENT));
-                }
-            }
-            Err((error, message)) => {
-                tracing::debug!(%error, key = ?message.key_view::<str>(), "an order was not acknowledged");
-                if is_certainly_not_persisted(message) {
-                    state.tally.failed(order.number, error, phase);
-                } else {
-                    state.tally.unknown(&error_name(error));
-                }
-                self.export_failed(order, enqueued, now, error);
-            }
+            DeliveryReport::Failed(error) => state.tally.failed(order.number, error, phase),
+            DeliveryReport::Unknown(error) => state.tally.unknown(error),
         }
-        state.end_stall_without_orders(now);
-    }
-
-    fn export_failed(&self, order: Order, enqueued: i64, now: i64, error: &KafkaError) {
-        if let Some(spans) = &self.spans {
-            spans.export(order, enqueued, now, SpanOutcome::NotAcknowledged(&error_name(error)));
+        // If it was the last order in flight, nothing is waited for any more.
+        if state.orders_in_flight == 0 {
+            state.stalls.end(now);
         }
     }
 
-    fn phase(&self, due: u64) -> Phase {
+    fn export_span(&self, order: Order, enqueued: i64, now: i64, report: &DeliveryReport<'_>) {
+        let Some(spans) = &self.spans else { return };
+        match report {
+            DeliveryReport::Acknowledged { partition, offset } => {
+                let outcome = SpanOutcome::Acknowledged { partition: *partition, offset: *offset };
+                spans.export(order, enqueued, now, outcome);
+            }
+            DeliveryReport::Failed(error) => {
+                spans.export(order, enqueued, now, SpanOutcome::NotAcknowledged(&error_name(error)));
+            }
+            DeliveryReport::Unknown(error) => {
+                spans.export(order, enqueued, now, SpanOutcome::NotAcknowledged(error));
+            }
+        }
+    }
+
+    pub(super) fn phase(&self, due: u64) -> Phase {
         if due < self.warm_up_nanos { Phase::WarmUp } else { Phase::Measured }
     }
 }
 
-/// Whether the brokers have told the offset of the order. Without it, librdkafka has concluded from the acknowledgement
-/// of a later order that this one is in the log. It may not be, see [`super::partition_queue`].
-fn has_offset(message: &BorrowedMessage<'_>) -> bool {
-    message.offset() >= 0
-}
-
-/// The name under which such an order is counted.
-const IMPLICIT_ACKNOWLEDGEMENT: &str = "ImplicitAcknowledgement";
-
-/// Whether librdkafka reports that the order is not in the log. After any other error it may be there: a timeout may
-/// concern the acknowledgement only, and a record that is purged from the queue may have been sent before.
-#[allow(unsafe_code, reason = "rust-rdkafka does not expose rd_kafka_message_status")]
-fn is_certainly_not_persisted(message: &BorrowedMessage<'_>) -> bool {
-    // SAFETY: the message belongs to the event of this delivery report, which `message` borrows from; it is only read.
-    let status = unsafe { rd_kafka_message_status(message.ptr()) };
-    status == rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED
+pub(super) fn is_queue_full(sent: &Result<(), KafkaError>) -> bool {
+    matches!(sent, Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)))
 }
 
 /// Receives the client's callbacks. librdkafka calls them inside of `poll`, on the sending thread.
@@ -272,6 +313,9 @@ impl ProducerContext for DeliveryContext {
     fn delivery(&self, result: &DeliveryResult<'_>, token: usize) {
         let (Ok(message) | Err((_, message))) = result;
         self.client_orders.completed(message.partition(), result.is_ok() && has_offset(message));
-        self.tracker.complete(DeliveryToken(token), result);
+        let report = DeliveryReport::of(result);
+        let mut state = self.tracker.lock();
+        let now = state.polling_since.unwrap_or_else(|| self.tracker.clock.now());
+        self.tracker.complete(&mut state, DeliveryToken(token), now, &report);
     }
 }

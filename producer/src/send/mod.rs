@@ -4,9 +4,13 @@
 //! delivery reports with the orders in flight, counts them in a [`tally`], and exports the [`spans`] of those that are
 //! sampled; [`stall`] finds the longest time without an acknowledgement.
 
+mod change_delivery;
+mod change_publisher;
+pub mod change_tally;
 pub mod client;
 pub mod client_orders;
 pub mod delivery;
+pub mod delivery_report;
 pub mod partition_queue;
 pub mod partitioner;
 pub mod publisher;

@@ -1,4 +1,4 @@
-//! The sending thread: passes each order to librdkafka at its due time.
+//! The sending thread: passes each order to librdkafka at its due time, and then the changes of orders.
 
 use std::{
     sync::Arc,
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     clock::RunClock,
-    generate::Encoder,
+    generate::{ChangeEncoder, Encoder},
     pace::{Next, Order, Pacer, Skipped, tolerance::MIN_DELAY_TOLERANCE},
 };
 
@@ -31,7 +31,7 @@ const ORDERS_PER_POLL: u32 = 500;
 /// Maximum wait, so that the stop signal is handled soon at any rate.
 const MAX_WAIT: Duration = Duration::from_millis(10);
 /// Maximum wait while the client's queue is full or being flushed. A delivery report ends it in a paced run.
-const POLL_INTERVAL: Duration = Duration::from_millis(1);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// Timeout of fetching the topic's metadata before the first order.
 const METADATA_TIMEOUT: Duration = Duration::from_millis(150);
 /// Timeout of the delivery reports of purged orders; they need no broker.
@@ -48,6 +48,8 @@ pub struct Publisher {
     pub partitioner: Option<PartitionChooser>,
     pub queues: PartitionQueues,
     pub topic: String,
+    /// `None`: orders do not go on.
+    pub changes: Option<ChangeEncoder>,
     /// Timeout of the outstanding acknowledgements at the end.
     pub flush_timeout: Duration,
     /// Beats with each poll of the delivery reports.
@@ -68,6 +70,14 @@ pub struct Sent {
     pub fatal: Option<anyhow::Error>,
 }
 
+/// What remains after the last order.
+pub(super) enum Remaining {
+    /// Changes that are pending, or whose delivery report may lead to one.
+    Changes,
+    /// Delivery reports, to wait for at most this long.
+    Reports(Duration),
+}
+
 /// What the sending thread does after it sent the due orders.
 enum AfterSend {
     SendMore,
@@ -85,13 +95,20 @@ impl Publisher {
         let _signal = if self.pacer.is_paced() { ReportSignal::for_current_thread(&self.client) } else { None };
         let mut waiting = None;
         let mut fatal = None;
+        let mut flush_timeout = self.flush_timeout;
         while !stop.is_cancelled() && fatal.is_none() {
-            let after_send = self.send_due(&mut waiting);
+            let after_send = self.send_orders_and_changes(&mut waiting);
             self.poll_deliveries();
             match after_send {
                 Ok(AfterSend::SendMore) => {}
                 Ok(AfterSend::WaitUntil(due)) => self.wait_until(due),
-                Ok(AfterSend::End) => break,
+                Ok(AfterSend::End) => match self.after_last_order() {
+                    Remaining::Changes => self.wait_until(u64::MAX),
+                    Remaining::Reports(timeout) => {
+                        flush_timeout = timeout;
+                        break;
+                    }
+                },
                 Err(error) => fatal = Some(error),
             }
         }
@@ -99,7 +116,8 @@ impl Publisher {
             self.skip_overdue(waiting);
         }
         let sent_until = self.clock.now();
-        self.flush();
+        self.flush(flush_timeout);
+        self.tracker.drop_changes(overdue(sent_until));
         let fatal = fatal.or_else(|| self.fail_if_fatal().err());
         let stall = self.tracker.longest_stall();
         let due_in_stall = stall.and_then(|stall| self.due_between(stall.start, stall.end.min(sent_until)));
@@ -133,13 +151,24 @@ impl Publisher {
         if !self.pacer.is_paced() {
             return;
         }
-        let overdue = self.clock.now() - MIN_DELAY_TOLERANCE.as_nanos() as i64;
+        let overdue = overdue(self.clock.now());
         if let Some(order) = waiting.filter(|order| (order.due as i64) < overdue) {
             self.pacer.skip(order);
         }
         while let Next::Send(order) = self.pacer.next(overdue) {
             self.pacer.skip(order);
         }
+    }
+
+    fn send_orders_and_changes(&mut self, waiting: &mut Option<Order>) -> anyhow::Result<AfterSend> {
+        // Without a schedule an order is always due, and would take each free place in the client's queue.
+        if !self.pacer.is_paced() {
+            self.send_changes()?;
+            return self.send_due(waiting);
+        }
+        let after_send = self.send_due(waiting)?;
+        self.send_changes()?;
+        Ok(after_send)
     }
 
     /// Sends the due orders, at most [`ORDERS_PER_POLL`]. If the queue is full, the order of a paced run is stored in
@@ -189,7 +218,7 @@ impl Publisher {
     /// is full and the order has to wait.
     fn enqueue(&mut self, order: Order) -> anyhow::Result<Option<i64>> {
         let due_millis = self.clock.unix_nanos(order.due) / 1_000_000;
-        let outcome = self.tracker.enqueue(order, self.encoder.corruption(), |token| {
+        let outcome = self.tracker.enqueue(order, self.encoder.status(), self.encoder.corruption(), |token| {
             let mut record = BaseRecord::with_opaque_to(&self.topic, token.opaque())
                 .key(self.encoder.key())
                 .payload(self.encoder.value())
@@ -208,18 +237,19 @@ impl Publisher {
         }
     }
 
-    /// Waits until `due`, at most [`MAX_WAIT`], or until a delivery report can be polled.
+    /// Waits until `due`, or until a change is due, at most [`MAX_WAIT`], or until a delivery report can be polled.
     fn wait_until(&self, due: u64) {
-        let nanos = due as i64 - self.clock.now();
-        if let Ok(wait) = u64::try_from(nanos) {
+        let change = self.changes.as_ref().and_then(|_| self.tracker.next_change_due());
+        let due = i64::try_from(change.unwrap_or(u64::MAX).min(due)).unwrap_or(i64::MAX);
+        if let Ok(wait) = u64::try_from(due.saturating_sub(self.clock.now())) {
             std::thread::park_timeout(Duration::from_nanos(wait).min(MAX_WAIT));
         }
     }
 
     /// Waits for the acknowledgements. Records still in flight after the timeout are purged: their delivery reports
     /// distinguish failed (never sent) from unknown (sent).
-    fn flush(&mut self) {
-        self.poll_until_empty(self.flush_timeout);
+    fn flush(&mut self, timeout: Duration) {
+        self.poll_until_empty(timeout);
         for token in self.queues.purge() {
             self.tracker.fail(token, &KafkaError::MessageProduction(RDKafkaErrorCode::PurgeQueue));
         }
@@ -237,10 +267,15 @@ impl Publisher {
         }
     }
 
-    fn fail_if_fatal(&self) -> anyhow::Result<()> {
+    pub(super) fn fail_if_fatal(&self) -> anyhow::Result<()> {
         match self.client.client().fatal_error() {
             Some((code, reason)) => bail!("the Kafka client stopped with a fatal error: {reason} ({code})"),
             None => Ok(()),
         }
     }
+}
+
+/// What is due before this time is overdue at `now`, in nanoseconds after the start.
+fn overdue(now: i64) -> i64 {
+    now - MIN_DELAY_TOLERANCE.as_nanos() as i64
 }

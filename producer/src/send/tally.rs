@@ -1,10 +1,15 @@
-//! Counts, sequences and latencies of orders, per phase of the run.
+//! Counts, sequences and latencies of orders, per phase of the run, and those of their changes.
 
 use std::collections::BTreeMap;
 
 use rdkafka::error::KafkaError;
-use shared::{latency::Latencies, ledger::JournalContents};
+use shared::{
+    latency::Latencies,
+    ledger::JournalContents,
+    lifecycle::{ChangeNumber, OrderStatus},
+};
 
+use super::change_tally::ChangeTally;
 use crate::pace::Phase;
 
 /// Number of orders of a phase, by outcome.
@@ -41,7 +46,7 @@ pub struct Tally {
     pub sequences: JournalContents,
     /// Orders with a delivery error that may be in the log nevertheless.
     pub unknown: u64,
-    /// Number of delivery errors, by librdkafka's name of the error.
+    /// Number of delivery errors of orders and changes, by librdkafka's name of the error.
     pub errors: BTreeMap<String, u64>,
     /// Enqueued − due.
     pub lateness: Latencies,
@@ -53,9 +58,16 @@ pub struct Tally {
     pub last_lateness: i64,
     /// When the last order of the measured phase was acknowledged.
     pub last_acknowledged: Option<i64>,
+    /// `None` for a run without lifecycles.
+    pub changes: Option<ChangeTally>,
 }
 
 impl Tally {
+    /// The outcomes of changes.
+    pub fn changes(&mut self) -> &mut ChangeTally {
+        self.changes.get_or_insert_default()
+    }
+
     fn counts(&mut self, phase: Phase) -> &mut PhaseCounts {
         match phase {
             Phase::WarmUp => &mut self.warm_up,
@@ -107,6 +119,24 @@ impl Tally {
         self.count_error(&error_name(error));
     }
 
+    /// A change was acknowledged.
+    pub fn change_acknowledged(&mut self, number: ChangeNumber, status: OrderStatus, latency: i64, phase: Phase) {
+        self.sequences.changes_acknowledged.insert(number.get());
+        self.changes().acknowledged(status, latency, phase);
+    }
+
+    /// The delivery report of a change has this error, but the change may be in the log.
+    pub fn change_unknown(&mut self, error: &str) {
+        self.changes().unknown += 1;
+        self.count_error(error);
+    }
+
+    /// A change is certainly not in the log.
+    pub fn change_failed(&mut self, number: ChangeNumber, error: &KafkaError) {
+        self.sequences.changes_failed.insert(number.get());
+        self.count_error(&error_name(error));
+    }
+
     fn count_error(&mut self, error: &str) {
         *self.errors.entry(error.to_owned()).or_default() += 1;
     }
@@ -127,6 +157,9 @@ impl Tally {
         self.acknowledgement.add(&later.acknowledgement);
         self.round_trip.add(&later.round_trip);
         self.last_acknowledged = later.last_acknowledged.or(self.last_acknowledged);
+        if let Some(later) = later.changes {
+            self.changes().add(later);
+        }
     }
 }
 

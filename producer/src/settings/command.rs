@@ -11,8 +11,14 @@ use shared::{
 };
 
 use super::{
-    catalog::CatalogSettings, load::LoadSettings, orders::OrderSettings, run::RunSettings, source::SourceSettings,
-    traces::TraceSettings, usage::wrong_usage,
+    catalog::CatalogSettings,
+    lifecycle::{ChosenLifecycle, LifecycleSettings},
+    load::LoadSettings,
+    orders::OrderSettings,
+    run::RunSettings,
+    source::SourceSettings,
+    traces::TraceSettings,
+    usage::wrong_usage,
 };
 use crate::{
     pace::Pacer,
@@ -36,6 +42,7 @@ use crate::{
         producer --rate max --count 1000000\n  \
         producer --rate 1k --duration 30s --require 'ack p99 < 50ms' --require 'stall < 2s'\n  \
         producer --rate 1k --source builtin --brokers host:9092 --replication 1\n  \
+        producer --rate 1k --duration 30s --lifecycle\n  \
         producer --rate 1k --trace-sample 0.1% --otlp-endpoint http://127.0.0.1:4318\n  \
         producer catalog --output sql | psql\n\n\
         Exit codes: 0 valid, 1 failed, 2 wrong usage, 3 finished but not valid (rate missed, orders lost, or a\n\
@@ -49,6 +56,8 @@ pub struct Command {
     pub load: LoadSettings,
     #[command(flatten)]
     pub orders: OrderSettings,
+    #[command(flatten)]
+    pub lifecycle: LifecycleSettings,
     #[command(flatten)]
     pub source: SourceSettings,
     #[command(flatten)]
@@ -82,6 +91,8 @@ pub enum Action {
     Catalog(CatalogSettings),
     /// Print the completions for a shell: `source <(producer completions bash)`.
     Completions(CompletionSettings),
+    /// Print the lifecycle of --lifecycle without a file, to edit it: `producer lifecycle > lifecycle.toml`.
+    Lifecycle,
 }
 
 /// What a run does, derived from all settings.
@@ -90,6 +101,8 @@ pub struct RunPlan {
     pub seed: u64,
     pub pacer: Pacer,
     pub source: Source,
+    /// `None`: orders do not go on.
+    pub lifecycle: Option<ChosenLifecycle>,
 }
 
 impl ProgramArgs for Command {
@@ -120,7 +133,7 @@ impl Command {
         }
         let seed = self.orders.seed.unwrap_or_else(|| self.run.seed());
         let pacer = self.load.pacer(seed)?.of_shard(self.run.shard());
-        Ok(RunPlan { seed, pacer, source })
+        Ok(RunPlan { seed, pacer, source, lifecycle: self.lifecycle.read()? })
     }
 
     /// Refuses to resume a run whose due times or orders can't be repeated.
@@ -193,7 +206,12 @@ impl Command {
     }
 
     /// The settings as the ledger stores them, without secrets.
-    pub fn for_record(&self, seed: u64, source: &Source) -> BTreeMap<String, String> {
+    pub fn for_record(
+        &self,
+        seed: u64,
+        source: &Source,
+        lifecycle: Option<&ChosenLifecycle>,
+    ) -> BTreeMap<String, String> {
         let mut record = BTreeMap::from([
             ("load".to_owned(), format!("{:?}", self.load)),
             ("orders".to_owned(), format!("{:?}", self.orders)),
@@ -205,6 +223,9 @@ impl Command {
         ]);
         if source.uses_redis() {
             record.insert("redis".to_owned(), self.cache.address());
+        }
+        if let Some(ChosenLifecycle { text, .. }) = lifecycle {
+            record.insert("lifecycle".to_owned(), text.clone());
         }
         if !self.require.is_empty() {
             let requirements: Vec<String> = self.require.iter().map(ToString::to_string).collect();
@@ -389,7 +410,8 @@ mod tests {
         let recorded = |arguments: &[&str]| {
             let common = ["producer", "--rate", "1", "--redis-url", "redis://me@host:1"];
             let command = Command::try_parse_from(common.iter().chain(arguments)).unwrap();
-            command.for_record(7, &command.plan().unwrap().source)
+            let plan = command.plan().unwrap();
+            command.for_record(7, &plan.source, plan.lifecycle.as_ref())
         };
         let builtin = recorded(&["--source", "builtin", "--builtin-users", "5", "--catalog-seed", "9"]);
         assert!(builtin["source"].contains("users: 5, products: 2000, seed: 9"), "{builtin:?}");

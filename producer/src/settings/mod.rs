@@ -2,6 +2,7 @@
 
 mod catalog;
 mod command;
+mod lifecycle;
 mod load;
 mod orders;
 mod run;
@@ -11,6 +12,7 @@ mod usage;
 
 pub use catalog::{CatalogFormat, CatalogSettings};
 pub use command::{Action, Command, RunPlan};
+pub use lifecycle::{ChosenLifecycle, LifecycleSettings};
 pub use load::LoadSettings;
 pub use orders::OrderSettings;
 pub use run::RunSettings;
