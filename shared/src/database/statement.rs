@@ -166,7 +166,19 @@ impl StatementClient {
         &mut self,
         work: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.batch("BEGIN").await?;
+        self.transaction_from("BEGIN", work).await
+    }
+
+    /// As [`Self::transaction`], begun by `begin`: `BEGIN`, and statements that are sent with it, such as `SET LOCAL`.
+    ///
+    /// # Errors
+    /// As [`Self::transaction`].
+    pub async fn transaction_from<T, E: From<SqlError>>(
+        &mut self,
+        begin: &str,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.batch(begin).await?;
         match work(self).await {
             Ok(result) => {
                 self.batch("COMMIT").await?;

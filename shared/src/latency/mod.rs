@@ -10,4 +10,4 @@ mod series;
 pub use histogram::{Latencies, LatencySummary, MAX_LATENCY};
 pub use intervals::{Interval, IntervalReader};
 pub use log::{LatencyLog, merge_logs, until_interval_end};
-pub use series::{DUE_TO_COMMIT, Stage, due_to_commit, run_series};
+pub use series::{DUE_TO_COMMIT, Stage, change_due_to_commit, change_series, due_to_commit, run_series};

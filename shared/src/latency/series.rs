@@ -13,6 +13,16 @@ pub fn run_series(series: &str, tag: RunTag) -> String {
     format!("{series}.{tag}")
 }
 
+/// Name of the series of changes that is `series` for orders, such as `change_due_to_commit`.
+pub fn change_series(series: &str) -> String {
+    format!("change_{series}")
+}
+
+/// Name of the series of the time from a change's due time to its commit, with the changes of `tag` alone.
+pub fn change_due_to_commit(tag: RunTag) -> String {
+    run_series(&change_series(DUE_TO_COMMIT), tag)
+}
+
 /// The stages of an order from due to committed. Their latencies add up to [`DUE_TO_COMMIT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {

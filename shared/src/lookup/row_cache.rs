@@ -190,6 +190,12 @@ impl RowCache {
         cache::send(&mut self.redis.clone(), &pipeline).await
     }
 
+    /// As [`Self::invalidate`], for writers that do not wait for a Redis that fails: the circuit breaker of the lookups
+    /// applies, and the health is told. Returns whether Redis has invalidated the rows.
+    pub async fn invalidate_if_available<Whole: LookupRow>(&self, ids: &[&str], commit_within: Duration) -> bool {
+        self.query(self.invalidate::<Whole>(ids, commit_within)).await.is_some()
+    }
+
     /// None when the circuit breaker is open, or Redis does not answer.
     async fn query<T>(&self, call: impl Future<Output = RedisResult<T>>) -> Option<T> {
         if !self.breaker.allows_call(Instant::now(), REQUEST_TIMEOUT) {
