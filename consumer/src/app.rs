@@ -8,7 +8,7 @@ use shared::{
     database::{DatabaseSettings, export_connection_limit, migrations::require_tables},
     health::Dependency,
     kafka::ensure_topic,
-    latency::{Latencies, LatencyLog, LatencySummary},
+    latency::{LatencyLog, LatencySummary},
     program::{Outcome, ProgramArgs},
     service_manager::{self, Heartbeat},
     telemetry,
@@ -30,12 +30,12 @@ use crate::{
         accounting::Accounting,
         commit::BatchCommitter,
         enrich::Enricher,
-        latency::LatencyRecorder,
+        latency::{AllLatencies, LatencyRecorder},
         spans::OrderSpans,
         worker::{Pipeline, run_worker},
     },
     settings::{BatchSettings, Command, DlqAction, OnOffsetOutOfRange},
-    sink::database::OrderDatabase,
+    sink::{changes::invalidation::Invalidation, database::OrderDatabase},
     source::{
         group::Group, lag::LagMonitor, owner_monitor::OwnerMonitor, queue_memory::QueueMemory, reader::Reader,
         retention::RetentionExporter, stored_offsets::StoredOffsets,
@@ -107,7 +107,7 @@ struct ConsumerTasks {
     stop_deadline: Duration,
     workers: JoinSet<()>,
     monitors: Monitors,
-    latency_log: JoinHandle<Latencies>,
+    latency_log: JoinHandle<AllLatencies>,
     /// Cancelled once all latencies are recorded: ends the latency log.
     all_recorded: CancellationToken,
     accounting: Arc<Accounting>,
@@ -130,6 +130,7 @@ impl ConsumerTasks {
             enrichment,
             dead_letters,
             statements,
+            invalidation,
             services,
             telemetry,
             traces,
@@ -145,6 +146,10 @@ impl ConsumerTasks {
         monitors.spawn(accept_dead_letters_on_signal(limiter.clone(), stop.clone())?);
         let dead_letters = DeadLetterTopic::open(&services.kafka, &services.topic, instance, limiter, health.clone())?;
         let redis = services.cache.connect_lazily()?;
+        let invalidation = invalidation
+            .invalidate
+            .then(|| Invalidation::new(redis.clone(), services.cache.keys(), statements.statement_deadline));
+        let invalidation = invalidation.map(Arc::new);
         let topic = services.topic.topic.clone();
         if telemetry.listen.is_some() {
             let retention = RetentionExporter { kafka: services.kafka.clone(), topic: topic.clone() };
@@ -165,7 +170,10 @@ impl ConsumerTasks {
                 force_stop: force_stop.clone(),
             },
         };
-        let connection = |worker| OrderDatabase::new(database.clone(), statements, worker, health.clone());
+        let connection = |worker| {
+            let connection = OrderDatabase::new(database.clone(), statements, worker, health.clone());
+            connection.invalidating(invalidation.clone())
+        };
         let (workers, channels) = start_workers(pipeline, batches, connection);
         let memory = QueueMemory::new(batches.queue_size as usize * 1024 * 1024, channels.len());
         let reader = reader(group.clone(), channels, memory, accounting.clone(), on_offset_out_of_range, heartbeat);
@@ -207,7 +215,7 @@ impl ConsumerTasks {
         if let Some(export) = self.span_export {
             export.close().await;
         }
-        log_totals(&self.accounting, &latency_log.await?.summary());
+        log_totals(&self.accounting, &latency_log.await?);
         ended?;
         let accounting = self.accounting;
         ensure!(accounting.is_balanced(), "the accounting does not balance, which is a bug: {accounting}");
@@ -300,10 +308,15 @@ impl Monitors {
     }
 }
 
-fn log_totals(accounting: &Accounting, latency: &LatencySummary) {
+fn log_totals(accounting: &Accounting, latencies: &AllLatencies) {
     tracing::info!("records: {accounting}");
-    let LatencySummary { count, p50, p99, max, .. } = latency;
-    tracing::info!("latency from due to stored: {count} orders, p50 {p50} ms, p99 {p99} ms, max {max} ms");
+    let log = |what: &str, LatencySummary { count, p50, p99, max, .. }: LatencySummary| {
+        tracing::info!("latency from due to stored: {count} {what}, p50 {p50} ms, p99 {p99} ms, max {max} ms");
+    };
+    log("orders", latencies.orders.summary());
+    if latencies.changes.count() > 0 {
+        log("changes", latencies.changes.summary());
+    }
 }
 
 /// Until `stop`, the signal USR1 accepts the kinds of dead letters that are over the limit.

@@ -14,8 +14,8 @@ use consumer::{
     settings::StatementSettings,
     sink::{
         batch::{InsertedBatch, insert_batch},
-        bisect::BatchRow,
         database::OrderDatabase,
+        order_sink::BatchRow,
     },
 };
 use shared::{

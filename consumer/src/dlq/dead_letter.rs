@@ -7,7 +7,7 @@ use rdkafka::{
 use shared::{
     dlq_headers,
     kafka::read_headers,
-    wire::{self, EVENT_TYPE_HEADER, ReceivedEvent, ReceivedOrder},
+    wire::{self, EVENT_TYPE_HEADER, ORDER_STATUS_CHANGED_V1, ReceivedEvent},
 };
 
 use super::digest::{Digest, digest_text};
@@ -118,14 +118,20 @@ impl DeadLetter {
         self.headers.iter().filter(move |(name, _)| is_original(name))
     }
 
-    /// The order, if the record is one.
-    pub fn order(&self) -> Option<ReceivedOrder> {
+    /// The event of the record, if it has one.
+    pub fn event(&self) -> Option<ReceivedEvent> {
         let value = self.value.as_deref().filter(|_| self.has_its_value());
-        let event_type = self.original_headers().find(|(name, _)| name == EVENT_TYPE_HEADER);
-        match wire::decode(event_type.and_then(|(_, value)| value.as_deref()), self.key.as_deref(), value) {
-            Ok(ReceivedEvent::Placed(order)) => Some(order),
-            _ => None,
-        }
+        wire::decode(self.event_type(), self.key.as_deref(), value).ok()
+    }
+
+    /// Whether the record is a change of an order, by its header.
+    pub fn is_change(&self) -> bool {
+        self.event_type() == Some(ORDER_STATUS_CHANGED_V1.as_bytes())
+    }
+
+    fn event_type(&self) -> Option<&[u8]> {
+        let (_, event_type) = self.original_headers().find(|(name, _)| name == EVENT_TYPE_HEADER)?;
+        event_type.as_deref()
     }
 
     /// The order's id, if the key is one that the table can have.

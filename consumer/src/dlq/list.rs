@@ -24,10 +24,10 @@ const SAMPLE_MESSAGE_CHARS: usize = 100;
 struct KindCounts {
     #[serde(rename = "orders")]
     records: u64,
-    /// Its order is in the table.
+    /// Its order, or its change, is in the table.
     #[serde(rename = "settled")]
     stored: u64,
-    /// The table has its order id with other contents.
+    /// The table has its order id, or the sequence of its change, with other contents.
     conflicting: u64,
     /// Replayed, and not consumed yet.
     waiting: u64,
@@ -126,7 +126,7 @@ fn table(listing: &Listing) -> String {
         records => format!("\n{records} records can't be read: the name of a header is not UTF-8"),
     };
     format!(
-        "{table}\nstored: in the table. conflicting: the table has another order with the id.\nwaiting: replayed, not \
+        "{table}\nstored: in the table. conflicting: the table has something else in its place.\nwaiting: replayed, not \
          consumed yet. again: replayed and dead-lettered again.{samples}{unreadable}"
     )
 }

@@ -2,6 +2,9 @@
 //!
 //! A replay can be interrupted and repeated: a record that is stored is skipped, and so is one that was replayed and
 //! that the consumers have not consumed yet. One that is dead-lettered again has the number of its replays in a header.
+//!
+//! Orders come first, and changes once all orders are acknowledged: records with one key are in one partition, so that a
+//! consumer reads an order before its changes.
 
 use std::fmt;
 
@@ -29,10 +32,10 @@ const MAX_IN_FLIGHT: usize = 1_000;
 pub struct ReplayCounts {
     /// Sent to the topic again; with `--dry-run`, to be sent.
     pub replayed: u64,
-    /// Skipped: its order is in the table.
+    /// Skipped: its order, or its change, is in the table.
     #[serde(rename = "settled")]
     pub stored: u64,
-    /// Skipped: the table has its order id with other contents.
+    /// Skipped: the table has its order id, or the sequence of its change, with other contents.
     pub conflicting: u64,
     /// Skipped: replayed before, and not consumed yet.
     pub waiting: u64,
@@ -49,8 +52,8 @@ impl fmt::Display for ReplayCounts {
         let Self { replayed, stored, conflicting, waiting, too_often, without_value, failed } = self;
         write!(
             f,
-            "{replayed} records replayed; skipped: {stored} stored already, {conflicting} conflicting with another \
-             order of their id, {waiting} replayed and not consumed yet, {too_often} at --max-replays, {without_value} \
+            "{replayed} records replayed; skipped: {stored} stored already, {conflicting} conflicting with what \
+             is stored in their place, {waiting} replayed and not consumed yet, {too_often} at --max-replays, {without_value} \
              without a value; {failed} can't be sent"
         )
     }
@@ -74,8 +77,11 @@ pub async fn replay(
     let (dry_run, resender) = (selection.dry_run, Resender::new(clients, tokio::runtime::Handle::current()));
     let mut replay = Replay { states, selection, resender, stop, counts: ReplayCounts::default() };
     let counts = tokio::task::spawn_blocking(move || {
-        visit_dead_letters(&kafka, &dead_letter_topic, |dead_letter| replay.visit(&dead_letter))?;
-        replay.wait_for_acknowledgements()?;
+        let steps: &[Step] = if replay.states.has_changes() { &[Step::Orders, Step::Changes] } else { &[Step::Orders] };
+        for step in steps {
+            visit_dead_letters(&kafka, &dead_letter_topic, |dead_letter| replay.visit(*step, &dead_letter))?;
+            replay.wait_for_acknowledgements()?;
+        }
         anyhow::Ok(replay.counts)
     })
     .await??;
@@ -87,6 +93,14 @@ pub async fn replay(
     Ok(if counts.failed == 0 { Outcome::Valid } else { Outcome::Invalid })
 }
 
+/// The records that are replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// All but changes.
+    Orders,
+    Changes,
+}
+
 /// What is done with a dead letter.
 enum Choice {
     Replay,
@@ -95,7 +109,7 @@ enum Choice {
     SkipWaiting,
     SkipTooOften,
     SkipWithoutValue,
-    /// Not counted: not the latest one of its record, not of the selected kind, or beyond `--limit`.
+    /// Not counted: not the latest one of its record, not of this step or of the selected kind, or beyond `--limit`.
     Ignore,
 }
 
@@ -109,8 +123,8 @@ struct Replay {
 }
 
 impl Replay {
-    fn visit(&mut self, dead_letter: &DeadLetter) -> anyhow::Result<()> {
-        match self.choose(dead_letter) {
+    fn visit(&mut self, step: Step, dead_letter: &DeadLetter) -> anyhow::Result<()> {
+        match self.choose(step, dead_letter) {
             Choice::Replay => self.send(dead_letter)?,
             Choice::SkipStored => self.counts.stored += 1,
             Choice::SkipConflicting => self.counts.conflicting += 1,
@@ -122,8 +136,11 @@ impl Replay {
         Ok(())
     }
 
-    fn choose(&self, dead_letter: &DeadLetter) -> Choice {
+    fn choose(&self, step: Step, dead_letter: &DeadLetter) -> Choice {
         let Self { states, selection, counts, .. } = self;
+        if dead_letter.is_change() != (step == Step::Changes) {
+            return Choice::Ignore;
+        }
         if selection.kind.as_ref().is_some_and(|kind| *kind != dead_letter.kind()) {
             return Choice::Ignore;
         }

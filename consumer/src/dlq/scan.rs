@@ -12,11 +12,12 @@ use shared::{
     database::DatabaseSettings,
     dlq_headers,
     kafka::{KafkaSettings, TopicSettings, read_headers, scan, scan_unconsumed},
+    wire::{ReceivedChange, ReceivedEvent},
 };
 
 use super::{
     dead_letter::{DeadLetter, Identity},
-    stored::StoredOrders,
+    stored::StoredEvents,
 };
 use crate::model::RecordPosition;
 
@@ -45,9 +46,10 @@ pub fn visit_dead_letters(
 pub enum State {
     /// It has a later dead letter, which counts.
     Superseded,
-    /// Its order is in the table.
+    /// Its order, or its change, is in the table.
     Stored,
-    /// The table has its order id with other contents: a replay would only make another dead letter.
+    /// The table has its order id, or the sequence of its change, with other contents: a replay would only make another
+    /// dead letter.
     Conflicting,
     /// It was replayed, and the consumers have not consumed it yet.
     Waiting,
@@ -67,17 +69,18 @@ pub struct DeadLetterStates {
     latest: HashMap<Identity, Latest>,
     /// How often each record was replayed that the consumers have not consumed yet.
     waiting: HashMap<Identity, u32>,
-    stored: StoredOrders,
+    stored: StoredEvents,
 }
 
 struct Latest {
     replays: u32,
     position: RecordPosition,
     order_id: Option<String>,
+    is_change: bool,
 }
 
 impl DeadLetterStates {
-    /// Reads the orders topic from the group's committed offsets on, then the dead-letter topic, then the table. In
+    /// Reads the orders topic from the group's committed offsets on, then the dead-letter topic, then the tables. In
     /// this order, a record that is consumed meanwhile is found in one of them.
     ///
     /// # Errors
@@ -89,9 +92,14 @@ impl DeadLetterStates {
             anyhow::Ok((waiting, read_latest(&kafka, &topic.dead_letter_topic())?))
         });
         let (waiting, latest) = reading.await??;
-        let ids: Vec<&str> = latest.values().filter_map(|latest| latest.order_id.as_deref()).collect();
-        let stored = StoredOrders::read(database, &ids).await?;
+        let (changes, orders): (Vec<&Latest>, Vec<&Latest>) = latest.values().partition(|latest| latest.is_change);
+        let stored = StoredEvents::read(database, &ids(&orders), &ids(&changes)).await?;
         Ok(Self { latest, waiting, stored })
+    }
+
+    /// Whether any of them is a change of an order.
+    pub fn has_changes(&self) -> bool {
+        self.latest.values().any(|latest| latest.is_change)
     }
 
     pub fn of(&self, dead_letter: &DeadLetter) -> State {
@@ -99,9 +107,8 @@ impl DeadLetterStates {
         if !self.latest.get(&dead_letter.identity).is_some_and(is_latest) {
             return State::Superseded;
         }
-        if let Some(row) = dead_letter.order_id().and_then(|id| self.stored.get(id)) {
-            let is_same = dead_letter.order().is_some_and(|order| row.differences(&order.event).is_empty());
-            return if is_same { State::Stored } else { State::Conflicting };
+        if let Some(state) = self.stored_state(dead_letter) {
+            return state;
         }
         // The dead letter of the last replay has the number of that replay.
         let replayed = self.waiting.get(&dead_letter.identity).copied().unwrap_or_default();
@@ -109,11 +116,34 @@ impl DeadLetterStates {
     }
 }
 
+impl DeadLetterStates {
+    /// What the tables have in the place of the record; none when they have nothing.
+    fn stored_state(&self, dead_letter: &DeadLetter) -> Option<State> {
+        let is_same = match dead_letter.event() {
+            Some(ReceivedEvent::StatusChanged(ReceivedChange { order_id, event })) => {
+                self.stored.change(&order_id, event.sequence)?.differences(&event).is_empty()
+            }
+            // Which place a change has is not known without its value.
+            None if dead_letter.is_change() => return None,
+            placed => {
+                let row = self.stored.order(dead_letter.order_id()?)?;
+                matches!(placed, Some(ReceivedEvent::Placed(order)) if row.differences(&order.event).is_empty())
+            }
+        };
+        Some(if is_same { State::Stored } else { State::Conflicting })
+    }
+}
+
+fn ids<'a>(latest: &[&'a Latest]) -> Vec<&'a str> {
+    latest.iter().filter_map(|latest| latest.order_id.as_deref()).collect()
+}
+
 fn read_latest(kafka: &KafkaSettings, topic: &str) -> anyhow::Result<HashMap<Identity, Latest>> {
     let mut latest: HashMap<Identity, Latest> = HashMap::new();
     visit_dead_letters(kafka, topic, |dead_letter| {
         let DeadLetter { position, replays, .. } = dead_letter;
-        let next = || Latest { replays, position, order_id: dead_letter.order_id().map(str::to_owned) };
+        let (order_id, is_change) = (dead_letter.order_id().map(str::to_owned), dead_letter.is_change());
+        let next = || Latest { replays, position, order_id, is_change };
         let current = latest.entry(dead_letter.identity).or_insert_with(next);
         // Within a partition the later one is the latest; across partitions, the one with more replays.
         if (replays, position) > (current.replays, current.position) {

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use shared::{
     kafka::{UnreadableHeader, read_headers},
     traces::{SpanContext, TRACEPARENT_HEADER, decode_traceparent},
-    wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1},
+    wire::{EVENT_TYPE_HEADER, ORDER_PLACED_V1, ORDER_STATUS_CHANGED_V1},
 };
 
 /// Memory of a record in bytes, without key and value, after decoding and enriching.
@@ -60,18 +60,48 @@ pub struct KafkaRecord {
     key_length: Option<usize>,
     has_value: bool,
     headers: RecordHeaders,
+    pub kind: RecordKind,
     /// The bytes of memory that the record uses, estimated.
     pub weight: usize,
 }
 
-/// Most records have only the header `event-type: order.placed.v1`, which is not stored.
+/// What the header `event-type` says that a record is. Each kind is counted apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordKind {
+    /// An order, or anything else that is no change.
+    Order,
+    /// A change of an order's status.
+    Change,
+}
+
+impl RecordKind {
+    fn of_event_type(event_type: Option<&[u8]>) -> Self {
+        if event_type == Some(ORDER_STATUS_CHANGED_V1.as_bytes()) { Self::Change } else { Self::Order }
+    }
+
+    fn event_type(self) -> &'static str {
+        match self {
+            Self::Order => ORDER_PLACED_V1,
+            Self::Change => ORDER_STATUS_CHANGED_V1,
+        }
+    }
+}
+
+/// Most records have only the header `event-type` with the type of their kind, which is not stored.
 #[derive(Debug)]
 enum RecordHeaders {
-    EventTypeOnly,
+    EventTypeOnly(RecordKind),
     Other(OwnedHeaders),
 }
 
 impl RecordHeaders {
+    fn kind(&self) -> RecordKind {
+        match self {
+            Self::EventTypeOnly(kind) => *kind,
+            Self::Other(headers) => RecordKind::of_event_type(event_type(headers).ok().flatten()),
+        }
+    }
+
     /// A header whose name can't be read counts as an empty one.
     fn bytes(&self) -> usize {
         let Self::Other(headers) = self else { return 0 };
@@ -91,8 +121,9 @@ impl KafkaRecord {
             (header.key == EVENT_TYPE_HEADER).then_some(header.value)?
         };
         let only = read_headers(first).unwrap_or_default();
+        let kind = RecordKind::of_event_type(only);
         let headers = match headers {
-            Some(_) if only == Some(ORDER_PLACED_V1.as_bytes()) => RecordHeaders::EventTypeOnly,
+            Some(_) if only == Some(kind.event_type().as_bytes()) => RecordHeaders::EventTypeOnly(kind),
             Some(other) => RecordHeaders::Other(other.detach()),
             None => RecordHeaders::Other(OwnedHeaders::new_with_capacity(0)),
         };
@@ -115,6 +146,7 @@ impl KafkaRecord {
             bytes,
             key_length: key.map(<[u8]>::len),
             has_value: value.is_some(),
+            kind: headers.kind(),
             headers,
             weight,
         }
@@ -132,8 +164,8 @@ impl KafkaRecord {
 
     pub fn headers(&self) -> OwnedHeaders {
         match &self.headers {
-            RecordHeaders::EventTypeOnly => {
-                OwnedHeaders::new().insert(Header { key: EVENT_TYPE_HEADER, value: Some(ORDER_PLACED_V1) })
+            RecordHeaders::EventTypeOnly(kind) => {
+                OwnedHeaders::new().insert(Header { key: EVENT_TYPE_HEADER, value: Some(kind.event_type()) })
             }
             RecordHeaders::Other(headers) => headers.clone(),
         }
@@ -144,12 +176,10 @@ impl KafkaRecord {
     /// # Errors
     /// [`UnreadableHeader`] when a header's name is not UTF-8.
     pub fn event_type(&self) -> Result<Option<&[u8]>, UnreadableHeader> {
-        let headers = match &self.headers {
-            RecordHeaders::EventTypeOnly => return Ok(Some(ORDER_PLACED_V1.as_bytes())),
-            RecordHeaders::Other(headers) => headers,
-        };
-        let find = || headers.iter().find(|header| header.key == EVENT_TYPE_HEADER)?.value;
-        read_headers(find)
+        match &self.headers {
+            RecordHeaders::EventTypeOnly(kind) => Ok(Some(kind.event_type().as_bytes())),
+            RecordHeaders::Other(headers) => event_type(headers),
+        }
     }
 
     /// The producer's span of a sampled order.
@@ -161,6 +191,11 @@ impl KafkaRecord {
     }
 }
 
+fn event_type(headers: &OwnedHeaders) -> Result<Option<&[u8]>, UnreadableHeader> {
+    let find = || headers.iter().find(|header| header.key == EVENT_TYPE_HEADER)?.value;
+    read_headers(find)
+}
+
 #[cfg(test)]
 impl KafkaRecord {
     /// The record of an order, with the one header that orders have.
@@ -170,7 +205,12 @@ impl KafkaRecord {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Self {
-        Self::new(position, timestamp, key, value, RecordHeaders::EventTypeOnly)
+        Self::new(position, timestamp, key, value, RecordHeaders::EventTypeOnly(RecordKind::Order))
+    }
+
+    /// The record of a change, with the one header that changes have.
+    pub fn of_change(position: RecordPosition, timestamp: Option<i64>, key: &[u8], value: &[u8]) -> Self {
+        Self::new(position, timestamp, Some(key), Some(value), RecordHeaders::EventTypeOnly(RecordKind::Change))
     }
 }
 
@@ -188,6 +228,22 @@ mod tests {
                 assert_eq!((record.key(), record.value()), (key, value));
             }
         }
+    }
+
+    #[test]
+    fn the_kind_of_a_record_is_that_of_its_event_type_whatever_other_headers_it_has() {
+        let kind = |event_type: &str| {
+            let header = |key, value| Header { key, value: Some(value) };
+            let headers =
+                OwnedHeaders::new().insert(header("trace", "1")).insert(header(EVENT_TYPE_HEADER, event_type));
+            let position = RecordPosition { partition: 0, offset: 0 };
+            KafkaRecord::new(position, None, None, None, RecordHeaders::Other(headers)).kind
+        };
+        assert_eq!(kind(ORDER_PLACED_V1), RecordKind::Order);
+        assert_eq!(kind(ORDER_STATUS_CHANGED_V1), RecordKind::Change);
+        assert_eq!(kind("order.status_changed.v2"), RecordKind::Order, "what can't be decoded counts as an order");
+        let change = KafkaRecord::of_change(RecordPosition { partition: 0, offset: 0 }, None, b"id", b"{}");
+        assert_eq!(change.event_type(), Ok(Some(ORDER_STATUS_CHANGED_V1.as_bytes())));
     }
 
     #[test]

@@ -1,10 +1,12 @@
+use std::fmt;
+
 use shared::{database::SqlError, wire::DecodeError};
 
-use super::stored_order::FieldDifference;
+use super::difference::FieldDifference;
 
 /// Why a record can't become a row of the table: `pipeline::decode` can't decode it, `pipeline::enrich` finds no user
-/// or product, `sink::bisect` finds that the table refuses the row, or `sink::batch` that it has another order with
-/// the id.
+/// or product, `sink::bisect` finds that the table refuses the row, `sink::batch` that it has another order with the
+/// id, or `sink::changes` that a change does not fit the history of its order.
 #[derive(Debug, thiserror::Error)]
 pub enum RejectReason {
     #[error(transparent)]
@@ -23,6 +25,32 @@ pub enum RejectReason {
     /// The table has an order with the same id and other content.
     #[error("another order with this id is stored; they differ in {}", texts(.0))]
     Conflicting(Vec<FieldDifference>),
+    /// The order has another change with the same sequence.
+    #[error("another change number {sequence} of this order is stored; they differ in {}", texts(.differences))]
+    ConflictingChange { sequence: i32, differences: Vec<FieldDifference> },
+    /// Neither the batch nor the table has the order.
+    #[error("there is no order with this id: `consumer dlq replay` stores the change once the order is stored")]
+    UnknownOrder,
+    /// No path of transitions has this number of changes.
+    #[error(
+        "no transitions lead from {from} to {to}: correct what sent the change, or the history of the order. \
+         docs/lifecycle.md has the transitions"
+    )]
+    IllegalTransition { from: HistoryStatus, to: HistoryStatus },
+}
+
+/// A status and its sequence in a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryStatus {
+    pub sequence: i32,
+    pub status: String,
+}
+
+impl fmt::Display for HistoryStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sequence, status } = self;
+        write!(f, "{status:?} (number {sequence})")
+    }
 }
 
 fn texts(differences: &[FieldDifference]) -> String {
@@ -31,9 +59,19 @@ fn texts(differences: &[FieldDifference]) -> String {
 
 impl RejectReason {
     /// All values of [`Self::kind`].
-    pub const KINDS: [&'static str; 7] = {
+    pub const KINDS: [&'static str; 9] = {
         let [invalid_id, unknown_type, malformed] = DecodeError::KINDS;
-        [invalid_id, unknown_type, malformed, "unknown_user", "unknown_product", "refused_by_table", "conflicting"]
+        [
+            invalid_id,
+            unknown_type,
+            malformed,
+            "unknown_user",
+            "unknown_product",
+            "refused_by_table",
+            "conflicting",
+            "unknown_order",
+            "illegal_transition",
+        ]
     };
 
     /// The name by which dead letters are counted.
@@ -43,7 +81,9 @@ impl RejectReason {
             Self::UnknownUser(_) => "unknown_user",
             Self::UnknownProduct(_) => "unknown_product",
             Self::RefusedByTable(_) | Self::NotKept => "refused_by_table",
-            Self::Conflicting(_) => "conflicting",
+            Self::Conflicting(_) | Self::ConflictingChange { .. } => "conflicting",
+            Self::UnknownOrder => "unknown_order",
+            Self::IllegalTransition { .. } => "illegal_transition",
         }
     }
 }
@@ -63,12 +103,17 @@ mod tests {
             DecodeError::IdTooLong,
             DecodeError::NulCharacter,
         ];
+        let status = |sequence, status: &str| HistoryStatus { sequence, status: status.to_owned() };
+        let (from, to) = (status(0, "paid"), status(1, "delivered"));
         let others = [
             RejectReason::UnknownUser(String::new()),
             RejectReason::UnknownProduct(String::new()),
             RejectReason::RefusedByTable(SqlError::NoRow),
             RejectReason::NotKept,
             RejectReason::Conflicting(Vec::new()),
+            RejectReason::ConflictingChange { sequence: 1, differences: Vec::new() },
+            RejectReason::UnknownOrder,
+            RejectReason::IllegalTransition { from, to },
         ];
         let reasons = decoded.into_iter().map(RejectReason::from).chain(others);
         let mut kinds: Vec<&str> = reasons.map(|reason| reason.kind()).collect();

@@ -1,10 +1,10 @@
 //! An order as the table has it, for the comparison with a record that has the same id.
 
-use std::fmt;
-
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use shared::order::OrderPlaced;
 use tokio_postgres::Row;
+
+use super::difference::{Differences, FieldDifference};
 
 /// The columns of a stored order that come from its record. The other columns come from users and products, which
 /// change.
@@ -17,28 +17,21 @@ pub struct StoredOrder {
     pub shipping_cost: i32,
     pub discount_amount: i32,
     pub payment_method: String,
+    /// The status that the order was placed with.
     pub status: String,
     /// None for a time that chrono can't represent, such as infinity.
     pub created_at: Option<DateTime<Utc>>,
 }
 
-/// A field in which a record differs from the stored order with the same id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldDifference {
-    pub field: &'static str,
-    pub stored: String,
-    pub received: String,
-}
-
-impl fmt::Display for FieldDifference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, stored, received } = self;
-        write!(f, "{field} (stored {stored:?}, received {received:?})")
-    }
-}
-
 impl StoredOrder {
-    /// The order of a row with the columns `order_id` and then those of this struct, in their order; and its id.
+    /// The query for the orders whose ids are in the array `$1`. Once an order was changed, the status that it was
+    /// placed with is number 0 of its history.
+    pub const QUERY: &str = "SELECT orders.order_id, user_id, product_id, quantity, total_amount, shipping_cost, \
+        discount_amount, payment_method, COALESCE(placed.status, orders.status), created_at FROM orders \
+        LEFT JOIN order_events placed ON placed.order_id = orders.order_id AND placed.sequence = 0 \
+        WHERE orders.order_id = ANY($1)";
+
+    /// The order of a row of [`Self::QUERY`], and its id.
     ///
     /// # Errors
     /// When a column has another type.
@@ -59,36 +52,18 @@ impl StoredOrder {
 
     /// The fields in which the order of `event` differs.
     pub fn differences(&self, event: &OrderPlaced) -> Vec<FieldDifference> {
-        let mut differences = Vec::new();
-        let mut compare = |field, stored: String, received: String| {
-            if stored != received {
-                differences.push(FieldDifference { field, stored, received });
-            }
-        };
-        compare("user_id", self.user_id.clone(), event.user_id.to_string());
-        compare("product_id", self.product_id.clone(), event.product_id.to_string());
-        compare("quantity", self.quantity.to_string(), event.quantity.to_string());
-        compare("total_amount", self.total_amount.to_string(), event.total_amount.to_string());
-        compare("shipping_cost", self.shipping_cost.to_string(), event.shipping_cost.to_string());
-        compare("discount_amount", self.discount_amount.to_string(), event.discount_amount.to_string());
-        compare("payment_method", self.payment_method.clone(), event.payment_method.as_str().to_owned());
-        compare("status", self.status.clone(), event.status.as_str().to_owned());
-        let received = rounded_as_inserted(event.created_at);
-        if self.created_at != received {
-            compare("created_at", time_text(self.created_at), time_text(received));
-        }
-        differences
+        let mut differences = Differences::default();
+        differences.compare("user_id", &self.user_id, event.user_id.as_str());
+        differences.compare("product_id", &self.product_id, event.product_id.as_str());
+        differences.compare_numbers("quantity", self.quantity, event.quantity);
+        differences.compare_numbers("total_amount", self.total_amount, event.total_amount);
+        differences.compare_numbers("shipping_cost", self.shipping_cost, event.shipping_cost);
+        differences.compare_numbers("discount_amount", self.discount_amount, event.discount_amount);
+        differences.compare("payment_method", &self.payment_method, event.payment_method.as_str());
+        differences.compare("status", &self.status, event.status.as_str());
+        differences.compare_times("created_at", self.created_at, event.created_at);
+        differences.0
     }
-}
-
-fn time_text(time: Option<DateTime<Utc>>) -> String {
-    time.map_or_else(|| "out of range".to_owned(), |time| time.to_rfc3339_opts(SecondsFormat::Micros, true))
-}
-
-/// The time as an insert writes it: whole microseconds, counted from 2000-01-01 and rounded towards it, as Diesel does.
-fn rounded_as_inserted(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let epoch = DateTime::from_timestamp(946_684_800, 0)?;
-    epoch.checked_add_signed(TimeDelta::microseconds((time - epoch).num_microseconds()?))
 }
 
 #[cfg(test)]

@@ -1,46 +1,27 @@
-//! The end of the pipeline: inserts the rows of a batch into the table, sends the rejected records to the dead-letter
+//! The end of the pipeline: stores the orders and changes of a batch, sends the rejected records to the dead-letter
 //! topic, and only then stores the offsets (invariant 4).
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
 use super::{
     accounting::Accounting,
-    decode::due,
-    latency::{LatencyRecorder, PreparationTimes},
+    decode::{change_due, due},
+    latency::LatencyRecorder,
+    prepared::{PreparedBatch, PreparedRecord},
     spans::{BatchInsert, OrderSpans, ProcessedRecord},
+    stored_records::{StoredRecords, store_records},
 };
 use crate::{
     dlq::{
         letter::{DeadLetterOutcome, Rejected},
         topic::DeadLetterSink,
     },
-    metrics,
-    model::{InFlightRecord, KafkaRecord, OrderRow, PartitionHandle, RecordPosition, RejectReason},
+    model::{InFlightRecord, KafkaRecord, PartitionHandle, RecordKind, RecordPosition, RejectReason},
     retry_scope::{Cancelled, RetryScope},
-    sink::{
-        batch::{InsertedBatch, insert_batch},
-        bisect::{BatchRow, OrderSink},
-    },
+    sink::order_sink::OrderSink,
 };
-
-/// Records whose rows are inserted by one statement.
-pub struct PreparedBatch {
-    pub records: Vec<PreparedRecord>,
-    pub times: PreparationTimes,
-}
-
-/// A decoded and enriched record.
-pub struct PreparedRecord {
-    pub in_flight: InFlightRecord,
-    /// The record's row, or why it can't have one.
-    pub row: Result<OrderRow, RejectReason>,
-}
 
 /// Stores offsets for the next commit of the group.
 pub trait OffsetStore: Send + Sync {
@@ -61,41 +42,28 @@ pub struct BatchCommitter<D, O> {
 }
 
 enum RecordOutcome<'a> {
-    /// Its row is in the table.
+    /// It is in the table.
     Stored,
     DeadLettered(&'a RejectReason),
     /// Its partition was revoked before it was stored or dead-lettered.
     HandedBack,
 }
 
-/// A batch after the insert. Records are named by their index in the batch.
-struct InsertedRecords {
-    /// Rows that were inserted now or before, with the same content.
-    accepted: u64,
-    /// Rows that the table did not have before.
-    inserted: u64,
-    /// Rows that the table refuses, or that conflict with a stored one.
-    rejected: HashMap<usize, RejectReason>,
-    /// Revoked before their row was sent.
-    dropped: HashSet<usize>,
-}
-
 impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
     /// Hands back the items whose partition is revoked (invariant 9) and returns the others.
-    pub fn drop_revoked<T>(&self, batch: Vec<T>, partition: impl Fn(&T) -> &Arc<PartitionHandle>) -> Vec<T> {
-        let (kept, revoked): (Vec<T>, Vec<T>) = batch.into_iter().partition(|item| !partition(item).is_revoked());
-        self.hand_back(revoked.iter().map(partition));
+    pub fn drop_revoked<T>(&self, batch: Vec<T>, in_flight: impl Fn(&T) -> &InFlightRecord) -> Vec<T> {
+        let (kept, revoked): (Vec<T>, Vec<T>) =
+            batch.into_iter().partition(|item| !in_flight(item).partition.is_revoked());
+        self.hand_back(revoked.iter().map(in_flight));
         kept
     }
 
-    /// Hands back one record per handle: ends it without storing its offset.
-    pub fn hand_back<'a>(&self, partitions: impl Iterator<Item = &'a Arc<PartitionHandle>>) {
-        let mut records = 0;
-        for partition in partitions {
+    /// Hands back records: ends them without storing their offsets.
+    pub fn hand_back<'a>(&self, records: impl IntoIterator<Item = &'a InFlightRecord>) {
+        for InFlightRecord { partition, record, .. } in records {
             partition.end(1);
-            records += 1;
+            self.accounting.handed_back(record.kind, 1);
         }
-        self.accounting.handed_back(records);
     }
 
     /// Commits a batch. A cancelled batch is handed back completely, even if some of its rows are in the table.
@@ -103,7 +71,7 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         // After a cancelled batch no later one may be committed: its offset would cover the records of the cancelled
         // one.
         if self.force_stop.is_cancelled() || self.try_commit(&batch, table).await.is_err() {
-            self.hand_back(batch.records.iter().map(|record| &record.in_flight.partition));
+            self.hand_back(batch.records.iter().map(|record| &record.in_flight));
         }
     }
 
@@ -112,12 +80,13 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         let all_revoked = || records.iter().all(|record| record.in_flight.partition.is_revoked());
         let mut inserting = RetryScope::new(&self.force_stop, &all_revoked);
         let began = SystemTime::now();
-        let inserted = insert_rows(records, table, &mut inserting).await?;
+        // In a box: nested any deeper, the state of this function exceeds a limit of the compiler.
+        let stored = Box::pin(store_records(records, table, &mut inserting)).await?;
         inserting.succeed();
         let committed = SystemTime::now();
-        let outcomes = self.dead_letter_rejected(records, &inserted, &all_revoked).await?;
+        let outcomes = self.dead_letter_rejected(records, &stored, &all_revoked).await?;
         // Not counted earlier: a cancelled batch is handed back completely.
-        self.count(records, &inserted, &outcomes);
+        self.count(records, &stored, &outcomes);
         self.record_latency(batch, committed, &outcomes);
         self.export_spans(batch, BatchInsert { began, committed, records: records.len() }, &outcomes);
         self.store_offsets(records);
@@ -128,14 +97,14 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
     async fn dead_letter_rejected<'a>(
         &self,
         records: &'a [PreparedRecord],
-        inserted: &'a InsertedRecords,
+        stored: &'a StoredRecords,
         all_revoked: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<RecordOutcome<'a>>, Cancelled> {
         self.dead_letters.observe(records.len());
         let (mut outcomes, mut rejected) = (Vec::with_capacity(records.len()), Vec::new());
-        for (at, PreparedRecord { in_flight, row }) in records.iter().enumerate() {
-            outcomes.push(match row.as_ref().err().or_else(|| inserted.rejected.get(&at)) {
-                _ if inserted.dropped.contains(&at) => RecordOutcome::HandedBack,
+        for (at, PreparedRecord { in_flight, event }) in records.iter().enumerate() {
+            outcomes.push(match event.as_ref().err().or_else(|| stored.rejected.get(&at)) {
+                _ if stored.dropped.contains(&at) => RecordOutcome::HandedBack,
                 None => RecordOutcome::Stored,
                 Some(reason) => {
                     rejected.push((at, Rejected { in_flight, reason }));
@@ -154,39 +123,49 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
         Ok(outcomes)
     }
 
-    fn count(&self, records: &[PreparedRecord], inserted: &InsertedRecords, outcomes: &[RecordOutcome<'_>]) {
-        self.accounting.inserted(inserted.accepted, inserted.inserted);
+    fn count(&self, records: &[PreparedRecord], stored: &StoredRecords, outcomes: &[RecordOutcome<'_>]) {
+        self.accounting.stored(RecordKind::Order, stored.orders);
+        self.accounting.stored(RecordKind::Change, stored.changes);
         for (record, outcome) in records.iter().zip(outcomes) {
+            let kind = record.in_flight.record.kind;
             match outcome {
                 RecordOutcome::Stored => {}
                 RecordOutcome::DeadLettered(reason) => {
                     log_conflict(record, reason);
-                    self.accounting.dead_lettered(reason.kind());
+                    self.accounting.dead_lettered(kind, reason.kind());
                 }
-                RecordOutcome::HandedBack => self.accounting.handed_back(1),
+                RecordOutcome::HandedBack => self.accounting.handed_back(kind, 1),
             }
         }
     }
 
     fn record_latency(&self, batch: &PreparedBatch, committed: SystemTime, outcomes: &[RecordOutcome<'_>]) {
-        let stored = batch.records.iter().zip(outcomes).filter(|(_, outcome)| matches!(outcome, RecordOutcome::Stored));
-        let orders = stored.filter_map(|(PreparedRecord { in_flight, row }, _)| {
-            let order_id = &row.as_ref().ok()?.order.order_id;
-            Some((due(&in_flight.record, order_id)?, in_flight.read_at))
+        let stored = || {
+            let records = batch.records.iter().zip(outcomes);
+            records.filter(|(_, outcome)| matches!(outcome, RecordOutcome::Stored)).map(|(record, _)| record)
+        };
+        let orders = stored().filter_map(|record| {
+            let order_id = &record.row()?.order.order_id;
+            Some((due(&record.in_flight.record, order_id)?, record.in_flight.read_at))
         });
-        self.latency.record(batch.times, committed, orders);
+        self.latency.record(RecordKind::Order, batch.times, committed, orders);
+        let changes = stored().filter_map(|record| {
+            Some((change_due(&record.in_flight.record, record.change()?)?, record.in_flight.read_at))
+        });
+        self.latency.record(RecordKind::Change, batch.times, committed, changes);
     }
 
     fn export_spans(&self, batch: &PreparedBatch, insert: BatchInsert, outcomes: &[RecordOutcome<'_>]) {
         let Some(spans) = &self.spans else { return };
-        let records = batch.records.iter().zip(outcomes).filter_map(|(PreparedRecord { in_flight, row }, outcome)| {
-            let rejected = match outcome {
-                RecordOutcome::Stored => None,
-                RecordOutcome::DeadLettered(reason) => Some(*reason),
-                RecordOutcome::HandedBack => return None,
-            };
-            Some(ProcessedRecord { in_flight, rejected, has_row: row.is_ok() })
-        });
+        let records =
+            batch.records.iter().zip(outcomes).filter_map(|(PreparedRecord { in_flight, event }, outcome)| {
+                let rejected = match outcome {
+                    RecordOutcome::Stored => None,
+                    RecordOutcome::DeadLettered(reason) => Some(*reason),
+                    RecordOutcome::HandedBack => return None,
+                };
+                Some(ProcessedRecord { in_flight, rejected, has_row: event.is_ok() })
+            });
         spans.export(batch.times, insert, records);
     }
 
@@ -219,43 +198,15 @@ impl<D: DeadLetterSink, O: OffsetStore> BatchCommitter<D, O> {
     }
 }
 
-/// Logs an order whose id the table has with other content.
-fn log_conflict(PreparedRecord { in_flight, row }: &PreparedRecord, reason: &RejectReason) {
-    if let (RejectReason::Conflicting(_), Ok(row)) = (reason, row) {
-        let (order, RecordPosition { partition, offset }) = (row.order.order_id.as_str(), in_flight.record.position);
+/// Logs a record in whose place the table has other content.
+fn log_conflict(record: &PreparedRecord, reason: &RejectReason) {
+    let RecordPosition { partition, offset } = record.in_flight.record.position;
+    if let (RejectReason::Conflicting(_), Some(row)) = (reason, record.row()) {
+        let order = row.order.order_id.as_str();
         tracing::warn!(order, partition, offset, "conflicting order is dead-lettered: {reason}");
     }
-}
-
-/// Inserts the rows of all records that have one.
-async fn insert_rows(
-    records: &[PreparedRecord],
-    table: &mut impl OrderSink,
-    scope: &mut RetryScope<'_>,
-) -> Result<InsertedRecords, Cancelled> {
-    let mut rows: Vec<(usize, BatchRow<'_>)> = records
-        .iter()
-        .enumerate()
-        .filter_map(|(at, record)| {
-            let row = record.row.as_ref().ok()?;
-            Some((at, BatchRow { row, partition: &record.in_flight.partition }))
-        })
-        .collect();
-    // Sorted by key: two workers that insert the same orders lock them in the same order and never deadlock. Then by
-    // position: of the records with one key, the first of a partition is stored.
-    let position = |at: usize| records[at].in_flight.record.position;
-    rows.sort_unstable_by(|(a, row_a), (b, row_b)| {
-        let keys = row_a.row.order.order_id.cmp(&row_b.row.order.order_id);
-        keys.then_with(|| position(*a).cmp(&position(*b)))
-    });
-    let (indexes, rows): (Vec<usize>, Vec<BatchRow<'_>>) = rows.into_iter().unzip();
-    let InsertedBatch { inserted, rejected, dropped } = insert_batch(table, &rows, scope).await?;
-    let accepted = rows.len() - rejected.len() - dropped.len();
-    ::metrics::histogram!(metrics::BATCH_ROWS).record(accepted as f64);
-    Ok(InsertedRecords {
-        accepted: accepted as u64,
-        inserted,
-        rejected: rejected.into_iter().map(|(row, reason)| (indexes[row], reason)).collect(),
-        dropped: dropped.into_iter().map(|row| indexes[row]).collect(),
-    })
+    if let (RejectReason::ConflictingChange { .. }, Some(change)) = (reason, record.change()) {
+        let order = change.order_id.as_str();
+        tracing::warn!(order, partition, offset, "conflicting change is dead-lettered: {reason}");
+    }
 }

@@ -1,9 +1,9 @@
-//! Decodes a record into an order, and its due time.
+//! Decodes a record into an order or a change of one, and its due time.
 
 use shared::{
     kafka::UnreadableHeader,
     order_id::{OrderId, RunTag},
-    wire::{self, DecodeError, ORDER_STATUS_CHANGED_V1, ReceivedEvent, ReceivedOrder},
+    wire::{self, DecodeError, ReceivedChange, ReceivedEvent},
 };
 
 use crate::model::KafkaRecord;
@@ -15,19 +15,16 @@ const MAX_ROUNDING_NANOS: u64 = 2_000_000;
 /// Nanoseconds up to this timestamp, in milliseconds after the Unix epoch, fit an `i64`.
 const MAX_TIMESTAMP_MILLIS: i64 = i64::MAX / 1_000_000 - 1_000;
 
-/// Decodes the order of a record.
+/// Decodes the event of a record.
 ///
 /// # Errors
-/// [`DecodeError`] when the record is not an order.
-pub fn decode(record: &KafkaRecord) -> Result<ReceivedOrder, DecodeError> {
+/// [`DecodeError`] when the record is no event of an order.
+pub fn decode(record: &KafkaRecord) -> Result<ReceivedEvent, DecodeError> {
     let event_type = record.event_type().map_err(|UnreadableHeader| DecodeError::UnreadableHeader)?;
-    match wire::decode(event_type, record.key(), record.value())? {
-        ReceivedEvent::Placed(order) => Ok(order),
-        ReceivedEvent::StatusChanged(_) => Err(DecodeError::UnknownType(ORDER_STATUS_CHANGED_V1.to_owned())),
-    }
+    wire::decode(event_type, record.key(), record.value())
 }
 
-/// When an order was due, and its run if orderflow's producer sent it.
+/// When an order or a change was due, and its run if orderflow's producer sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// Nanoseconds after the Unix epoch.
@@ -35,11 +32,10 @@ pub struct Due {
     pub run: Option<RunTag>,
 }
 
-/// The due time: that of the id if orderflow's producer sent the order, else the record's timestamp. `None` when the
-/// record has no timestamp, or one before 1970 or after 2262, whose latency can't be computed.
+/// The due time of an order: that of the id if orderflow's producer sent the order, else the record's timestamp. `None`
+/// when the record has no timestamp, or one before 1970 or after 2262, whose latency can't be computed.
 pub fn due(record: &KafkaRecord, order_id: &str) -> Option<Due> {
-    let millis = record.timestamp.filter(|millis| (0..=MAX_TIMESTAMP_MILLIS).contains(millis))?;
-    let stamped = millis as u64 * 1_000_000;
+    let stamped = stamped_nanos(record)?;
     let own_id = order_id.parse::<OrderId>().ok().filter(|id| id.due_nanos().abs_diff(stamped) < MAX_ROUNDING_NANOS);
     Some(match own_id {
         Some(id) => Due { nanos: id.due_nanos(), run: Some(id.tag()) },
@@ -47,9 +43,30 @@ pub fn due(record: &KafkaRecord, order_id: &str) -> Option<Due> {
     })
 }
 
+/// The due time of a change: when it occurred if orderflow's producer sent it, else the record's timestamp. `None` as for
+/// an order.
+pub fn change_due(record: &KafkaRecord, change: &ReceivedChange) -> Option<Due> {
+    let stamped = stamped_nanos(record)?;
+    let occurred = change.event.occurred_at.timestamp_nanos_opt().and_then(|nanos| u64::try_from(nanos).ok());
+    let occurred = occurred.filter(|occurred| occurred.abs_diff(stamped) < MAX_ROUNDING_NANOS);
+    Some(match change.order_id.parse::<OrderId>().ok().zip(occurred) {
+        Some((id, nanos)) => Due { nanos, run: Some(id.tag()) },
+        None => Due { nanos: stamped, run: None },
+    })
+}
+
+fn stamped_nanos(record: &KafkaRecord) -> Option<u64> {
+    let millis = record.timestamp.filter(|millis| (0..=MAX_TIMESTAMP_MILLIS).contains(millis))?;
+    Some(millis as u64 * 1_000_000)
+}
+
 #[cfg(test)]
 mod tests {
-    use shared::order_id::Sequence;
+    use chrono::DateTime;
+    use shared::{
+        lifecycle::{OrderStatus, OrderStatusChanged},
+        order_id::Sequence,
+    };
 
     use super::*;
     use crate::model::RecordPosition;
@@ -65,6 +82,29 @@ mod tests {
         let due = due(&record(Some(1_700_000_000_123)), &id.to_string()).unwrap();
         assert!(due.nanos.abs_diff(1_700_000_000_123_456_789) < 1_000);
         assert_eq!(due.run, Some(tag));
+    }
+
+    #[test]
+    fn a_change_of_orderflows_producer_is_due_when_it_occurred_and_any_other_at_its_timestamp() {
+        let tag = RunTag::random();
+        let id = OrderId::new(1_700_000_000_123_456_789, tag, Sequence::new(5).unwrap()).to_string();
+        let due = |order_id: &str, timestamp, micros| {
+            let event = OrderStatusChanged {
+                sequence: 1,
+                status: OrderStatus::Paid,
+                reason: String::new(),
+                occurred_at: DateTime::from_timestamp_micros(micros).unwrap(),
+            };
+            change_due(&record(timestamp), &ReceivedChange { order_id: order_id.to_owned(), event })
+        };
+        let occurred = 1_700_000_009_876_543;
+        let own = Due { nanos: 1_700_000_009_876_543_000, run: Some(tag) };
+        assert_eq!(due(&id, Some(1_700_000_009_876), occurred), Some(own));
+        let stamped = Due { nanos: 1_700_000_009_876_000_000, run: None };
+        assert_eq!(due("order-7", Some(1_700_000_009_876), occurred), Some(stamped));
+        assert_eq!(due(&id, Some(1_700_000_009_876), occurred + 3_000), Some(stamped));
+        assert_eq!(due(&id, Some(1_700_000_009_876), -1), Some(stamped));
+        assert_eq!(due(&id, None, occurred), None);
     }
 
     #[test]

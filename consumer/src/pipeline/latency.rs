@@ -1,4 +1,5 @@
-//! Latency from due to stored, by stage: recorded for each order, appended to the latency log every second.
+//! Latency from due to stored, by stage: recorded for each order and each change, appended to the latency log every
+//! second.
 
 use std::{
     collections::HashMap,
@@ -7,13 +8,13 @@ use std::{
 };
 
 use shared::{
-    latency::{DUE_TO_COMMIT, Latencies, LatencyLog, Stage, run_series, until_interval_end},
+    latency::{DUE_TO_COMMIT, Latencies, LatencyLog, Stage, change_series, run_series, until_interval_end},
     order_id::RunTag,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::decode::Due;
-use crate::metrics;
+use crate::{metrics, model::RecordKind};
 
 /// Maximum number of runs per interval whose histograms have the full range (1.4 MiB per run). The latencies of further
 /// runs are kept one by one until the end of the interval, in 40 bytes per order.
@@ -27,18 +28,29 @@ const MAX_RUNS_PER_INTERVAL: usize = 256;
 /// other orders.
 const MAX_KEPT_ORDERS: usize = 1 << 18;
 
-/// Records the latencies of this interval, by the run that the orders belong to.
+/// Records the latencies of this interval, by kind and by the run that the orders belong to.
 #[derive(Default)]
 pub struct LatencyRecorder {
     interval: Mutex<Interval>,
 }
 
+/// The latencies of orders and changes in an interval. The limits are for both together, but that of the runs.
 #[derive(Default)]
 struct Interval {
-    /// None: the orders of other producers, and those beyond the limits.
-    runs: HashMap<Option<RunTag>, RunLatencies>,
+    orders: ByRun,
+    changes: ByRun,
     full_histograms: usize,
     kept_orders: usize,
+}
+
+/// None: the orders of other producers, and those beyond the limits.
+type ByRun = HashMap<Option<RunTag>, RunLatencies>;
+
+/// The latencies of all intervals and runs.
+#[derive(Default)]
+pub struct AllLatencies {
+    pub orders: Latencies,
+    pub changes: Latencies,
 }
 
 /// The latencies of a run in an interval.
@@ -69,44 +81,59 @@ fn nanos(time: SystemTime) -> i64 {
 }
 
 impl LatencyRecorder {
-    /// Records the orders of a batch that was committed at `committed`: the due time of each, and when it was read.
+    /// Records the orders, or the changes, of a batch that was committed at `committed`: the due time of each, and when
+    /// it was read.
     pub fn record(
         &self,
+        kind: RecordKind,
         times: PreparationTimes,
         committed: SystemTime,
-        orders: impl Iterator<Item = (Due, SystemTime)>,
+        records: impl Iterator<Item = (Due, SystemTime)>,
     ) {
+        let mut records = records.peekable();
+        if records.peek().is_none() {
+            return;
+        }
         let [dequeued, decoded, enriched, committed] =
             [times.dequeued, times.decoded, times.enriched, committed].map(nanos);
         let exported = Stage::ALL.map(|stage| ::metrics::histogram!(metrics::STAGE_SECONDS, "stage" => stage.name()));
-        let total = ::metrics::histogram!(metrics::DUE_TO_COMMIT_SECONDS);
+        let total = match kind {
+            RecordKind::Order => ::metrics::histogram!(metrics::DUE_TO_COMMIT_SECONDS),
+            RecordKind::Change => ::metrics::histogram!(metrics::CHANGE_DUE_TO_COMMIT_SECONDS),
+        };
         let mut interval = self.interval.lock().unwrap_or_else(PoisonError::into_inner);
-        for (Due { nanos: due, run }, read) in orders {
+        for (Due { nanos: due, run }, read) in records {
             let times = [due as i64, nanos(read), dequeued, decoded, enriched, committed];
             let stages: [i64; Stage::ALL.len()] = std::array::from_fn(|stage| times[stage + 1] - times[stage]);
-            for (exported, nanos) in exported.iter().zip(stages) {
-                exported.record(nanos as f64 / 1e9);
+            if kind == RecordKind::Order {
+                exported.iter().zip(stages).for_each(|(exported, nanos)| exported.record(nanos as f64 / 1e9));
             }
             total.record((committed - due as i64) as f64 / 1e9);
-            interval.record(run, stages);
+            interval.record(kind, run, stages);
         }
     }
 
     /// Appends the interval to `log` at every whole second until `stop`, then once more. Returns the latencies of all
     /// intervals and runs.
-    pub async fn log(self: Arc<Self>, mut log: Option<LatencyLog>, stop: CancellationToken) -> Latencies {
-        let mut all = Latencies::default();
+    pub async fn log(self: Arc<Self>, mut log: Option<LatencyLog>, stop: CancellationToken) -> AllLatencies {
+        let mut all = AllLatencies::default();
         let (mut last, mut since) = (false, Instant::now());
         while !last {
             last = tokio::time::timeout(until_interval_end(SystemTime::now()), stop.cancelled()).await.is_ok();
             let interval = std::mem::take(&mut *self.interval.lock().unwrap_or_else(PoisonError::into_inner));
             let length = std::mem::replace(&mut since, Instant::now()).elapsed();
-            for (run, latencies) in interval.runs {
-                let histograms = latencies.into_histograms();
-                all.add(&histograms.total);
-                if let Some(Err(error)) = log.as_mut().map(|log| append(log, run, length, &histograms)) {
-                    tracing::warn!(%error, "latency log: writing failed; no further interval is logged");
-                    log = None;
+            let kinds = [
+                (RecordKind::Order, interval.orders, &mut all.orders),
+                (RecordKind::Change, interval.changes, &mut all.changes),
+            ];
+            for (kind, by_run, all) in kinds {
+                for (run, latencies) in by_run {
+                    let histograms = latencies.into_histograms();
+                    all.add(&histograms.total);
+                    if let Some(Err(error)) = log.as_mut().map(|log| append(log, kind, run, length, &histograms)) {
+                        tracing::warn!(%error, "latency log: writing failed; no further interval is logged");
+                        log = None;
+                    }
                 }
             }
         }
@@ -115,11 +142,15 @@ impl LatencyRecorder {
 }
 
 impl Interval {
-    fn record(&mut self, run: Option<RunTag>, stages: [i64; Stage::ALL.len()]) {
-        let has_room = self.runs.contains_key(&run) || self.runs.len() < MAX_RUNS_PER_INTERVAL;
+    fn record(&mut self, kind: RecordKind, run: Option<RunTag>, stages: [i64; Stage::ALL.len()]) {
+        let runs = match kind {
+            RecordKind::Order => &mut self.orders,
+            RecordKind::Change => &mut self.changes,
+        };
+        let has_room = runs.contains_key(&run) || runs.len() < MAX_RUNS_PER_INTERVAL;
         let run = run.filter(|_| has_room);
         let full_histograms = &mut self.full_histograms;
-        let latencies = self.runs.entry(run).or_insert_with(|| {
+        let latencies = runs.entry(run).or_insert_with(|| {
             if run.is_none() || *full_histograms < MAX_FULL_HISTOGRAMS {
                 *full_histograms += 1;
                 RunLatencies::Histograms(Box::default())
@@ -133,7 +164,7 @@ impl Interval {
                 orders.push(stages);
                 self.kept_orders += 1;
             }
-            RunLatencies::Kept(_) => self.record(None, stages),
+            RunLatencies::Kept(_) => self.record(kind, None, stages),
         }
     }
 }
@@ -168,13 +199,18 @@ impl StageHistograms {
 
 fn append(
     log: &mut LatencyLog,
+    kind: RecordKind,
     run: Option<RunTag>,
     length: Duration,
     histograms: &StageHistograms,
 ) -> std::io::Result<()> {
     let stages = Stage::ALL.into_iter().map(Stage::name).zip(&histograms.stages);
     for (name, latencies) in stages.chain([(DUE_TO_COMMIT, &histograms.total)]) {
-        let series = run.map_or_else(|| name.to_owned(), |tag| run_series(name, tag));
+        let name = match kind {
+            RecordKind::Order => name.to_owned(),
+            RecordKind::Change => change_series(name),
+        };
+        let series = run.map_or_else(|| name.clone(), |tag| run_series(&name, tag));
         log.append(&series, length, latencies)?;
     }
     Ok(())
@@ -182,7 +218,7 @@ fn append(
 
 #[cfg(test)]
 mod tests {
-    use shared::latency::{due_to_commit, merge_logs};
+    use shared::latency::{change_due_to_commit, due_to_commit, merge_logs};
 
     use super::*;
 
@@ -193,7 +229,7 @@ mod tests {
         let times = PreparationTimes { dequeued: second, decoded: second, enriched: second };
         for order in 0..orders {
             let due = |run| Due { nanos: 990_000_000 + order, run: Some(RunTag::near(0, run)) };
-            recorder.record(times, second, (0..runs).map(|run| (due(run), second)));
+            recorder.record(RecordKind::Order, times, second, (0..runs).map(|run| (due(run), second)));
         }
         let stop = CancellationToken::new();
         stop.cancel();
@@ -222,18 +258,41 @@ mod tests {
         assert_eq!((others.count, all.count), (20, runs * 2));
     }
 
+    #[tokio::test]
+    async fn changes_have_series_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let (recorder, tag) = (Arc::new(LatencyRecorder::default()), RunTag::near(0, 7));
+        let second = UNIX_EPOCH + Duration::from_secs(1);
+        let times = PreparationTimes { dequeued: second, decoded: second, enriched: second };
+        let due = |nanos| (Due { nanos, run: Some(tag) }, second);
+        recorder.record(RecordKind::Order, times, second, [due(990_000_000)].into_iter());
+        recorder.record(RecordKind::Change, times, second, [due(970_000_000), due(980_000_000)].into_iter());
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let all = recorder.log(Some(LatencyLog::open(folder.path(), "instance").unwrap()), stop).await;
+        assert_eq!((all.orders.count(), all.changes.count()), (1, 2));
+        let count = |series: &str| merge_logs(folder.path(), |name| name == series).unwrap().summary().count;
+        assert_eq!((count(&due_to_commit(tag)), count(&change_due_to_commit(tag))), (1, 2));
+        assert_eq!(count(&format!("change_broker.{tag}")), 2);
+    }
+
     #[test]
     fn the_latencies_that_are_kept_one_by_one_are_bounded() {
         let mut interval = Interval::default();
         for order in 0..(MAX_KEPT_ORDERS + 100) as u64 {
-            interval.record(Some(RunTag::near(0, order % 6)), [1_000; Stage::ALL.len()]);
+            let kind = if order % 2 == 0 { RecordKind::Order } else { RecordKind::Change };
+            interval.record(kind, Some(RunTag::near(0, order % 12 / 2)), [1_000; Stage::ALL.len()]);
         }
         let kept = |latencies: &RunLatencies| match latencies {
             RunLatencies::Kept(orders) => orders.len(),
             RunLatencies::Histograms(_) => 0,
         };
-        assert!(interval.runs.values().map(kept).sum::<usize>() <= MAX_KEPT_ORDERS);
-        let all = interval.runs.into_values().map(|latencies| latencies.into_histograms().total.count()).sum::<u64>();
+        let runs = || interval.orders.values().chain(interval.changes.values());
+        assert!(runs().map(kept).sum::<usize>() <= MAX_KEPT_ORDERS);
+        let full = runs().filter(|latencies| matches!(latencies, RunLatencies::Histograms(_))).count();
+        assert!(full <= MAX_FULL_HISTOGRAMS + 2, "{full} histograms of the full range");
+        let all = interval.orders.into_values().chain(interval.changes.into_values());
+        let all = all.map(|latencies| latencies.into_histograms().total.count()).sum::<u64>();
         assert_eq!(all, (MAX_KEPT_ORDERS + 100) as u64);
     }
 }

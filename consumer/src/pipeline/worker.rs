@@ -3,14 +3,18 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use shared::wire::{DecodeError, ReceivedOrder};
+use shared::{
+    order::OrderPlaced,
+    wire::{DecodeError, ReceivedEvent},
+};
 use tokio::sync::mpsc;
 
 use super::{
-    commit::{BatchCommitter, OffsetStore, PreparedBatch, PreparedRecord},
+    commit::{BatchCommitter, OffsetStore},
     decode::decode,
     enrich::{Attributes, Enricher, LookupError},
     latency::PreparationTimes,
+    prepared::{PreparedBatch, PreparedEvent, PreparedRecord},
 };
 use crate::{
     dlq::topic::DeadLetterSink,
@@ -53,14 +57,14 @@ async fn prepare_batches<D: DeadLetterSink, O: OffsetStore>(
 ) {
     let mut waiting = Vec::with_capacity(max_batch);
     while records.recv_many(&mut waiting, max_batch).await > 0 {
-        let batch = pipeline.committer.drop_revoked(std::mem::take(&mut waiting), |record| &record.partition);
+        let batch = pipeline.committer.drop_revoked(std::mem::take(&mut waiting), |record| record);
         match pipeline.prepare(batch, &mut database).await {
             Ok(batch) => {
                 if prepared.send(batch).await.is_err() {
                     return;
                 }
             }
-            Err(batch) => pipeline.committer.hand_back(batch.iter().map(|record| &record.partition)),
+            Err(batch) => pipeline.committer.hand_back(&batch),
         }
     }
 }
@@ -71,7 +75,7 @@ async fn commit_batches<D: DeadLetterSink, O: OffsetStore>(
     mut database: OrderDatabase,
 ) {
     while let Some(mut batch) = batches.recv().await {
-        batch.records = pipeline.committer.drop_revoked(batch.records, |record| &record.in_flight.partition);
+        batch.records = pipeline.committer.drop_revoked(batch.records, |record| &record.in_flight);
         pipeline.committer.commit_batch(batch, &mut database).await;
     }
 }
@@ -84,16 +88,19 @@ impl<D: DeadLetterSink, O: OffsetStore> Pipeline<D, O> {
         database: &mut OrderDatabase,
     ) -> Result<PreparedBatch, Vec<InFlightRecord>> {
         let dequeued = SystemTime::now();
-        let orders: Vec<_> = batch.iter().map(|in_flight| decode(&in_flight.record)).collect();
+        let events: Vec<_> = batch.iter().map(|in_flight| decode(&in_flight.record)).collect();
         let decoded = SystemTime::now();
         let all_revoked = || batch.iter().all(|in_flight| in_flight.partition.is_revoked());
         let scope = RetryScope::new(&self.committer.force_stop, &all_revoked);
-        let Ok(attributes) = self.lookup(&orders, database, scope).await else { return Err(batch) };
+        let Ok(attributes) = self.lookup(&events, database, scope).await else { return Err(batch) };
         let times = PreparationTimes { dequeued, decoded, enriched: SystemTime::now() };
-        let records = batch.into_iter().zip(orders).map(|(in_flight, order)| PreparedRecord {
-            row: order.map_err(RejectReason::from).and_then(|order| attributes.enrich(order)),
-            in_flight,
-        });
+        let prepare = |event| match event {
+            Ok(ReceivedEvent::Placed(order)) => attributes.enrich(order).map(PreparedEvent::Order),
+            Ok(ReceivedEvent::StatusChanged(change)) => Ok(PreparedEvent::Change(change)),
+            Err(error) => Err(RejectReason::from(error)),
+        };
+        let records = batch.into_iter().zip(events);
+        let records = records.map(|(in_flight, event)| PreparedRecord { event: prepare(event), in_flight });
         Ok(PreparedBatch { records: records.collect(), times })
     }
 
@@ -101,14 +108,14 @@ impl<D: DeadLetterSink, O: OffsetStore> Pipeline<D, O> {
     /// lookup failed.
     async fn lookup(
         &self,
-        orders: &[Result<ReceivedOrder, DecodeError>],
+        events: &[Result<ReceivedEvent, DecodeError>],
         database: &mut OrderDatabase,
         mut scope: RetryScope<'_>,
     ) -> Result<Attributes, Cancelled> {
-        let events = || orders.iter().filter_map(|order| Some(&order.as_ref().ok()?.event));
+        let placed = || events.iter().filter_map(placed);
         loop {
-            let users = events().map(|event| &event.user_id).collect();
-            let products = events().map(|event| &event.product_id).collect();
+            let users = placed().map(|event| &event.user_id).collect();
+            let products = placed().map(|event| &event.product_id).collect();
             match self.enricher.lookup(users, products, database, &mut scope).await {
                 Ok(attributes) => {
                     scope.succeed();
@@ -119,5 +126,12 @@ impl<D: DeadLetterSink, O: OffsetStore> Pipeline<D, O> {
                 Err(LookupError::Database(error)) => database.back_off_after(error.to_string(), &mut scope).await,
             }
         }
+    }
+}
+
+fn placed(event: &Result<ReceivedEvent, DecodeError>) -> Option<&OrderPlaced> {
+    match event {
+        Ok(ReceivedEvent::Placed(order)) => Some(&order.event),
+        Ok(ReceivedEvent::StatusChanged(_)) | Err(_) => None,
     }
 }

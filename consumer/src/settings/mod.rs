@@ -5,6 +5,7 @@ mod dead_letters;
 mod dlq;
 mod enrichment;
 mod group;
+mod invalidation;
 
 use std::path::PathBuf;
 
@@ -23,10 +24,11 @@ pub use self::{
     dlq::{DlqAction, DlqSettings, ReplaySelection},
     enrichment::EnrichmentSettings,
     group::{GroupProtocol, GroupSettings, OnOffsetOutOfRange},
+    invalidation::InvalidationSettings,
 };
 
-/// Reads orders from Kafka as a member of a consumer group, adds region, gender, age group and category, and stores
-/// each exactly once in PostgreSQL. Runs until Ctrl-C or SIGTERM; then it stores what it has read, commits and leaves
+/// Reads orders and changes of their statuses from Kafka as a member of a consumer group, adds region, gender, age group
+/// and category to orders, and stores each exactly once in PostgreSQL. Runs until Ctrl-C or SIGTERM; then it stores what it has read, commits and leaves
 /// the group.
 #[derive(Debug, Parser)]
 #[command(
@@ -48,6 +50,8 @@ pub struct Command {
     pub dead_letters: DeadLetterSettings,
     #[command(flatten)]
     pub statements: StatementSettings,
+    #[command(flatten)]
+    pub invalidation: InvalidationSettings,
     #[command(flatten)]
     pub services: ServiceSettings,
     #[command(flatten)]

@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::bisect::{BatchRow, InsertedRows, OrderSink, insert_with_bisection};
+use super::{
+    bisect::{Bisected, write_with_bisection},
+    order_sink::{BatchRow, OrderSink},
+};
 use crate::{
     model::{FieldDifference, OrderRow, RejectReason},
     retry_scope::{Cancelled, RetryScope},
@@ -36,17 +39,18 @@ pub async fn insert_batch(
     while !pending.is_empty() {
         let (first, later) = split_by_id(rows, pending);
         let picked: Vec<BatchRow<'_>> = first.iter().map(|row| rows[*row]).collect();
-        let InsertedRows { inserted, skipped, from_skipping_statements, refused, dropped } =
-            insert_with_bisection(table, &picked, scope).await?;
+        let Bisected { accepted, refused, dropped } = write_with_bisection(table, &picked, scope).await?;
+        let skipping = accepted.iter().filter(|(rows, inserted)| (rows.len() as u64) > *inserted);
+        let skipped: u64 = skipping.clone().map(|(rows, inserted)| rows.len() as u64 - inserted).sum();
         let not_stored: HashSet<&str> =
             refused.iter().map(|(row, _)| row).chain(&dropped).map(|row| id(picked[*row])).collect();
         let (next, repeated): (Vec<usize>, Vec<usize>) =
             later.into_iter().partition(|row| not_stored.contains(id(rows[*row])));
         let max_conflicts = skipped as usize + repeated.len();
-        let mut compared: Vec<usize> = from_skipping_statements.into_iter().map(|row| first[row]).collect();
+        let mut compared: Vec<usize> = skipping.flat_map(|(rows, _)| rows).map(|row| first[*row]).collect();
         compared.extend(repeated);
-        batch.inserted += inserted;
-        batch.rejected.extend(refused.into_iter().map(|(row, error)| (first[row], error.into())));
+        batch.inserted += accepted.iter().map(|(_, inserted)| inserted).sum::<u64>();
+        batch.rejected.extend(refused.into_iter().map(|(row, reason)| (first[row], reason)));
         batch.rejected.extend(find_conflicts(table, rows, compared, max_conflicts, scope).await?);
         batch.dropped.extend(dropped.into_iter().map(|row| first[row]));
         pending = next;

@@ -1,175 +1,156 @@
-//! Inserts rows by one statement, retried until the table accepts it. A row that the table refuses is isolated by
-//! bisection; the other rows are inserted (invariants 5 and 7).
-
-use std::collections::HashMap;
+//! Writes rows or changes together, retried until the tables accept them. One that the tables refuse is isolated by
+//! bisection; the others are written (invariants 5 and 7).
 
 use shared::database::SqlError;
 
+use super::{
+    changes::classify::Verdict,
+    order_sink::{Attempt, BatchChange, BatchRow, OrderSink, Probe, Probed},
+};
 use crate::{
-    model::{OrderRow, PartitionHandle, StoredOrder},
+    model::{PartitionHandle, RejectReason},
     retry_scope::{Cancelled, RetryScope},
 };
 
 /// How often rows fail with one SQLSTATE that may be about a row, before they are bisected.
 const SUSPECT_ATTEMPTS: u32 = 3;
 
-/// A row, with the assignment that its record was read under.
-#[derive(Clone, Copy)]
-pub struct BatchRow<'a> {
-    pub row: &'a OrderRow,
-    pub partition: &'a PartitionHandle,
+/// What is written together: rows, or the changes of orders.
+pub trait Written: Copy + Send + Sync {
+    /// The tables' answer about some of them.
+    type Answer: Send;
+    const PROBED: Probed;
+
+    fn partition(&self) -> &PartitionHandle;
+
+    /// Tries once to write all of `picked`.
+    ///
+    /// # Errors
+    /// [`Cancelled`]; all of them may be written.
+    fn attempt(
+        picked: &[Self],
+        table: &mut impl OrderSink,
+        scope: &mut RetryScope<'_>,
+    ) -> impl Future<Output = Result<Attempt<Self::Answer>, Cancelled>> + Send;
+
+    /// How many are new in the tables.
+    fn new_rows(answer: &Self::Answer) -> u64;
 }
 
-/// Inserts rows, and reads those that are stored.
-pub trait OrderSink: Send {
-    /// The maximum number of rows of a statement now. It is smaller after statements that took too long.
-    fn max_rows(&self) -> usize {
-        usize::MAX
+impl Written for BatchRow<'_> {
+    type Answer = u64;
+    const PROBED: Probed = Probed::Orders;
+
+    fn partition(&self) -> &PartitionHandle {
+        self.partition
     }
 
-    /// Tries once to insert all of `rows`, whose ids differ; rows whose id the table has are skipped. It waits for a
-    /// backoff before it returns [`InsertOutcome::Unknown`].
-    ///
-    /// # Errors
-    /// [`Cancelled`]; some of the rows may be in the table.
-    fn insert(
-        &mut self,
-        rows: &[&OrderRow],
+    async fn attempt(
+        picked: &[Self],
+        table: &mut impl OrderSink,
         scope: &mut RetryScope<'_>,
-    ) -> impl Future<Output = Result<InsertOutcome, Cancelled>> + Send;
+    ) -> Result<Attempt<u64>, Cancelled> {
+        let rows: Vec<_> = picked.iter().map(|row| row.row).collect();
+        table.insert(&rows, scope).await
+    }
 
-    /// Reads the stored orders with the ids of `rows`, by id. Retries until it succeeds.
-    ///
-    /// # Errors
-    /// [`Cancelled`].
-    fn stored(
-        &mut self,
-        rows: &[&OrderRow],
-        scope: &mut RetryScope<'_>,
-    ) -> impl Future<Output = Result<HashMap<String, StoredOrder>, Cancelled>> + Send;
-
-    /// The fields of `rows` that the table itself changes, such as by a trigger, by the id of the row. Rows of which that
-    /// can't be known are left out. Stores nothing; retries an outage.
-    ///
-    /// # Errors
-    /// [`Cancelled`].
-    fn changed_fields(
-        &mut self,
-        rows: &[&OrderRow],
-        scope: &mut RetryScope<'_>,
-    ) -> impl Future<Output = Result<HashMap<String, Vec<&'static str>>, Cancelled>> + Send;
-
-    /// Tries once whether the table accepts orders like those that it has, without storing one.
-    ///
-    /// # Errors
-    /// [`Cancelled`].
-    fn probe(&mut self, scope: &mut RetryScope<'_>) -> impl Future<Output = Result<Probe, Cancelled>> + Send;
+    fn new_rows(answer: &u64) -> u64 {
+        *answer
+    }
 }
 
-/// The outcome of one insert.
+/// Changes of one order, read under one assignment: at least one. They stay together, so that they are written in their
+/// order.
+#[derive(Clone, Copy)]
+pub struct ChangesOfOrder<'a>(pub &'a [BatchChange<'a>]);
+
+impl Written for ChangesOfOrder<'_> {
+    type Answer = Vec<Verdict>;
+    const PROBED: Probed = Probed::Changes;
+
+    fn partition(&self) -> &PartitionHandle {
+        self.0[0].partition
+    }
+
+    async fn attempt(
+        picked: &[Self],
+        table: &mut impl OrderSink,
+        scope: &mut RetryScope<'_>,
+    ) -> Result<Attempt<Vec<Verdict>>, Cancelled> {
+        let changes: Vec<BatchChange<'_>> = picked.iter().flat_map(|changes| changes.0).copied().collect();
+        table.store_changes(&changes, scope).await
+    }
+
+    fn new_rows(answer: &Vec<Verdict>) -> u64 {
+        answer.iter().filter(|verdict| matches!(verdict, Verdict::Stored)).count() as u64
+    }
+}
+
+/// Rows or changes that are all answered, refused or dropped. They are named by their index.
 #[derive(Debug)]
-pub enum InsertOutcome {
-    /// The ids of all rows are in the table; this number of rows is new.
-    Inserted(u64),
-    /// No row is in the table: it refuses at least one of them.
-    Refused(SqlError),
-    /// No row is in the table. Either it refuses at least one of them, or it accepts no order at all.
-    Suspect(SqlError),
-    /// The rows are too many for the timeout of a statement. Never for a single row.
-    TooLong,
-    /// It is not known which rows are in the table: the same insert must be retried.
-    Unknown,
-}
-
-/// Whether the table accepts orders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
-    Accepts,
-    /// It accepts no order, or can't be reached.
-    Fails,
-    /// The table is empty, or does not accept a copy of its last or of its first order.
-    Inconclusive,
-}
-
-/// Rows that are all inserted, skipped, refused or dropped. They are named by their index.
-#[derive(Debug, Default)]
-pub struct InsertedRows {
-    /// The number of rows that the table did not have before.
-    pub inserted: u64,
-    /// The number of rows that were skipped, since the table has their id.
-    pub skipped: u64,
-    /// The rows of each statement that skipped any of its rows.
-    pub from_skipping_statements: Vec<usize>,
-    pub refused: Vec<(usize, SqlError)>,
-    /// Rows of partitions that were revoked before their statement was sent.
+pub struct Bisected<Answer> {
+    /// Those of each statement or transaction that was accepted, with its answer.
+    pub accepted: Vec<(Vec<usize>, Answer)>,
+    pub refused: Vec<(usize, RejectReason)>,
+    /// Those of partitions that were revoked before their statement was sent.
     pub dropped: Vec<usize>,
 }
 
-/// Inserts all rows, whose ids differ, except those that the table refuses and those whose partition is revoked before
-/// their statement is sent (invariant 9). Isolating k refused rows takes O(k log n) statements.
+/// Writes all of `batch`, except those that the tables refuse and those whose partition is revoked before their
+/// statement is sent (invariant 9). Isolating k refused ones takes O(k log n) attempts.
 ///
 /// # Errors
-/// [`Cancelled`]; some of the rows may be in the table.
-pub async fn insert_with_bisection(
+/// [`Cancelled`]; some of them may be written.
+pub async fn write_with_bisection<One: Written>(
     table: &mut impl OrderSink,
-    rows: &[BatchRow<'_>],
+    batch: &[One],
     scope: &mut RetryScope<'_>,
-) -> Result<InsertedRows, Cancelled> {
-    let mut batch = InsertedRows::default();
-    let mut pending = vec![Part { rows: (0..rows.len()).collect(), suspicion: None }];
+) -> Result<Bisected<One::Answer>, Cancelled> {
+    let mut result = Bisected { accepted: Vec::new(), refused: Vec::new(), dropped: Vec::new() };
+    let mut new_rows = 0;
+    let mut pending = vec![Part { rows: (0..batch.len()).collect(), suspicion: None }];
     while let Some(mut part) = pending.pop() {
-        batch.dropped.extend(part.rows.extract_if(.., |row| rows[*row].partition.is_revoked()));
+        result.dropped.extend(part.rows.extract_if(.., |row| batch[*row].partition().is_revoked()));
         if part.rows.len() > table.max_rows() {
             pending.push(part.split_off(table.max_rows()));
         }
         if part.rows.is_empty() {
             continue;
         }
-        let picked: Vec<&OrderRow> = part.rows.iter().map(|row| rows[*row].row).collect();
-        match table.insert(&picked, scope).await? {
-            InsertOutcome::Inserted(inserted) => {
-                part.rows.iter().for_each(|row| rows[*row].partition.note_progress());
-                batch.count(part.rows, inserted);
+        let picked: Vec<One> = part.rows.iter().map(|row| batch[*row]).collect();
+        match One::attempt(&picked, table, scope).await? {
+            Attempt::Accepted(answer) => {
+                picked.iter().for_each(|one| one.partition().note_progress());
+                new_rows += One::new_rows(&answer);
+                result.accepted.push((part.rows, answer));
             }
             // Behind the other parts: a row that waits for a lock keeps no other row from the table.
-            InsertOutcome::Unknown => pending.insert(0, part),
-            InsertOutcome::Refused(error) if part.rows.len() == 1 => batch.refused.push((part.rows[0], error)),
-            outcome @ (InsertOutcome::Refused(_) | InsertOutcome::TooLong) => {
-                tracing::debug!(?outcome, rows = part.rows.len(), "bisecting a batch");
+            Attempt::Unknown => pending.insert(0, part),
+            Attempt::Refused(reason) if part.rows.len() == 1 => result.refused.push((part.rows[0], reason)),
+            Attempt::Refused(_) | Attempt::TooLong => {
+                tracing::debug!(rows = part.rows.len(), "bisecting a batch");
                 pending.push(part.split_off(part.rows.len() / 2));
                 pending.push(part);
             }
-            InsertOutcome::Suspect(error) => match part.judge(&error, batch.inserted, table, scope).await? {
-                Verdict::RetryNow => pending.push(part),
-                Verdict::RetryLater => {
+            Attempt::Suspect(error) => match part.judge::<One>(&error, new_rows, table, scope).await? {
+                Judgement::RetryNow => pending.push(part),
+                Judgement::RetryLater => {
                     scope.back_off().await;
                     pending.insert(0, part);
                 }
-                Verdict::Bisect => {
+                Judgement::Bisect => {
                     tracing::debug!(%error, rows = part.rows.len(), "bisecting a batch");
                     pending.push(part.split_off(part.rows.len() / 2));
                     pending.push(part);
                 }
-                Verdict::Refuse => batch.refused.push((part.rows[0], error)),
+                Judgement::Refuse => result.refused.push((part.rows[0], error.into())),
             },
         }
     }
-    Ok(batch)
+    Ok(result)
 }
 
-impl InsertedRows {
-    /// Counts the rows of a statement, `inserted` of which are new.
-    fn count(&mut self, rows: Vec<usize>, inserted: u64) {
-        let skipped = rows.len() as u64 - inserted;
-        self.inserted += inserted;
-        self.skipped += skipped;
-        if skipped > 0 {
-            self.from_skipping_statements.extend(rows);
-        }
-    }
-}
-
-/// Rows that are inserted by one statement.
+/// Rows or changes that are written together.
 struct Part {
     rows: Vec<usize>,
     suspicion: Option<Suspicion>,
@@ -187,7 +168,7 @@ struct Suspicion {
 }
 
 /// What happens to a part that failed.
-enum Verdict {
+enum Judgement {
     RetryNow,
     /// After a backoff, and after the other parts.
     RetryLater,
@@ -204,13 +185,13 @@ impl Part {
     /// Judges a failure that may be about a row. A row is refused only if it fails again after the table has accepted
     /// other rows: an error of all rows is an outage, and dead-letters none. `inserted` is the number of rows of the
     /// batch that were inserted so far.
-    async fn judge(
+    async fn judge<One: Written>(
         &mut self,
         error: &SqlError,
         inserted: u64,
         table: &mut impl OrderSink,
         scope: &mut RetryScope<'_>,
-    ) -> Result<Verdict, Cancelled> {
+    ) -> Result<Judgement, Cancelled> {
         let before = self.suspicion.take().filter(|before| before.sqlstate.as_deref() == error.sqlstate());
         let suspicion = self.suspicion.insert(before.unwrap_or_else(|| Suspicion {
             sqlstate: error.sqlstate().map(str::to_owned),
@@ -220,24 +201,24 @@ impl Part {
         }));
         suspicion.failures += 1;
         if suspicion.failures < SUSPECT_ATTEMPTS {
-            return Ok(Verdict::RetryLater);
+            return Ok(Judgement::RetryLater);
         }
-        let others_accepted = match table.probe(scope).await? {
+        let others_accepted = match table.probe(One::PROBED, scope).await? {
             Probe::Accepts => true,
             Probe::Inconclusive => inserted > suspicion.inserted_before,
             Probe::Fails => {
                 self.suspicion = None;
-                return Ok(Verdict::RetryLater);
+                return Ok(Judgement::RetryLater);
             }
         };
         if self.rows.len() > 1 {
-            return Ok(Verdict::Bisect);
+            return Ok(Judgement::Bisect);
         }
         let again = std::mem::replace(&mut suspicion.others_accepted, others_accepted);
         Ok(match (others_accepted, again) {
-            (true, true) => Verdict::Refuse,
-            (true, false) => Verdict::RetryNow,
-            (false, _) => Verdict::RetryLater,
+            (true, true) => Judgement::Refuse,
+            (true, false) => Judgement::RetryNow,
+            (false, _) => Judgement::RetryLater,
         })
     }
 }

@@ -6,19 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::database::{DatabaseSettings, ReconnectingClient, SqlError, StatementClient};
+use shared::{
+    database::{DatabaseSettings, ReconnectingClient, SqlError, StatementClient},
+    wire::ReceivedChange,
+};
 
 use super::{
-    bisect::{InsertOutcome, OrderSink, Probe},
+    changes::{
+        classify::Verdict,
+        invalidation::Invalidation,
+        transaction::{RolledBack, Writing, store_all, store_changes},
+    },
     failure::Failure,
     insert::InsertOrders,
+    order_sink::{Attempt, BatchChange, BatchRow, OrderSink, Probe, Probed},
     probe::{Copied, probe},
     stored::read_stored,
     trial::changed_fields,
 };
 use crate::{
     health::{ConsumerHealth, ConsumerIssue},
-    model::{OrderRow, StoredOrder, WorkerId},
+    model::{OrderRow, PartitionHandle, RejectReason, StoredOrder, WorkerId},
     retry_scope::{Cancelled, RetryScope},
     settings::StatementSettings,
 };
@@ -33,6 +41,8 @@ pub struct OrderDatabase {
     health: Arc<ConsumerHealth>,
     /// Set while statements are smaller, since one took too long.
     limit: Option<RowLimit>,
+    /// `None`: Redis is not told about changed orders.
+    invalidation: Option<Arc<Invalidation>>,
 }
 
 /// The maximum number of rows of a statement, after one that took too long.
@@ -53,7 +63,13 @@ impl OrderDatabase {
     ) -> Self {
         let StatementSettings { statements, statement_deadline } = statements;
         let client = ReconnectingClient::new(settings, statements, statement_deadline);
-        Self { client, worker, health, limit: None }
+        Self { client, worker, health, limit: None, invalidation: None }
+    }
+
+    /// Invalidates changed orders in Redis.
+    pub fn invalidating(mut self, invalidation: Option<Arc<Invalidation>>) -> Self {
+        self.invalidation = invalidation;
+        self
     }
 
     /// Returns the open connection. Opens one if there is none, and retries until it succeeds.
@@ -108,27 +124,77 @@ impl OrderDatabase {
     }
 
     /// Reports a statement that failed because of a row, or because the table accepts no order.
-    fn report_suspect(&mut self, rows: usize, error: &SqlError, scope: &mut RetryScope<'_>) {
+    fn report_suspect(&mut self, what: &str, rows: usize, error: &SqlError, scope: &mut RetryScope<'_>) {
         // The error may be about the state of the connection.
         self.client.disconnect();
         let (settings, worker) = (self.client.settings(), self.worker);
         let message = format!(
-            "PostgreSQL: an insert of worker {worker} into {settings} fails, with {rows} rows: {error}; retrying, and \
+            "PostgreSQL: {what} of worker {worker} into {settings} fails, with {rows} rows: {error}; retrying, and \
              isolating the row if others are accepted"
         );
         scope.report(&self.health, ConsumerIssue::Database(worker), message);
     }
 
     /// Reports a statement that took too long. The issue lasts until the batch is stored.
-    fn report_slow(&mut self, rows: usize, error: &SqlError, scope: &mut RetryScope<'_>) {
+    fn report_slow(&mut self, what: &str, rows: usize, error: &SqlError, scope: &mut RetryScope<'_>) {
         // After our own timeout, the connection must not be used again.
         self.client.disconnect();
         let (settings, worker) = (self.client.settings(), self.worker);
         let next = if rows > 1 { "retrying with half of them" } else { "the row may wait for a lock; retrying" };
         let message = format!(
-            "PostgreSQL: an insert of worker {worker} into {settings} takes too long, with {rows} rows: {error}; {next}"
+            "PostgreSQL: {what} of worker {worker} into {settings} takes too long, with {rows} rows: {error}; {next}"
         );
         scope.report(&self.health, ConsumerIssue::SlowStatements(worker), message);
+    }
+
+    /// Notes a statement or transaction of `rows` rows that was accepted.
+    fn succeeded(&mut self, rows: usize, took: Duration) {
+        self.raise_limit(rows, took);
+        self.health.resolve(ConsumerIssue::Database(self.worker));
+    }
+
+    /// What an error means for the `rows` rows that were written. Waits for a backoff, unless they are written in another
+    /// way next.
+    async fn failed<Answer>(
+        &mut self,
+        what: &str,
+        rows: usize,
+        error: SqlError,
+        took: Duration,
+        scope: &mut RetryScope<'_>,
+    ) -> Attempt<Answer> {
+        match Failure::of(&error) {
+            Failure::Data => {
+                self.health.resolve(ConsumerIssue::Database(self.worker));
+                return Attempt::Refused(error.into());
+            }
+            Failure::Suspect => {
+                self.report_suspect(what, rows, &error, scope);
+                return Attempt::Suspect(error);
+            }
+            Failure::TooLong => {
+                self.report_slow(what, rows, &error, scope);
+                self.lower_limit(rows, took);
+                if rows > 1 {
+                    return Attempt::TooLong;
+                }
+                scope.back_off().await;
+            }
+            // After it was prepared anew, the statement is not stale: the table does not support what the row has.
+            Failure::StalePreparedStatement if error.sqlstate() == Some("0A000") && !scope.is_first_attempt() => {
+                self.report_suspect(what, rows, &error, scope);
+                return Attempt::Suspect(error);
+            }
+            Failure::StalePreparedStatement => self.prepare_again(&error, scope).await,
+            Failure::Outage => {
+                // After a failover, connections that only read would stay at the old primary.
+                if error.sqlstate() == Some(READ_ONLY) {
+                    self.client.disconnect_all();
+                }
+                self.back_off_after(error.to_string(), scope).await;
+            }
+        }
+        Attempt::Unknown
     }
 
     /// Prepares the statement again. If that fails twice in a row, the cause is most likely a pooler.
@@ -155,68 +221,98 @@ impl OrderSink for OrderDatabase {
         self.limit.map_or(usize::MAX, |limit| limit.rows)
     }
 
-    async fn insert(&mut self, rows: &[&OrderRow], scope: &mut RetryScope<'_>) -> Result<InsertOutcome, Cancelled> {
+    async fn insert(&mut self, rows: &[&OrderRow], scope: &mut RetryScope<'_>) -> Result<Attempt<u64>, Cancelled> {
         // One attempt: before the next, the partitions of the rows may be revoked.
         if !self.try_connect(scope).await? {
-            return Ok(InsertOutcome::Unknown);
+            return Ok(Attempt::Unknown);
         }
         let client = self.client.open().ok_or(Cancelled)?;
         let insert = InsertOrders::of(rows);
         let began = Instant::now();
-        let error = match scope.run(client.execute(&insert)).await? {
+        match scope.run(client.execute(&insert)).await? {
             Ok(inserted) => {
-                self.raise_limit(rows.len(), began.elapsed());
-                self.health.resolve(ConsumerIssue::Database(self.worker));
-                return Ok(InsertOutcome::Inserted(inserted));
+                self.succeeded(rows.len(), began.elapsed());
+                Ok(Attempt::Accepted(inserted))
             }
-            Err(error) => error,
-        };
-        match Failure::of(&error) {
-            Failure::Data => {
-                self.health.resolve(ConsumerIssue::Database(self.worker));
-                return Ok(InsertOutcome::Refused(error));
-            }
-            Failure::Suspect => {
-                self.report_suspect(rows.len(), &error, scope);
-                return Ok(InsertOutcome::Suspect(error));
-            }
-            Failure::TooLong => {
-                self.report_slow(rows.len(), &error, scope);
-                self.lower_limit(rows.len(), began.elapsed());
-                if rows.len() > 1 {
-                    return Ok(InsertOutcome::TooLong);
-                }
-                scope.back_off().await;
-            }
-            // After it was prepared anew, the statement is not stale: the table does not support what the row has.
-            Failure::StalePreparedStatement if error.sqlstate() == Some("0A000") && !scope.is_first_attempt() => {
-                self.report_suspect(rows.len(), &error, scope);
-                return Ok(InsertOutcome::Suspect(error));
-            }
-            Failure::StalePreparedStatement => self.prepare_again(&error, scope).await,
-            Failure::Outage => {
-                // After a failover, connections that only read would stay at the old primary.
-                if error.sqlstate() == Some(READ_ONLY) {
-                    self.client.disconnect_all();
-                }
-                self.back_off_after(error.to_string(), scope).await;
-            }
+            Err(error) => Ok(self.failed("an insert", rows.len(), error, began.elapsed(), scope).await),
         }
-        Ok(InsertOutcome::Unknown)
     }
 
-    async fn probe(&mut self, scope: &mut RetryScope<'_>) -> Result<Probe, Cancelled> {
+    async fn store_all(
+        &mut self,
+        rows: &[BatchRow<'_>],
+        changes: &[BatchChange<'_>],
+        scope: &mut RetryScope<'_>,
+    ) -> Result<Option<Vec<Verdict>>, Cancelled> {
+        if !self.try_connect(scope).await? {
+            return Ok(None);
+        }
+        let client = self.client.open().ok_or(Cancelled)?;
+        let partitions: Vec<&PartitionHandle> =
+            rows.iter().map(|row| row.partition).chain(changes.iter().map(|change| change.partition)).collect();
+        let is_assigned = || !partitions.iter().any(|partition| partition.is_revoked());
+        let writing = Writing { is_assigned: &is_assigned, invalidation: self.invalidation.as_deref() };
+        let orders: Vec<&OrderRow> = rows.iter().map(|row| row.row).collect();
+        let changed: Vec<_> = changes.iter().map(|change| change.change).collect();
+        let began = Instant::now();
+        match scope.run(store_all(client, &orders, &changed, &writing)).await? {
+            Ok(verdicts) => {
+                self.succeeded(rows.len() + changes.len(), began.elapsed());
+                Ok(Some(verdicts))
+            }
+            Err(reason) => {
+                tracing::debug!(?reason, "PostgreSQL: a batch with changes is stored in parts");
+                if let RolledBack::Failed(error) = &reason
+                    && Failure::of(error) != Failure::Data
+                {
+                    // It may be broken, or in the middle of a statement. What the error means, the next attempt shows.
+                    self.client.disconnect();
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    async fn store_changes(
+        &mut self,
+        changes: &[BatchChange<'_>],
+        scope: &mut RetryScope<'_>,
+    ) -> Result<Attempt<Vec<Verdict>>, Cancelled> {
+        if !self.try_connect(scope).await? {
+            return Ok(Attempt::Unknown);
+        }
+        let client = self.client.open().ok_or(Cancelled)?;
+        let is_assigned = || !changes.iter().any(|change| change.partition.is_revoked());
+        let writing = Writing { is_assigned: &is_assigned, invalidation: self.invalidation.as_deref() };
+        let changed: Vec<&ReceivedChange> = changes.iter().map(|change| change.change).collect();
+        // Those of an order stay together.
+        let orders = changed.chunk_by(|a, b| a.order_id == b.order_id).count();
+        let began = Instant::now();
+        match scope.run(store_changes(client, &changed, &writing)).await? {
+            Ok(verdicts) => {
+                self.succeeded(orders, began.elapsed());
+                Ok(Attempt::Accepted(verdicts))
+            }
+            Err(RolledBack::Failed(error)) => {
+                Ok(self.failed("a transaction", orders, error, began.elapsed(), scope).await)
+            }
+            Err(RolledBack::NotKept) => Ok(Attempt::Refused(RejectReason::NotKept)),
+            Err(RolledBack::Irregular | RolledBack::Revoked) => Ok(Attempt::Unknown),
+        }
+    }
+
+    async fn probe(&mut self, probed: Probed, scope: &mut RetryScope<'_>) -> Result<Probe, Cancelled> {
         let mut result = Probe::Inconclusive;
         for copied in Copied::ALL {
             if !self.try_connect(scope).await? {
                 return Ok(Probe::Fails);
             }
             let client = self.client.open().ok_or(Cancelled)?;
-            match scope.run(probe(client, copied)).await? {
+            match scope.run(probe(client, probed, copied)).await? {
                 Ok(Probe::Accepts) => return Ok(Probe::Accepts),
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::debug!(%error, ?copied, "PostgreSQL: the table does not accept a copy of an order");
+                    tracing::debug!(%error, ?copied, "PostgreSQL: the table does not accept a copy of a row");
                     // After our own timeout, the connection must not be used again.
                     self.client.disconnect();
                     result = Probe::Fails;

@@ -12,7 +12,8 @@ use crate::model::OrderRow;
 
 /// `INSERT … SELECT UNNEST(…), … ON CONFLICT (order_id) DO NOTHING`: one plan for every batch size, at twice the speed of
 /// Diesel's multi-row `VALUES`. `FROM UNNEST(…, …)` would copy the rows before it inserts them: 1 µs an order. Only an
-/// order id that the table has is skipped; another unique index refuses.
+/// order id that the table has is skipped; another unique index refuses. There are two statements: only a batch with
+/// orders that were changed already has the column `status_sequence`.
 #[derive(Default)]
 pub struct InsertOrders<'a> {
     order_ids: Vec<&'a str>,
@@ -23,12 +24,14 @@ pub struct InsertOrders<'a> {
     shipping_costs: Vec<i32>,
     discount_amounts: Vec<i32>,
     payment_methods: Vec<&'static str>,
-    statuses: Vec<&'static str>,
+    statuses: Vec<&'a str>,
     categories: Vec<&'a str>,
     regions: Vec<&'a str>,
     genders: Vec<&'a str>,
     age_groups: Vec<&'a str>,
     created_ats: Vec<DateTime<Utc>>,
+    /// Empty when all orders have the status that they were placed with: the statement then has no such column.
+    sequences: Vec<i32>,
 }
 
 impl<'a> InsertOrders<'a> {
@@ -53,15 +56,22 @@ impl<'a> InsertOrders<'a> {
         }
         insert
     }
+
+    /// Inserts the order at this index with a later status, and its sequence.
+    pub fn set_status(&mut self, at: usize, (sequence, status): (i32, &'a str)) {
+        self.sequences.resize(self.order_ids.len(), 0);
+        (self.sequences[at], self.statuses[at]) = (sequence, status);
+    }
 }
 
 impl QueryFragment<Pg> for InsertOrders<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "INSERT INTO orders (order_id, user_id, product_id, quantity, total_amount, shipping_cost, \
-             discount_amount, payment_method, status, category, user_region, user_gender, user_age_group, created_at) \
-             SELECT ",
+             discount_amount, payment_method, status, category, user_region, user_gender, user_age_group, created_at",
         );
+        let has_sequences = !self.sequences.is_empty();
+        out.push_sql(if has_sequences { ", status_sequence) SELECT " } else { ") SELECT " });
         macro_rules! column {
             ($sql_type:ty, $cast:literal, $values:expr) => {
                 out.push_sql("UNNEST(");
@@ -83,6 +93,11 @@ impl QueryFragment<Pg> for InsertOrders<'_> {
         column!(Text, "::text[]), ", &self.genders);
         column!(Text, "::text[]), ", &self.age_groups);
         column!(Timestamptz, "::timestamptz[])", &self.created_ats);
+        if has_sequences {
+            out.push_sql(", UNNEST(");
+            out.push_bind_param::<Array<Integer>, _>(&self.sequences)?;
+            out.push_sql("::int[])");
+        }
         out.push_sql(" ON CONFLICT (order_id) DO NOTHING");
         Ok(())
     }
@@ -104,5 +119,7 @@ mod tests {
         let one = InsertOrders { order_ids: vec!["a"], ..InsertOrders::default() };
         assert_eq!(sql(&one), sql(&InsertOrders::default()));
         assert!(sql(&one).contains("$14::timestamptz[]) ON CONFLICT (order_id) DO NOTHING"), "{}", sql(&one));
+        let changed = InsertOrders { sequences: vec![1], ..InsertOrders::default() };
+        assert!(sql(&changed).contains("created_at, status_sequence) SELECT "), "{}", sql(&changed));
     }
 }

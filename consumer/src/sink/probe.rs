@@ -1,14 +1,14 @@
-//! Tries whether the table accepts orders, without storing one.
+//! Tries whether the tables accept orders and changes, without storing one.
 
 use shared::database::{SqlError, StatementClient};
 
 use super::{
-    bisect::Probe,
     failure::Failure,
+    order_sink::{Probe, Probed},
     trial::{DIFFERENT_CHARS, rolled_back},
 };
 
-/// A stored order that is copied. Of these two, one may be refused by a trigger, or have its user locked.
+/// What is copied. Of these two, one may be refused by a trigger, or be locked.
 #[derive(Clone, Copy, Debug)]
 pub enum Copied {
     First,
@@ -18,13 +18,17 @@ pub enum Copied {
 impl Copied {
     pub const ALL: [Self; 2] = [Self::Last, Self::First];
 
-    /// Inserts a copy with another id of the same length. Rights, policies, triggers and constraints treat it as any
-    /// other order.
-    fn insert(self) -> String {
-        let direction = match self {
+    fn direction(self) -> &'static str {
+        match self {
             Self::First => "ASC",
             Self::Last => "DESC",
-        };
+        }
+    }
+
+    /// Inserts a copy of an order with another id of the same length. Rights, policies, triggers and constraints treat
+    /// it as any other order.
+    fn insert_order(self) -> String {
+        let direction = self.direction();
         format!(
             "INSERT INTO orders (order_id, user_id, product_id, quantity, total_amount, shipping_cost, \
              discount_amount, payment_method, status, category, user_region, user_gender, user_age_group, created_at) \
@@ -36,13 +40,34 @@ impl Copied {
     }
 }
 
-/// Inserts a copy of an order in a transaction that is rolled back.
+/// Sequences of a history are this far below those of its copy.
+const SEQUENCES: i32 = 1_000_000;
+
+impl Copied {
+    /// Inserts a copy of a change with a later sequence, and updates its order.
+    fn insert_change(self) -> String {
+        let direction = self.direction();
+        format!(
+            "WITH copied AS (SELECT * FROM order_events ORDER BY order_id {direction}, sequence {direction} LIMIT 1), \
+             changed AS (UPDATE orders SET status = orders.status, status_sequence = orders.status_sequence, \
+             updated_at = now() FROM copied WHERE orders.order_id = copied.order_id) \
+             INSERT INTO order_events (order_id, sequence, status, reason, occurred_at) \
+             SELECT order_id, sequence + {SEQUENCES}, status, reason, occurred_at FROM copied"
+        )
+    }
+}
+
+/// Inserts a copy of a stored row in a transaction that is rolled back.
 ///
 /// # Errors
 /// When the insert fails because of something else than the copied row.
-pub async fn probe(client: &mut StatementClient, copied: Copied) -> Result<Probe, SqlError> {
+pub async fn probe(client: &mut StatementClient, probed: Probed, copied: Copied) -> Result<Probe, SqlError> {
+    let insert = match probed {
+        Probed::Orders => copied.insert_order(),
+        Probed::Changes => copied.insert_change(),
+    };
     let inserting = rolled_back(client, async |client| {
-        let inserted = client.execute(&diesel::sql_query(copied.insert())).await?;
+        let inserted = client.execute(&diesel::sql_query(&insert)).await?;
         // Deferred constraints and triggers would be checked at the commit only.
         client.batch("SET CONSTRAINTS ALL IMMEDIATE").await?;
         Ok(inserted)

@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
-use diesel::{ExpressionMethods, QueryDsl};
-use shared::database::{SqlError, StatementClient, schema::orders};
+use diesel::{
+    sql_query,
+    sql_types::{Array, Text},
+};
+use shared::database::{SqlError, StatementClient};
 
 use crate::model::{OrderRow, StoredOrder};
 
@@ -17,19 +20,7 @@ pub async fn read_stored(
 ) -> Result<HashMap<String, StoredOrder>, SqlError> {
     let mut ids: Vec<&str> = rows.iter().map(|row| row.order.order_id.as_str()).collect();
     ids.dedup();
-    let columns = (
-        orders::order_id,
-        orders::user_id,
-        orders::product_id,
-        orders::quantity,
-        orders::total_amount,
-        orders::shipping_cost,
-        orders::discount_amount,
-        orders::payment_method,
-        orders::status,
-        orders::created_at,
-    );
-    let query = orders::table.filter(orders::order_id.eq_any(ids)).select(columns);
+    let query = sql_query(StoredOrder::QUERY).bind::<Array<Text>, _>(ids);
     let rows = client.query(&query).await?;
     Ok(rows.iter().map(StoredOrder::of_row).collect::<Result<_, _>>()?)
 }

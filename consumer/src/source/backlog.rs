@@ -53,10 +53,6 @@ impl Backlog {
         self.records.is_empty()
     }
 
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
     pub fn is_paused(&self) -> bool {
         self.paused_at.is_some()
     }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use rdkafka::{
-    Message, TopicPartitionList,
+    TopicPartitionList,
     consumer::Consumer,
     error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
@@ -120,7 +120,9 @@ impl Reader {
     /// Leaves the records of the backlogs to the next owners.
     fn hand_back(&self, backlogs: &mut [Backlog]) {
         for backlog in backlogs {
-            self.accounting.handed_back(backlog.len() as u64);
+            while let Some(WaitingRecord { record, .. }) = backlog.pop() {
+                self.accounting.handed_back(record.kind, 1);
+            }
             *backlog = Backlog::default();
         }
     }
@@ -201,15 +203,16 @@ impl Reader {
     }
 
     fn accept(&self, member: &Member, record: &BorrowedMessage<'_>, backlogs: &mut [Backlog]) {
-        self.accounting.consumed();
-        match member.assignment.read(record.partition(), record.offset()) {
+        let record = KafkaRecord::copy_of(record);
+        self.accounting.consumed(record.kind);
+        match member.assignment.read(record.position.partition, record.position.offset) {
             Some(partition) => {
-                let (record, read_at) = (KafkaRecord::copy_of(record), SystemTime::now());
+                let read_at = SystemTime::now();
                 partition.note_read(record.position.offset, record.timestamp);
                 let backlog = &mut backlogs[self.worker_of(partition.partition()).index()];
                 backlog.push(WaitingRecord { partition, record, read_at });
             }
-            None => self.accounting.handed_back(1),
+            None => self.accounting.handed_back(record.kind, 1),
         }
     }
 
@@ -228,8 +231,8 @@ impl Reader {
     fn dispatch(&self, worker: WorkerId, backlog: &mut Backlog) {
         while let Some(WaitingRecord { partition, record, .. }) = backlog.first() {
             if partition.is_revoked() {
+                self.accounting.handed_back(record.kind, 1);
                 backlog.pop();
-                self.accounting.handed_back(1);
                 continue;
             }
             let Some(memory) = self.memory.try_acquire(worker, record.weight) else { return };
@@ -240,7 +243,7 @@ impl Reader {
             if let Err(mpsc::error::SendError(lost)) = self.workers[worker.index()].send(in_flight) {
                 // The worker panicked, which ends the program.
                 lost.partition.end(1);
-                self.accounting.handed_back(1);
+                self.accounting.handed_back(lost.record.kind, 1);
             }
         }
     }

@@ -1,23 +1,20 @@
-//! The cluster of the property tests: topic, table, dead letters, offsets and assignment, in memory.
+//! The cluster of the property tests: topic, dead letters, offsets and assignment, in memory.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use chrono::DateTime;
-use shared::database::SqlError;
-use tokio_util::sync::CancellationToken;
+use shared::lifecycle::{OrderStatus, OrderStatusChanged};
 
+use super::table::Tables;
 use crate::{
     dlq::{
         letter::{DeadLetterOutcome, Rejected},
         topic::DeadLetterSink,
     },
-    model::{OrderRow, StoredOrder},
     pipeline::commit::OffsetStore,
     retry_scope::{Cancelled, RetryScope},
-    sink::bisect::{InsertOutcome, OrderSink, Probe},
     source::assignment::Assignment,
 };
 
@@ -37,34 +34,83 @@ pub enum Kind {
     Refused,
 }
 
-/// What may happen during an insert.
-#[derive(Clone, Copy, Debug)]
-pub enum Fault {
-    LostBeforeCommit,
-    LostAfterCommit,
-    TooLong,
-    /// The partition is revoked during the insert.
-    Revoked(usize),
-    /// The partition is revoked, and the outcome of the insert is not known.
-    RevokedAndLost(usize),
-    ForceStop,
+/// The changes that a producer may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// The next one of its order.
+    Next,
+    /// The next one but one, and after it the next one.
+    Swapped,
+    /// The same change as an earlier one.
+    Repeat,
+    /// Another change with the sequence of an earlier one.
+    Conflicting,
+    /// No transitions lead to it.
+    Illegal,
+    /// Of an order that nobody has.
+    Unknown,
+    /// The table refuses it.
+    Refused,
 }
+
+/// The statuses of an order, by sequence.
+const PATH: [OrderStatus; 5] =
+    [OrderStatus::Paid, OrderStatus::Processing, OrderStatus::Shipped, OrderStatus::Delivered, OrderStatus::Refunded];
+/// The reason of changes that the table refuses.
+pub const REFUSED: &str = "refused";
 
 #[derive(Clone, Debug)]
 pub struct Produced {
     pub id: String,
-    pub kind: Kind,
-    /// Records with one id and one content are the same order.
-    pub content: i32,
+    pub event: ProducedEvent,
+}
+
+#[derive(Clone, Debug)]
+pub enum ProducedEvent {
+    Order {
+        kind: Kind,
+        /// Records with one id and one content are the same order.
+        content: i32,
+    },
+    Change {
+        event: OrderStatusChanged,
+        expected: Expected,
+    },
+}
+
+/// What must become of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    Stored,
+    DeadLettered,
+}
+
+impl Produced {
+    fn order(id: String, kind: Kind, content: i32) -> Self {
+        Self { id, event: ProducedEvent::Order { kind, content } }
+    }
+
+    /// The value of the record.
+    pub fn value(&self) -> String {
+        match &self.event {
+            ProducedEvent::Order { content, .. } => content.to_string(),
+            ProducedEvent::Change { event, .. } => serde_json::to_string(event).unwrap(),
+        }
+    }
+
+    fn is_good(&self) -> bool {
+        matches!(self.event, ProducedEvent::Order { kind: Kind::Good, .. })
+    }
 }
 
 #[derive(Default)]
 pub struct Cluster {
     pub log: [Vec<Produced>; PARTITIONS],
-    /// The content of each stored order, by id.
-    pub table: HashMap<String, i32>,
-    /// Id and content of each dead letter.
-    pub dead_letters: HashSet<(String, i32)>,
+    pub tables: Tables,
+    /// Id and value of each dead letter.
+    pub dead_letters: HashSet<(String, String)>,
+    /// The number of changes that were produced of each order.
+    changes: HashMap<String, i32>,
     pub assignment: Arc<Assignment>,
     /// The offsets stored in librdkafka: none after an assignment until the first is stored.
     pub stored: [Option<i64>; PARTITIONS],
@@ -92,18 +138,74 @@ impl Cluster {
     /// The id of an order begins with the outcome that it must have, such as `good-7`.
     pub fn produce(&mut self, partition: usize, kind: Kind) {
         let number = self.log.iter().map(Vec::len).sum::<usize>();
-        let earlier = self.log.iter().flatten().rev().find(|record| record.kind == Kind::Good).cloned();
+        let earlier = self.log.iter().flatten().rev().find(|record| record.is_good()).cloned();
         let content = number as i32;
         let record = match (kind, earlier) {
-            (Kind::Repeat, Some(earlier)) => Produced { kind, ..earlier },
-            (Kind::Conflicting, Some(earlier)) => Produced { kind, content, ..earlier },
-            (Kind::Good | Kind::Repeat | Kind::Conflicting, _) => {
-                Produced { id: format!("good-{number}"), kind: Kind::Good, content }
+            (Kind::Repeat, Some(Produced { id, event: ProducedEvent::Order { content, .. } })) => {
+                Produced::order(id, kind, content)
             }
-            (Kind::Broken, _) => Produced { id: format!("broken-{number}"), kind, content },
-            (Kind::Refused, _) => Produced { id: format!("refused-{number}"), kind, content },
+            (Kind::Conflicting, Some(earlier)) => Produced::order(earlier.id, kind, content),
+            (Kind::Good | Kind::Repeat | Kind::Conflicting, _) => {
+                Produced::order(format!("good-{number}"), Kind::Good, content)
+            }
+            (Kind::Broken, _) => Produced::order(format!("broken-{number}"), kind, content),
+            (Kind::Refused, _) => Produced::order(format!("refused-{number}"), kind, content),
         };
         self.log[partition].push(record);
+    }
+
+    /// Produces a change of the good order that `order` chooses, after it in its partition.
+    pub fn produce_change(&mut self, order: usize, kind: ChangeKind) {
+        let places = self.log.iter().enumerate().flat_map(|(partition, log)| log.iter().map(move |it| (partition, it)));
+        let good: Vec<(usize, &Produced)> = places.filter(|(_, record)| record.is_good()).collect();
+        if good.is_empty() {
+            return;
+        }
+        let (partition, id) = (good[order % good.len()].0, good[order % good.len()].1.id.clone());
+        let number = self.log.iter().map(Vec::len).sum::<usize>();
+        let last = self.changes.get(&id).copied().unwrap_or_default();
+        let has = |sequence: i32| (sequence as usize) < PATH.len();
+        let stored: Vec<OrderStatusChanged> =
+            self.log[partition].iter().filter_map(|record| stored_change(record, &id)).collect();
+        let change = |sequence: i32, status, reason: String| OrderStatusChanged {
+            sequence,
+            status,
+            reason,
+            // Times go back, too.
+            occurred_at: chrono::DateTime::from_timestamp(1_000_000 - number as i64, 0).unwrap(),
+        };
+        let on_path = |sequence: i32, reason: String| change(sequence, PATH[sequence as usize], reason);
+        let reason = format!("reason-{number}");
+        let (changes, expected, id) = match kind {
+            ChangeKind::Swapped if has(last + 2) => {
+                let swapped = vec![on_path(last + 2, reason), on_path(last + 1, format!("earlier-{number}"))];
+                (swapped, Expected::Stored, id)
+            }
+            ChangeKind::Next | ChangeKind::Swapped if has(last + 1) => {
+                (vec![on_path(last + 1, reason)], Expected::Stored, id)
+            }
+            ChangeKind::Refused if has(last + 1) => {
+                (vec![on_path(last + 1, REFUSED.to_owned())], Expected::DeadLettered, id)
+            }
+            ChangeKind::Conflicting if !stored.is_empty() => {
+                let other = OrderStatusChanged { reason, ..stored[number % stored.len()].clone() };
+                (vec![other], Expected::DeadLettered, id)
+            }
+            ChangeKind::Illegal => {
+                (vec![change(last + 1, OrderStatus::PaymentPending, reason)], Expected::DeadLettered, id)
+            }
+            ChangeKind::Unknown => (vec![on_path(1, reason)], Expected::DeadLettered, format!("unknown-{number}")),
+            _ if stored.is_empty() => return,
+            _ => (vec![stored[number % stored.len()].clone()], Expected::Stored, id),
+        };
+        if matches!(kind, ChangeKind::Next | ChangeKind::Swapped | ChangeKind::Refused) {
+            let latest = changes.iter().map(|change| change.sequence).max().unwrap().max(last);
+            self.changes.insert(id.clone(), latest);
+        }
+        let records = changes
+            .into_iter()
+            .map(|event| Produced { id: id.clone(), event: ProducedEvent::Change { event, expected } });
+        self.log[partition].extend(records);
     }
 
     pub fn commit(&mut self) {
@@ -115,26 +217,51 @@ impl Cluster {
     /// Whether the record is stored or a dead letter, as its kind requires. A dead letter of a valid order requires that
     /// another one with its id is stored.
     pub fn is_processed(&self, record: &Produced) -> bool {
-        let stored = self.table.get(&record.id);
-        let dead_lettered = || self.dead_letters.contains(&(record.id.clone(), record.content));
-        match record.kind {
-            Kind::Broken | Kind::Refused => stored.is_none() && dead_lettered(),
-            Kind::Good | Kind::Repeat | Kind::Conflicting => {
-                stored.is_some_and(|content| *content == record.content || dead_lettered())
+        let dead_lettered = || self.dead_letters.contains(&(record.id.clone(), record.value()));
+        let stored = self.tables.orders.get(&record.id).map(|order| order.content);
+        match &record.event {
+            ProducedEvent::Order { kind: Kind::Broken | Kind::Refused, .. } => stored.is_none() && dead_lettered(),
+            ProducedEvent::Order { kind: Kind::Good | Kind::Repeat | Kind::Conflicting, content } => {
+                stored.is_some_and(|stored| stored == *content || dead_lettered())
+            }
+            ProducedEvent::Change { event, expected: Expected::Stored } => self.tables.has_change(&record.id, event),
+            ProducedEvent::Change { event, expected: Expected::DeadLettered } => {
+                dead_lettered() && !self.tables.has_change(&record.id, event)
             }
         }
     }
 
     /// Whether each id whose records are all in one partition is stored with the content of the first of them.
     pub fn first_records_are_stored(&self) -> bool {
-        let mut partitions: HashMap<&str, HashSet<usize>> = HashMap::new();
+        let (mut partitions, mut first): (HashMap<&str, HashSet<usize>>, HashMap<&str, i32>) = Default::default();
         for (partition, log) in self.log.iter().enumerate() {
             for record in log {
-                partitions.entry(&record.id).or_default().insert(partition);
+                if let ProducedEvent::Order { content, .. } = record.event {
+                    partitions.entry(&record.id).or_default().insert(partition);
+                    first.entry(&record.id).or_insert(content);
+                }
             }
         }
-        let content_of_first = |id: &str| self.log.iter().flatten().find(|record| record.id == id).unwrap().content;
-        self.table.iter().all(|(id, content)| partitions[id.as_str()].len() > 1 || *content == content_of_first(id))
+        self.tables
+            .orders
+            .iter()
+            .all(|(id, order)| partitions[id.as_str()].len() > 1 || order.content == first[id.as_str()])
+    }
+
+    /// Whether no dead letter is stored.
+    pub fn no_dead_letter_is_stored(&self) -> bool {
+        self.dead_letters.iter().all(|(id, value)| match value.parse::<i32>() {
+            Ok(content) => self.tables.orders.get(id).is_none_or(|order| order.content != content),
+            Err(_) => !self.tables.has_change(id, &serde_json::from_str(value).unwrap()),
+        })
+    }
+}
+
+/// The change of an order, if it must be stored.
+fn stored_change(record: &Produced, id: &str) -> Option<OrderStatusChanged> {
+    match &record.event {
+        ProducedEvent::Change { event, expected: Expected::Stored } if record.id == id => Some(event.clone()),
+        _ => None,
     }
 }
 
@@ -160,7 +287,7 @@ impl DeadLetterSink for SharedCluster {
                 return DeadLetterOutcome::HandedBack;
             }
             let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap().to_vec()).unwrap();
-            let letter = (text(in_flight.record.key()), text(in_flight.record.value()).parse().unwrap());
+            let letter = (text(in_flight.record.key()), text(in_flight.record.value()));
             self.lock().dead_letters.insert(letter);
             DeadLetterOutcome::Acknowledged
         });
@@ -179,110 +306,5 @@ impl OffsetStore for SharedCluster {
             assert!(undone.is_none(), "an offset is stored beyond {undone:?}");
             cluster.stored[at] = Some(*offset);
         }
-    }
-}
-
-pub struct FaultyTable {
-    pub cluster: SharedCluster,
-    pub faults: VecDeque<Fault>,
-    pub force_stop: CancellationToken,
-}
-
-impl FaultyTable {
-    fn store(&self, rows: &[&OrderRow]) -> InsertOutcome {
-        for row in rows {
-            let (partition, assignment) = row.user.region.split_once(':').unwrap();
-            let (partition, assignment): (i32, i32) = (partition.parse().unwrap(), assignment.parse().unwrap());
-            let cluster = self.cluster.lock();
-            let is_assigned =
-                cluster.assignment.handle(partition).is_some() && cluster.assignments[partition as usize] == assignment;
-            assert!(is_assigned, "a statement with a row of partition {partition}, which is revoked");
-        }
-        let orders: HashMap<&str, i32> =
-            rows.iter().map(|row| (row.order.order_id.as_str(), row.order.event.shipping_cost)).collect();
-        assert_eq!(orders.len(), rows.len(), "a statement with one id twice");
-        if orders.keys().any(|id| id.starts_with("refused")) {
-            return InsertOutcome::Refused(SqlError::Timeout(std::time::Duration::ZERO));
-        }
-        let mut inserted = 0;
-        for (id, content) in orders {
-            self.cluster.lock().table.entry(id.to_owned()).or_insert_with(|| {
-                inserted += 1;
-                content
-            });
-        }
-        InsertOutcome::Inserted(inserted)
-    }
-}
-
-impl OrderSink for FaultyTable {
-    async fn insert(&mut self, rows: &[&OrderRow], scope: &mut RetryScope<'_>) -> Result<InsertOutcome, Cancelled> {
-        scope.check()?;
-        match self.faults.pop_front() {
-            None => Ok(self.store(rows)),
-            Some(Fault::TooLong) if rows.len() > 1 => Ok(InsertOutcome::TooLong),
-            Some(Fault::LostBeforeCommit | Fault::TooLong) => Ok(InsertOutcome::Unknown),
-            Some(Fault::LostAfterCommit) => {
-                self.store(rows);
-                Ok(InsertOutcome::Unknown)
-            }
-            Some(Fault::Revoked(partition)) => {
-                let outcome = self.store(rows);
-                self.cluster.lock().revoke(partition);
-                Ok(outcome)
-            }
-            Some(Fault::RevokedAndLost(partition)) => {
-                self.cluster.lock().revoke(partition);
-                Ok(InsertOutcome::Unknown)
-            }
-            Some(Fault::ForceStop) => {
-                self.store(rows);
-                self.force_stop.cancel();
-                Err(Cancelled)
-            }
-        }
-    }
-
-    async fn stored(
-        &mut self,
-        rows: &[&OrderRow],
-        scope: &mut RetryScope<'_>,
-    ) -> Result<HashMap<String, StoredOrder>, Cancelled> {
-        scope.check()?;
-        let cluster = self.cluster.lock();
-        let stored = rows.iter().filter_map(|row| {
-            let content = cluster.table.get(&row.order.order_id)?;
-            Some((row.order.order_id.clone(), stored_order(row, *content)))
-        });
-        Ok(stored.collect())
-    }
-
-    async fn changed_fields(
-        &mut self,
-        rows: &[&OrderRow],
-        scope: &mut RetryScope<'_>,
-    ) -> Result<HashMap<String, Vec<&'static str>>, Cancelled> {
-        scope.check()?;
-        Ok(rows.iter().map(|row| (row.order.order_id.clone(), Vec::new())).collect())
-    }
-
-    async fn probe(&mut self, _: &mut RetryScope<'_>) -> Result<Probe, Cancelled> {
-        Ok(Probe::Inconclusive)
-    }
-}
-
-/// A stored order that differs from `row` only in its content.
-pub fn stored_order(row: &OrderRow, content: i32) -> StoredOrder {
-    let event = &row.order.event;
-    StoredOrder {
-        user_id: event.user_id.to_string(),
-        product_id: event.product_id.to_string(),
-        quantity: event.quantity,
-        total_amount: event.total_amount,
-        shipping_cost: content,
-        discount_amount: event.discount_amount,
-        payment_method: event.payment_method.as_str().to_owned(),
-        status: event.status.as_str().to_owned(),
-        created_at: Some(DateTime::UNIX_EPOCH),
     }
 }

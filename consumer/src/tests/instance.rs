@@ -5,20 +5,22 @@ use std::{collections::VecDeque, sync::Arc, time::SystemTime};
 use chrono::DateTime;
 use shared::{
     order::{OrderPlaced, PaymentMethod, PlacedStatus},
-    wire::ReceivedOrder,
+    wire::{ReceivedChange, ReceivedOrder},
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    cluster::{Fault, FaultyTable, Kind, SharedCluster},
+    cluster::{Kind, Produced, ProducedEvent, SharedCluster},
     mutants::{Mutant, MutantDeadLetters, MutantOffsets, MutantTable},
+    table::{Fault, FaultyTable},
 };
 use crate::{
     model::{InFlightRecord, KafkaRecord, OrderRow, ProductAttributes, RecordPosition, RejectReason, UserAttributes},
     pipeline::{
-        commit::{BatchCommitter, PreparedBatch, PreparedRecord},
+        commit::BatchCommitter,
         latency::PreparationTimes,
+        prepared::{PreparedBatch, PreparedEvent, PreparedRecord},
     },
 };
 
@@ -51,25 +53,27 @@ impl Instance {
             let offset = cluster.position[partition];
             let Some(record) = cluster.log[partition].get(offset as usize).cloned() else { return };
             cluster.position[partition] += 1;
-            self.committer.accounting.consumed();
             assert!(handle.begin());
             let position = RecordPosition { partition: partition as i32, offset };
+            let kafka_record = kafka_record(position, &record);
+            self.committer.accounting.consumed(kafka_record.kind);
             let in_flight = InFlightRecord {
                 partition: handle.clone(),
-                record: KafkaRecord::of_order(
-                    position,
-                    Some(0),
-                    Some(record.id.as_bytes()),
-                    Some(record.content.to_string().as_bytes()),
-                ),
+                record: kafka_record,
                 read_at: SystemTime::now(),
                 memory: self.memory.clone().try_acquire_many_owned(1).unwrap(),
             };
-            let row = match record.kind {
-                Kind::Broken => Err(RejectReason::UnknownUser("nobody".to_owned())),
-                _ => Ok(row(record.id, record.content, partition as i32, cluster.assignments[partition])),
+            let Produced { id, event } = record;
+            let event = match event {
+                ProducedEvent::Order { kind: Kind::Broken, .. } => Err(RejectReason::UnknownUser("nobody".to_owned())),
+                ProducedEvent::Order { content, .. } => {
+                    Ok(PreparedEvent::Order(row(id, content, partition as i32, cluster.assignments[partition])))
+                }
+                ProducedEvent::Change { event, .. } => {
+                    Ok(PreparedEvent::Change(ReceivedChange { order_id: id, event }))
+                }
             };
-            self.queues[partition % WORKERS].push_back(PreparedRecord { in_flight, row });
+            self.queues[partition % WORKERS].push_back(PreparedRecord { in_flight, event });
         }
     }
 
@@ -83,7 +87,7 @@ impl Instance {
         let queue = &mut self.queues[worker];
         let records = queue.drain(..max_records.min(queue.len())).collect();
         let records: Vec<PreparedRecord> =
-            self.committer.drop_revoked(records, |record: &PreparedRecord| &record.in_flight.partition);
+            self.committer.drop_revoked(records, |record: &PreparedRecord| &record.in_flight);
         let now = SystemTime::now();
         let times = PreparationTimes { dequeued: now, decoded: now, enriched: now };
         let force_stop = self.committer.force_stop.clone();
@@ -95,6 +99,14 @@ impl Instance {
     /// Whether the accounting balances, once no record is in flight.
     pub fn is_balanced(&self) -> bool {
         self.queues.iter().any(|queue| !queue.is_empty()) || self.committer.accounting.is_balanced()
+    }
+}
+
+fn kafka_record(position: RecordPosition, record: &Produced) -> KafkaRecord {
+    let (key, value) = (record.id.as_bytes(), record.value());
+    match record.event {
+        ProducedEvent::Order { .. } => KafkaRecord::of_order(position, Some(0), Some(key), Some(value.as_bytes())),
+        ProducedEvent::Change { .. } => KafkaRecord::of_change(position, Some(0), key, value.as_bytes()),
     }
 }
 

@@ -1,10 +1,12 @@
-//! Property tests with random sequences of events: repeated and invalid orders, rebalances, crashes, failing inserts.
-//! Invariants: no offset is stored before everything below it is processed; no statement has a row of a revoked
-//! partition; at the end every order is in the table or a dead letter. [`mutants`] are defects that they must reveal.
+//! Property tests with random sequences of events: repeated and invalid orders and changes, rebalances, crashes, failing
+//! writes. Invariants: no offset is stored before everything below it is processed; no statement has a row of a revoked
+//! partition; at the end every order is in the table and every change in its history, or a dead letter, and each order
+//! has the status with the highest sequence. [`mutants`] are defects that they must reveal.
 
 mod cluster;
 mod instance;
 mod mutants;
+mod table;
 
 use proptest::{
     collection::vec,
@@ -13,14 +15,16 @@ use proptest::{
 };
 
 use self::{
-    cluster::{Fault, Kind, PARTITIONS, SharedCluster},
+    cluster::{ChangeKind, Kind, PARTITIONS, SharedCluster},
     instance::{Instance, WORKERS},
     mutants::Mutant,
+    table::Fault,
 };
 
 #[derive(Clone, Debug)]
 enum Event {
     Produced(usize, Kind),
+    Changed(usize, ChangeKind),
     Read(usize, usize),
     BatchCommitted(usize, usize, Vec<Fault>),
     OffsetsCommitted,
@@ -33,6 +37,7 @@ enum Event {
 async fn apply(cluster: &SharedCluster, instance: &mut Instance, mutant: Option<Mutant>, event: Event) {
     match event {
         Event::Produced(partition, kind) => cluster.lock().produce(partition, kind),
+        Event::Changed(order, kind) => cluster.lock().produce_change(order, kind),
         Event::Read(partition, max_records) => instance.read(cluster, partition, max_records),
         Event::BatchCommitted(worker, max_records, faults) => {
             instance.commit_batch(cluster, worker, max_records, faults).await;
@@ -72,6 +77,18 @@ fn kinds() -> impl Strategy<Value = Kind> {
     ]
 }
 
+fn change_kinds() -> impl Strategy<Value = ChangeKind> {
+    prop_oneof![
+        6 => Just(ChangeKind::Next),
+        2 => Just(ChangeKind::Swapped),
+        2 => Just(ChangeKind::Repeat),
+        1 => Just(ChangeKind::Conflicting),
+        1 => Just(ChangeKind::Illegal),
+        1 => Just(ChangeKind::Unknown),
+        1 => Just(ChangeKind::Refused),
+    ]
+}
+
 fn faults() -> impl Strategy<Value = Fault> {
     prop_oneof![
         3 => Just(Fault::LostBeforeCommit),
@@ -87,6 +104,7 @@ fn events() -> impl Strategy<Value = Event> {
     let partition = 0..PARTITIONS;
     prop_oneof![
         8 => (partition.clone(), kinds()).prop_map(|(partition, kind)| Event::Produced(partition, kind)),
+        6 => (0..8_usize, change_kinds()).prop_map(|(order, kind)| Event::Changed(order, kind)),
         6 => (partition.clone(), 1..6_usize).prop_map(|(partition, max_records)| Event::Read(partition, max_records)),
         6 => (0..WORKERS, 1..12_usize, vec(faults(), 0..4))
             .prop_map(|(worker, max_records, faults)| Event::BatchCommitted(worker, max_records, faults)),
@@ -113,8 +131,9 @@ async fn run_history(mutant: Option<Mutant>, sequence: Vec<Event>) {
         assert!(log.iter().all(|record| cluster.is_processed(record)), "not all is processed: {log:?}");
         assert!(stored.is_none_or(|stored| stored == log.len() as i64), "{stored:?} of {}", log.len());
     }
-    assert!(cluster.table.keys().all(|id| id.starts_with("good")));
-    assert!(cluster.dead_letters.iter().all(|(id, content)| cluster.table.get(id) != Some(content)));
+    assert!(cluster.tables.orders.keys().all(|id| id.starts_with("good")));
+    assert!(cluster.no_dead_letter_is_stored(), "a dead letter is stored");
+    assert!(cluster.tables.statuses_are_the_latest(), "an order does not have its latest status");
     assert!(cluster.first_records_are_stored(), "the first record of an id is not the stored one");
     assert!(instance.committer.accounting.is_balanced(), "{}", instance.committer.accounting);
 }
@@ -128,7 +147,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_order_is_stored_or_dead_lettered_after_any_sequence_of_events(sequence in vec(events(), 0..120)) {
+    fn every_order_and_change_is_stored_or_dead_lettered_after_any_sequence_of_events(sequence in vec(events(), 0..120)) {
         run_to_end(None, sequence);
     }
 }

@@ -2,16 +2,24 @@
 
 use std::collections::HashMap;
 
-use super::cluster::{FaultyTable, SharedCluster, stored_order};
+use shared::wire::ReceivedChange;
+
+use super::{
+    cluster::SharedCluster,
+    table::{FaultyTable, stored_order},
+};
 use crate::{
     dlq::{
         letter::{DeadLetterOutcome, Rejected},
         topic::DeadLetterSink,
     },
     model::{OrderRow, StoredOrder},
-    pipeline::commit::{OffsetStore, PreparedRecord},
+    pipeline::{commit::OffsetStore, prepared::PreparedRecord},
     retry_scope::{Cancelled, RetryScope},
-    sink::bisect::{InsertOutcome, OrderSink, Probe},
+    sink::{
+        changes::classify::Verdict,
+        order_sink::{Attempt, BatchChange, BatchRow, OrderSink, Probe, Probed},
+    },
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +31,24 @@ pub enum Mutant {
     DeadLetterDropped,
     /// An order with the id of a stored one, and other content, counts as its duplicate.
     ConflictIgnored,
+    /// The history of an order is written, and its status is not.
+    UpdateLost,
+    /// Two changes of a batch are stored with each other's content.
+    ChangesExchanged,
+    /// A change of a batch is not stored, but counted.
+    ChangeLeftOut,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 4] =
-        [Self::OffsetsStoredFirst, Self::RowLeftOut, Self::DeadLetterDropped, Self::ConflictIgnored];
+    pub const ALL: [Self; 7] = [
+        Self::OffsetsStoredFirst,
+        Self::RowLeftOut,
+        Self::DeadLetterDropped,
+        Self::ConflictIgnored,
+        Self::UpdateLost,
+        Self::ChangesExchanged,
+        Self::ChangeLeftOut,
+    ];
 }
 
 pub struct MutantDeadLetters {
@@ -85,8 +106,49 @@ impl MutantTable {
     }
 }
 
+/// Status and sequence of each order, by id.
+type Statuses = HashMap<String, (String, i32)>;
+
+impl MutantTable {
+    /// The statuses of all orders, for the mutant that loses the updates of them.
+    fn statuses(&self) -> Option<Statuses> {
+        let orders = &self.table.cluster.lock().tables.orders;
+        let statuses = orders.iter().map(|(id, order)| (id.clone(), (order.status.clone(), order.sequence)));
+        (self.mutant == Some(Mutant::UpdateLost)).then(|| statuses.collect())
+    }
+
+    fn restore(&self, statuses: Option<Statuses>) {
+        for (id, (status, sequence)) in statuses.into_iter().flatten() {
+            let mut cluster = self.table.cluster.lock();
+            let order = cluster.tables.orders.get_mut(&id).unwrap();
+            (order.status, order.sequence) = (status, sequence);
+        }
+    }
+
+    /// The changes with the contents that the mutant gives them.
+    fn changed(&self, changes: &[BatchChange<'_>]) -> Vec<ReceivedChange> {
+        let mut changed: Vec<ReceivedChange> = changes.iter().map(|change| change.change.clone()).collect();
+        if self.mutant == Some(Mutant::ChangesExchanged)
+            && let [first, second, ..] = changed.as_mut_slice()
+        {
+            std::mem::swap(&mut first.event, &mut second.event);
+            std::mem::swap(&mut first.event.sequence, &mut second.event.sequence);
+        }
+        changed
+    }
+
+    fn picked<'a>(&self, changes: &[BatchChange<'a>], changed: &'a [ReceivedChange]) -> Vec<BatchChange<'a>> {
+        let left_out = usize::from(self.mutant == Some(Mutant::ChangeLeftOut) && changes.len() > 1);
+        let picked = changed
+            .iter()
+            .zip(changes)
+            .map(|(change, BatchChange { partition, .. })| BatchChange { change, partition });
+        picked.take(changes.len() - left_out).collect()
+    }
+}
+
 impl OrderSink for MutantTable {
-    async fn insert(&mut self, rows: &[&OrderRow], scope: &mut RetryScope<'_>) -> Result<InsertOutcome, Cancelled> {
+    async fn insert(&mut self, rows: &[&OrderRow], scope: &mut RetryScope<'_>) -> Result<Attempt<u64>, Cancelled> {
         match self.mutant {
             Some(Mutant::OffsetsStoredFirst) => {
                 self.table.cluster.store(&std::mem::take(&mut self.offsets));
@@ -95,12 +157,44 @@ impl OrderSink for MutantTable {
             Some(Mutant::RowLeftOut) if rows.len() > 1 => {
                 let outcome = self.table.insert(&rows[1..], scope).await?;
                 Ok(match outcome {
-                    InsertOutcome::Inserted(inserted) => InsertOutcome::Inserted(inserted + 1),
+                    Attempt::Accepted(inserted) => Attempt::Accepted(inserted + 1),
                     other => other,
                 })
             }
             _ => self.table.insert(rows, scope).await,
         }
+    }
+
+    async fn store_all(
+        &mut self,
+        rows: &[BatchRow<'_>],
+        changes: &[BatchChange<'_>],
+        scope: &mut RetryScope<'_>,
+    ) -> Result<Option<Vec<Verdict>>, Cancelled> {
+        if self.mutant == Some(Mutant::OffsetsStoredFirst) {
+            self.table.cluster.store(&std::mem::take(&mut self.offsets));
+        }
+        let (statuses, changed) = (self.statuses(), self.changed(changes));
+        let mut stored = self.table.store_all(rows, &self.picked(changes, &changed), scope).await?;
+        if let Some(verdicts) = &mut stored {
+            verdicts.resize_with(changes.len(), || Verdict::Stored);
+        }
+        self.restore(statuses);
+        Ok(stored)
+    }
+
+    async fn store_changes(
+        &mut self,
+        changes: &[BatchChange<'_>],
+        scope: &mut RetryScope<'_>,
+    ) -> Result<Attempt<Vec<Verdict>>, Cancelled> {
+        let (statuses, changed) = (self.statuses(), self.changed(changes));
+        let mut stored = self.table.store_changes(&self.picked(changes, &changed), scope).await?;
+        if let Attempt::Accepted(verdicts) = &mut stored {
+            verdicts.resize_with(changes.len(), || Verdict::Stored);
+        }
+        self.restore(statuses);
+        Ok(stored)
     }
 
     async fn stored(
@@ -124,7 +218,7 @@ impl OrderSink for MutantTable {
         self.table.changed_fields(rows, scope).await
     }
 
-    async fn probe(&mut self, scope: &mut RetryScope<'_>) -> Result<Probe, Cancelled> {
-        self.table.probe(scope).await
+    async fn probe(&mut self, probed: Probed, scope: &mut RetryScope<'_>) -> Result<Probe, Cancelled> {
+        self.table.probe(probed, scope).await
     }
 }
