@@ -71,6 +71,9 @@ fn counter_of(name: &str) -> Option<Counter> {
     Some(match name {
         producer::metrics::ENQUEUED => Counter::Sent,
         producer::metrics::ACKNOWLEDGED => Counter::Acknowledged,
+        producer::metrics::CHANGES_ENQUEUED => Counter::ChangesSent,
+        producer::metrics::CHANGES_ACKNOWLEDGED => Counter::ChangesAcknowledged,
+        consumer::metrics::CHANGES_STORED => Counter::ChangesStored,
         consumer::metrics::CONSUMED => Counter::Consumed,
         consumer::metrics::STORED => Counter::Stored,
         consumer::metrics::DUPLICATES => Counter::Duplicates,

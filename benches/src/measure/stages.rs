@@ -6,7 +6,7 @@ use std::{
 };
 
 use shared::{
-    latency::{DUE_TO_COMMIT, Latencies, LatencySummary, Stage},
+    latency::{DUE_TO_COMMIT, Latencies, LatencySummary, Stage, change_series},
     ledger::{Run, RunId, RunsFolder},
     order_id::RunTag,
 };
@@ -95,6 +95,8 @@ impl StageFilter {
         if let Some((series, tag)) = series.split_once('.') {
             let stage = if series == DUE_TO_COMMIT {
                 STORED
+            } else if series == change_series(DUE_TO_COMMIT) {
+                CHANGE_STORED
             } else {
                 Stage::ALL.map(Stage::name).into_iter().find(|name| *name == series)?
             };
@@ -103,6 +105,8 @@ impl StageFilter {
         let stage = match series {
             "due_to_enqueued" => SENT,
             "due_to_acknowledged" => ACK,
+            "change_due_to_enqueued" => CHANGE_SENT,
+            "change_due_to_acknowledged" => CHANGE_ACK,
             _ => return None,
         };
         self.producer_logs.contains(log).then_some(stage)
