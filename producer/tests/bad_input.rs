@@ -78,6 +78,43 @@ fn flags_that_contradict_each_other_are_wrong_usage() {
 }
 
 #[test]
+fn a_wrong_lifecycle_is_wrong_usage_and_the_message_has_the_line_and_what_would_be_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lifecycle.toml");
+    for (content, expected) in [
+        (
+            &b"[paid]\nshipped = { weight = 1, delay = '5s' }\n"[..],
+            &["error: an order that is `paid` can't become `shipped`", "lifecycle.toml:2:1", "come: `processing`"][..],
+        ),
+        (b"[paid]\nend = { weight = -1 }", &["`weight` can't be -1", "lifecycle.toml:2:18"]),
+        (b"shares = 1", &["unknown status `shares`", "lifecycle.toml:1:1", "`share` and the statuses"]),
+        (b"\xff", &["lifecycle.toml can't be read", "UTF-8", "`producer lifecycle`"]),
+        (&[b' '; 70_000], &["lifecycle.toml can't be read", "larger than 64 KiB"]),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let output = producer(&[], &["--rate", "1", "--lifecycle", file.to_str().unwrap()]);
+        assert_refused(&output, 2, expected);
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("error: error"));
+    }
+    for (path, cause) in [("/nowhere", "No such file"), (folder.path().to_str().unwrap(), "directory")] {
+        let output = producer(&[], &["--rate", "1", "--lifecycle", path]);
+        assert_refused(&output, 2, &["--lifecycle: the file", path, cause]);
+    }
+}
+
+#[test]
+fn the_printed_lifecycle_can_be_read_again() {
+    let printed = producer(&[], &["lifecycle"]);
+    assert!(printed.status.success() && printed.stderr.is_empty(), "{printed:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lifecycle.toml");
+    std::fs::write(&file, printed.stdout).unwrap();
+    // The next check after that of the file fails: nothing is sent.
+    let arguments = ["--rate", "1", "--count", "1", "--lifecycle", file.to_str().unwrap(), "--brokers", "127.0.0.1:9"];
+    assert_refused(&producer(&[], &arguments), 1, &["no Kafka broker answers at 127.0.0.1:9"]);
+}
+
+#[test]
 fn a_secret_on_the_command_line_is_refused_and_not_printed() {
     for (flag, value, expected) in [
         ("--kafka-config", "sasl.password=hunter2", "KAFKA_SASL_PASSWORD"),

@@ -1,16 +1,17 @@
 //! A seed has the same orders in each version of the producer.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use clap::Parser;
 use producer::{
     generate::Encoder,
+    lifecycle::{self, PlannedChange, Plans},
     pace::Next,
     sample,
     settings::{Command, RunPlan},
 };
-use shared::order_id::RunTag;
+use shared::{order::PlacedStatus, order_id::RunTag};
 
 /// When the run starts, in nanoseconds since 1970: 2026-01-31T09:00:00Z.
 const START: u64 = 1_769_850_000_000_000_000;
@@ -47,6 +48,24 @@ async fn the_first_orders_of_a_seed_are_those_of_earlier_versions() {
 async fn so_are_poisson_arrivals_popular_rows_and_invalid_orders() {
     let arguments = ["--count", "20", "--arrival", "poisson", "--skew", "1.1", "--invalid", "20%"];
     assert_same(&orders(&arguments).await, include_str!("golden/skewed.txt"));
+}
+
+/// The histories of the first orders: number, status, and each change with its reason and its time after the order.
+#[test]
+fn the_histories_of_a_seed_are_those_of_earlier_versions() {
+    let lifecycle = Arc::new(lifecycle::read("default.toml", lifecycle::default_text()).unwrap());
+    let mut plans = Plans::new(lifecycle, 7);
+    let mut lines = String::new();
+    for number in (0..20).chain([1_000_000, (1 << 38) - 1]) {
+        for placed in [PlacedStatus::Paid, PlacedStatus::PaymentPending] {
+            lines += &format!("{number} {}", placed.as_str());
+            for PlannedChange { status, reason, after } in plans.history(number, placed) {
+                lines += &format!(", {status} {reason} {after}");
+            }
+            lines.push('\n');
+        }
+    }
+    assert_same(&lines, include_str!("golden/histories.txt"));
 }
 
 /// Digest of the first due times of a shape: FNV-1a of their bytes.

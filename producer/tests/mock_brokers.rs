@@ -1,7 +1,11 @@
 //! The sending thread with librdkafka's mock brokers, whose round trip a test can choose. No service is needed.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use producer::{
@@ -27,7 +31,11 @@ use rdkafka::{
     producer::{DefaultProducerContext, FutureProducer, FutureRecord},
     types::{RDKafkaApiKey, RDKafkaRespErr},
 };
-use shared::{order_id::RunTag, service_manager::Heartbeat};
+use shared::{
+    lifecycle::{ChangeNumber, OrderStatus},
+    order_id::RunTag,
+    service_manager::Heartbeat,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +61,16 @@ fn brokers(round_trip: Duration) -> MockCluster<'static, DefaultProducerContext>
 }
 
 async fn send_to(brokers: &MockCluster<'_, DefaultProducerContext>, arguments: &[&str]) -> (Sent, Tally, Statistics) {
+    send_and_meanwhile(brokers, MAX_PENDING, arguments, async |_| ()).await
+}
+
+/// Sends orders with at most `limit` pending changes, and does something `meanwhile`.
+async fn send_and_meanwhile(
+    brokers: &MockCluster<'_, DefaultProducerContext>,
+    limit: usize,
+    arguments: &[&str],
+    meanwhile: impl AsyncFnOnce(&Mutex<Tally>),
+) -> (Sent, Tally, Statistics) {
     let bootstrap = brokers.bootstrap_servers();
     let common = ["producer", "--source", "builtin", "--builtin-users", "10", "--builtin-products", "10"];
     let command = Command::parse_from(common.iter().chain(&["--brokers", &bootstrap]).chain(arguments));
@@ -62,7 +80,7 @@ async fn send_to(brokers: &MockCluster<'_, DefaultProducerContext>, arguments: &
     let clock = RunClock { start: Instant::now() + START_DELAY, started_at: chrono::Utc::now() + START_DELAY };
     let lifecycle = plan.lifecycle.as_ref();
     let plans = || lifecycle.map(|chosen| Plans::new(chosen.lifecycle.clone(), plan.seed));
-    let histories = plans().map(|plans| Histories::new(plans, PendingChanges::new(MAX_PENDING)));
+    let histories = plans().map(|plans| Histories::new(plans, PendingChanges::new(limit)));
     let tracker = DeliveryTracker::new(clock, command.load.warm_up, None, histories);
     let client_orders = ClientOrders::new(PARTITIONS as usize);
     let statistics = watch::Sender::default();
@@ -88,9 +106,25 @@ async fn send_to(brokers: &MockCluster<'_, DefaultProducerContext>, arguments: &
         flush_timeout: command.load.flush_timeout,
         heartbeat: Heartbeat::default(),
     };
-    let sent = tokio::task::spawn_blocking(move || publisher.run(&CancellationToken::new())).await.unwrap();
+    let sending = tokio::task::spawn_blocking(move || publisher.run(&CancellationToken::new()));
+    let total = Arc::new(Mutex::new(Tally::default()));
+    let adding = {
+        let (total, tracker) = (total.clone(), tracker.clone());
+        tokio::spawn(async move {
+            loop {
+                total.lock().unwrap().add(tracker.take_tally());
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+    };
+    meanwhile(&total).await;
+    let sent = sending.await.unwrap();
+    adding.abort();
+    let _ = adding.await;
+    let mut tally = total.lock().unwrap().clone();
+    tally.add(tracker.take_tally());
     let last_statistics = serde_json::from_slice(&last_statistics.borrow()).unwrap();
-    (sent, tracker.take_tally(), last_statistics)
+    (sent, tally, last_statistics)
 }
 
 #[tokio::test]
@@ -175,4 +209,100 @@ async fn orders_are_not_acknowledged_by_those_that_follow_them() {
     let watermarks = |partition| client.fetch_watermarks("orders", partition, Duration::from_secs(10)).unwrap();
     let in_topic: i64 = (0..PARTITIONS).map(|partition| watermarks(partition).1).sum();
     assert_eq!(in_topic, 300);
+}
+
+/// A file with a lifecycle, and its folder.
+fn lifecycle(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lifecycle.toml");
+    std::fs::write(&file, text).unwrap();
+    (folder, file)
+}
+
+/// Every order that is not cancelled has three changes, the second one 1 s after it.
+const THREE_CHANGES: &str = "[paid]\nprocessing = { weight = 1, delay = '0s' }\n\
+    [payment_pending]\npayment_failed = { weight = 1, delay = '0s' }\n\
+    [payment_failed]\ncancelled = { weight = 1, delay = '1s' }\n\
+    [processing]\nshipped = { weight = 1, delay = '1s' }\n\
+    [shipped]\ndelivered = { weight = 1, delay = '0s' }";
+
+fn changes(tally: &Tally) -> [u64; 5] {
+    let changes = tally.changes.as_ref().unwrap();
+    let acknowledged = tally.sequences.changes_acknowledged.len();
+    [changes.enqueued, acknowledged, tally.sequences.changes_failed.len(), changes.unknown, changes.skipped]
+}
+
+/// The brokers refuse all further requests as soon as the orders and their first changes are acknowledged.
+#[tokio::test]
+async fn a_change_that_fails_ends_the_history_of_its_order() {
+    let (brokers, (_folder, file)) = (brokers(Duration::from_millis(1)), lifecycle(THREE_CHANGES));
+    let arguments = ["--rate", "1000", "--count", "300", "--lifecycle", file.to_str().unwrap()];
+    let (_, tally, _) = send_and_meanwhile(&brokers, MAX_PENDING, &arguments, async |total| {
+        testbed::eventually("the first changes are acknowledged", Duration::from_secs(20), async || {
+            let total = total.lock().unwrap();
+            let is_first = |number| ChangeNumber::parts(number).1 == 1;
+            let first = total.sequences.changes_acknowledged.iter().filter(|number| is_first(*number)).count() as u64;
+            total.measured.acknowledged == 300 && first == total.changes.as_ref().unwrap().enqueued && first > 0
+        })
+        .await;
+        let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+        brokers.request_errors(RDKafkaApiKey::Produce, &[refused; 1_000]);
+    })
+    .await;
+    assert_eq!(tally.measured.acknowledged, 300);
+    let [enqueued, acknowledged, failed, unknown, skipped] = changes(&tally);
+    assert!(failed > 0 && unknown == 0 && skipped == 0, "{failed} {unknown} {skipped}");
+    assert_eq!(enqueued, acknowledged + failed);
+    let numbers = [&tally.sequences.changes_acknowledged, &tally.sequences.changes_failed];
+    let sequences = numbers.map(|numbers| numbers.iter().map(ChangeNumber::parts).collect::<Vec<_>>());
+    assert!(sequences[0].iter().all(|(_, sequence)| *sequence == 1), "nothing was acknowledged any more");
+    assert!(sequences[1].iter().all(|(_, sequence)| *sequence == 2), "nothing follows a change that failed");
+    assert_eq!(tally.errors.keys().collect::<Vec<_>>(), ["TopicAuthorizationFailed"]);
+}
+
+#[tokio::test]
+async fn orders_beyond_the_limit_of_pending_changes_do_not_go_on_and_their_changes_are_skipped() {
+    let (brokers, (_folder, file)) = (brokers(Duration::from_millis(1)), lifecycle(THREE_CHANGES));
+    let arguments = ["--rate", "1000", "--count", "500", "--lifecycle", file.to_str().unwrap()];
+    let (_, tally, _) = send_and_meanwhile(&brokers, 50, &arguments, async |_| ()).await;
+    assert_eq!(tally.measured.acknowledged, 500);
+    let [enqueued, acknowledged, failed, unknown, skipped] = changes(&tally);
+    assert_eq!((enqueued, failed + unknown), (acknowledged, 0));
+    assert!(skipped > 0 && acknowledged > 0, "{skipped} {acknowledged}");
+    let paid = tally.changes.unwrap().by_status[&OrderStatus::Processing];
+    assert!(enqueued + skipped >= paid * 3, "the changes of all orders are counted");
+}
+
+/// The changes follow the schedule for a second. That is neither a tail nor a stall, and no order is due meanwhile.
+#[tokio::test]
+async fn changes_after_the_schedule_affect_no_figure_of_the_orders() {
+    let (brokers, (_folder, file)) = (brokers(Duration::from_millis(50)), lifecycle(THREE_CHANGES));
+    let arguments = ["--rate", "1000", "--duration", "300ms", "--lifecycle", file.to_str().unwrap()];
+    let (sent, tally, _) = send_and_meanwhile(&brokers, MAX_PENDING, &arguments, async |_| ()).await;
+    let [enqueued, acknowledged, ..] = changes(&tally);
+    assert!(enqueued > 500 && enqueued == acknowledged, "{enqueued} {acknowledged}");
+    assert_eq!((tally.measured.enqueued, sent.length), (300, Some(Duration::from_millis(300))));
+    let last_change = tally.changes.as_ref().unwrap().acknowledgement.summary();
+    let (last_order, stall) = (tally.last_acknowledged.unwrap(), sent.stall.unwrap());
+    assert!(last_order < 1_300_000_000 && stall.end <= last_order, "{last_order} {stall:?} {last_change:?}");
+    assert!(sent.due_in_stall.unwrap() <= 300);
+}
+
+/// The brokers answer no more: the run does not wait for ever.
+#[tokio::test]
+async fn changes_that_the_brokers_do_not_acknowledge_end_the_run_after_the_flush_timeout() {
+    let (brokers, (_folder, file)) = (brokers(Duration::from_millis(1)), lifecycle(THREE_CHANGES));
+    let arguments = ["--rate", "500", "--count", "100", "--flush-timeout", "1s", "--lifecycle"];
+    let arguments = [&arguments[..], &[file.to_str().unwrap()]].concat();
+    let (_, tally, _) = send_and_meanwhile(&brokers, MAX_PENDING, &arguments, async |total| {
+        testbed::eventually("all orders are acknowledged", Duration::from_secs(20), async || {
+            total.lock().unwrap().measured.acknowledged == 100
+        })
+        .await;
+        brokers.broker_round_trip_time(1, Duration::from_secs(600)).unwrap();
+    })
+    .await;
+    let [enqueued, acknowledged, failed, unknown, _] = changes(&tally);
+    assert_eq!(enqueued, acknowledged + failed + unknown);
+    assert!(failed + unknown > 0, "{failed} {unknown}");
 }

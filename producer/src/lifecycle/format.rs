@@ -142,3 +142,99 @@ fn check_length(lifecycle: &Lifecycle, root: &dyn TableLike) -> Result<(), Probl
     let message = format!("a history may last {time}, more than {limit}");
     Err(Problem::new(first, message, way.join(" → "), "make the delays on this way shorter"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::lifecycle::model::Delay;
+
+    #[test]
+    fn the_forms_of_shares_weights_and_delays_are_read() {
+        let text = "share = 0.5\n[paid]\nprocessing = { weight = 1.5, delay = '5s', reason = '재고' }\n\
+                    cancelled = { weight = 0, delay = { from = '0s', to = '1500ms' } }\nend = { weight = 2 }\n\
+                    [paid.refunded]\nweight = 1\ndelay = { mean = '3s', max = '20s' }";
+        let lifecycle = read("f", text).unwrap();
+        assert_eq!(lifecycle.share, 0.5);
+        let change = |status, delay, reason: &str| Some(Change { status, delay, reason: reason.to_owned() });
+        let expected = [
+            (1.5, change(OrderStatus::Processing, Delay::Constant(5_000_000), "재고")),
+            (0.0, change(OrderStatus::Cancelled, Delay::Uniform { from: 0, to: 1_500_000 }, "")),
+            (2.0, None),
+            (1.0, change(OrderStatus::Refunded, Delay::Exponential { mean: 3_000_000, max: 20_000_000 }, "")),
+        ];
+        let expected = expected.map(|(weight, change)| Branch { weight, change });
+        assert_eq!(lifecycle.branches(OrderStatus::Paid), expected);
+        assert_eq!(lifecycle.longest(), (Duration::from_secs(20), vec![OrderStatus::Paid, OrderStatus::Refunded]));
+        for (text, share) in [("", 1.0), ("share = '25%'", 0.25), ("share = 1", 1.0), ("share = 0", 0.0)] {
+            assert_eq!(read("f", text).unwrap().share, share, "{text}");
+        }
+    }
+
+    /// The message, and the place: line and column.
+    #[test]
+    fn what_is_wrong_is_named_with_its_place_and_what_would_be_right() {
+        let paid = |rest: &str| format!("[paid]\n{rest}");
+        let delay = |delay: &str| paid(&format!("processing = {{ weight = 1, delay = {delay} }}"));
+        let weight = |weight: &str| paid(&format!("processing = {{ weight = {weight}, delay = '5s' }}"));
+        let reason = |reason: &str| paid(&format!("processing = {{ weight = 1, delay = '5s', reason = {reason} }}"));
+        for (text, expected) in [
+            ("[payed]".to_owned(), ["unknown status `payed`", "f:1:2", "`payment_pending`"]),
+            (paid("sent = { weight = 1 }"), ["unknown status `sent` in [paid]", "f:2:1", "`processing`, `cancelled`"]),
+            (
+                paid("delivered = { weight = 1, delay = '1s' }"),
+                ["an order that is `paid` can't become `delivered`", "f:2:1", "`refunded`, or `end`"],
+            ),
+            (
+                "[cancelled]\npaid = { weight = 1, delay = '1s' }".to_owned(),
+                ["`cancelled` can't become `paid`", "f:2:1", "the only branch is `end`"],
+            ),
+            (paid("processing = 3"), ["must be a table", "f:2:1", "found 3"]),
+            ("paid = 3".to_owned(), ["`paid` must be a table", "f:1:1", "write [paid]"]),
+            (weight("-1"), ["`weight` can't be -1", "f:2:25", "a number from 0"]),
+            (weight("inf"), ["`weight` can't be inf", "f:2:25", "a number from 0"]),
+            (weight("nan"), ["`weight` can't be nan", "f:2:25", "a number from 0"]),
+            (weight("'1'"), ["`weight` can't be \"1\"", "f:2:25", "a number from 0"]),
+            (weight("0"), ["no branch of [paid] has a weight above 0", "f:1:2", "the order stays paid"]),
+            ("[paid]".to_owned(), ["no branch of [paid] has a weight above 0", "f:1:2", "remove the table"]),
+            (paid("end = { weight = 1, delay = '1s' }"), ["unknown key `delay` in `end`", "f:2:21", "`weight`"]),
+            (paid("cancelled = { delay = '1s' }"), ["`cancelled` has no `weight`", "f:2:1", "weight = 1"]),
+            (paid("cancelled = { weight = 1 }"), ["`cancelled` has no `delay`", "f:2:1", "delay = \"5s\""]),
+            (weight("1, wait = '1s'"), ["unknown key `wait`", "f:2:28", "`weight`, `delay`, `reason`"]),
+            (delay("{ from = '5s', to = '1s' }"), ["`from` is above `to`", "f:2:45", "exchange them"]),
+            (delay("{ mean = '5s', max = '1s' }"), ["`mean` is above `max`", "f:2:45", "make it larger"]),
+            (delay("{ mean = '5s' }"), ["has not the keys of one distribution", "f:2:36", "`mean` and `max`"]),
+            (delay("{ from = '5s', max = '9s' }"), ["has not the keys of one", "f:2:36", "`from` and `to`"]),
+            (delay("{ from = '1s', until = '9s' }"), ["unknown key `until` in `delay`", "f:2:51", "`mean`"]),
+            (delay("5"), ["`delay` can't be 5", "f:2:36", "a duration with its unit"]),
+            (delay("'-5s'"), ["`delay` can't be \"-5s\"", "f:2:36", "a duration with its unit"]),
+            (delay("'61m'"), ["`delay` can't be \"61m\"", "f:2:36", "at most 1h"]),
+            (reason(&format!("'{}'", "가".repeat(101))), ["the reason can't be stored", "f:2:51", "100 characters"]),
+            (reason("\"a\\u0000b\""), ["the reason can't be stored", "f:2:51", "without NUL"]),
+            (reason("7"), ["the reason can't be stored", "f:2:51", "a text"]),
+            ("share = 1.5".to_owned(), ["`share` can't be 1.5", "f:1:9", "0% to 100%"]),
+            ("share = 'all'".to_owned(), ["`share` can't be \"all\"", "f:1:9", "0% to 100%"]),
+            ("share = []".to_owned(), ["`share` can't be []", "f:1:9", "0% to 100%"]),
+            ("[paid]\n[paid]".to_owned(), ["not valid TOML", "f:2:", "duplicate key"]),
+            (paid("end = { weight = 1 }\nend = { weight = 2 }"), ["not valid TOML", "f:3:1", "duplicate key"]),
+            ("[paid".to_owned(), ["not valid TOML", "f:1:", "`producer lifecycle`"]),
+            (
+                "[paid]\nprocessing = { weight = 1, delay = '40m' }\n[processing]\n\
+                 shipped = { weight = 1, delay = '21m' }"
+                    .to_owned(),
+                ["a history may last 1h 1m, more than 1h", "f:1:2", "paid → processing → shipped"],
+            ),
+        ] {
+            let error = read("f", &text).expect_err(&text).to_string();
+            assert!(expected.iter().all(|expected| error.contains(expected)), "{text}: {expected:?}\n{error}");
+        }
+    }
+
+    #[test]
+    fn a_branch_that_is_never_taken_does_not_make_a_history_longer() {
+        let text = "[paid]\nprocessing = { weight = 1, delay = '40m' }\n[processing]\nend = { weight = 1 }\n\
+                    shipped = { weight = 0, delay = '21m' }";
+        assert_eq!(read("f", text).unwrap().longest().0, Duration::from_secs(40 * 60));
+    }
+}

@@ -120,3 +120,62 @@ impl PendingChanges {
         due as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(due: u64, number: u64) -> PendingChange {
+        let order = Order { number, due: 0 };
+        PendingChange { due, change: OrderChange { order, partition: 0, sequence: 1, placed: PlacedStatus::Paid } }
+    }
+
+    /// Those of a minute at 10,000 orders a second.
+    #[test]
+    fn the_pending_changes_of_600000_orders_take_less_than_64_mib_even_while_their_memory_grows() {
+        let mut pending = PendingChanges::new(MAX_PENDING);
+        let (mut before, mut most) = (0, 0);
+        for number in 0..600_000 {
+            assert!(pending.add(change(number % 997, number)));
+            let capacity = pending.changes.capacity();
+            if capacity != before {
+                // The old memory is copied into the new one.
+                most = most.max((before + capacity) * size_of::<PendingChange>());
+                before = capacity;
+            }
+        }
+        assert_eq!(pending.len(), 600_000);
+        assert!(most < 64 << 20, "{most} bytes");
+    }
+
+    #[test]
+    fn the_memory_does_not_grow_beyond_the_limit() {
+        let mut pending = PendingChanges::new(5_000);
+        let added = (0..6_000).filter(|number| pending.add(change(*number, *number))).count();
+        assert_eq!((added, pending.len(), pending.changes.capacity()), (5_000, 5_000, 5_000));
+        let taken = pending.take_due(0).unwrap();
+        pending.return_unsent(taken);
+        assert_eq!((pending.len(), pending.next_due(), pending.changes.capacity()), (5_000, Some(0), 5_000));
+    }
+
+    #[test]
+    fn changes_are_taken_by_their_due_times_and_never_early() {
+        let mut pending = PendingChanges::new(10);
+        for (due, number) in [(30, 1), (10, 2), (20, 4), (20, 3)] {
+            assert!(pending.add(change(due, number)));
+        }
+        let mut taken = |now| std::iter::from_fn(|| pending.take_due(now)).map(|it| it.change.order.number).collect();
+        let times: [Vec<u64>; 5] = [-1, 9, 10, 29, 30].map(&mut taken);
+        assert_eq!(times, [vec![], vec![], vec![2], vec![3, 4], vec![1]]);
+    }
+
+    #[test]
+    fn dropped_changes_are_told_apart_by_whether_they_were_due() {
+        let mut pending = PendingChanges::new(10);
+        for due in [5, 10, 11, 20] {
+            assert!(pending.add(change(due, due)));
+        }
+        assert_eq!(pending.clear(10), 2);
+        assert!(pending.is_empty() && pending.clear(100) == 0);
+    }
+}
