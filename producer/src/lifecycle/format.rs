@@ -28,7 +28,11 @@ pub fn default_text() -> &'static str {
 /// # Errors
 /// With the first thing that is wrong in it.
 pub fn read(file: &str, text: &str) -> Result<Lifecycle, LifecycleError> {
-    lifecycle(text).map_err(|problem| LifecycleError { file: file.to_owned(), text: text.to_owned(), problem })
+    lifecycle(text).map_err(|problem| LifecycleError {
+        file: file.to_owned(),
+        text: text.to_owned(),
+        problem: Box::new(problem),
+    })
 }
 
 fn lifecycle(text: &str) -> Result<Lifecycle, Problem> {

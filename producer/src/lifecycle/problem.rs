@@ -31,7 +31,7 @@ impl Problem {
 pub struct LifecycleError {
     pub file: String,
     pub text: String,
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 impl std::error::Error for LifecycleError {}
@@ -39,7 +39,7 @@ impl std::error::Error for LifecycleError {}
 impl fmt::Display for LifecycleError {
     /// The problem with its file, line and column, the line itself with a caret, and what would be right.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Problem { message, span, label, help } = &self.problem;
+        let Problem { message, span, label, help } = self.problem.as_ref();
         let annotation = AnnotationKind::Primary.span(span.clone()).label(label.as_str());
         let snippet = Snippet::source(&self.text).path(&self.file).annotation(annotation);
         let report = Level::ERROR.primary_title(message).element(snippet).element(Level::HELP.message(help));

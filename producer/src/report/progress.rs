@@ -56,8 +56,8 @@ impl ProgressDisplay {
             bar.set_style(style(&format!("{first_line}, {remaining}\n{{msg}}")));
             bar.set_position(stats.acknowledged);
             let changes = stats.changes.as_ref().map(changes_figures);
-            let lines = self.figures(&stats).into_iter().chain(changes);
-            bar.set_message(lines.map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"));
+            let of_orders = self.figures(&stats).into_iter().filter(|_| !orders_are_done(&stats));
+            bar.set_message(of_orders.chain(changes).map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"));
         }
         bar.finish_and_clear();
     }
@@ -76,15 +76,20 @@ impl ProgressDisplay {
                 return;
             }
             let stats = *self.live_stats.borrow_and_update();
-            let total = self.schedule.expected().map_or_else(String::new, |all| format!(" of {all}"));
-            let [rates, latencies, problems] = self.figures(&stats);
-            let changes = stats.changes.map_or_else(String::new, |changes| format!(" · {}", changes_figures(&changes)));
-            let done = if orders_are_done(&stats) { "orders done: " } else { "" };
-            let unacknowledged = stats.changes.map_or(0, |changes| changes.unacknowledged + changes.skipped);
-            let has_problems = stats.unacknowledged + stats.queue_full + unacknowledged > 0;
-            let problems = if has_problems { format!(" · {problems}") } else { String::new() };
-            let acknowledged = stats.acknowledged;
-            tracing::info!("{done}{acknowledged}{total} acknowledged{changes} · {rates} · {latencies}{problems}");
+            tracing::info!("{}", self.log_line(&stats));
+        }
+    }
+
+    fn log_line(&self, stats: &LiveStats) -> String {
+        let total = self.schedule.expected().map_or_else(String::new, |all| format!(" of {all}"));
+        let orders = format!("{}{total} acknowledged", stats.acknowledged);
+        let changes = stats.changes.as_ref().map_or_else(String::new, |it| format!(" · {}", changes_figures(it)));
+        let [rates, latencies, problems] = self.figures(stats);
+        let has_problems = stats.unacknowledged + stats.queue_full > 0;
+        let problems = if has_problems { format!(" · {problems}") } else { String::new() };
+        match orders_are_done(stats) {
+            true => format!("orders done, {orders}{changes}{problems}"),
+            false => format!("{orders} · {rates} · {latencies}{changes}{problems}"),
         }
     }
 
