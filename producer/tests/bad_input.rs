@@ -96,7 +96,11 @@ fn a_wrong_lifecycle_is_wrong_usage_and_the_message_has_the_line_and_what_would_
         assert_refused(&output, 2, expected);
         assert!(!String::from_utf8_lossy(&output.stderr).contains("error: error"));
     }
-    for (path, cause) in [("/nowhere", "No such file"), (folder.path().to_str().unwrap(), "directory")] {
+    for (path, cause) in [
+        ("/nowhere", "No such file"),
+        ("/dev/zero", "larger than 64 KiB"),
+        (folder.path().to_str().unwrap(), "directory"),
+    ] {
         let output = producer(&[], &["--rate", "1", "--lifecycle", path]);
         assert_refused(&output, 2, &["--lifecycle: the file", path, cause]);
     }

@@ -1,4 +1,4 @@
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs::File, io::Read, path::PathBuf, sync::Arc};
 
 use clap::Args;
 
@@ -49,9 +49,12 @@ fn read_file(path: &PathBuf) -> Result<String, clap::Error> {
             path.display()
         ))
     };
-    match fs::metadata(path) {
-        Ok(file) if file.len() > MAX_FILE_BYTES => Err(unreadable(&"it is larger than 64 KiB")),
-        Ok(_) => fs::read_to_string(path).map_err(|error| unreadable(&error)),
+    // Bounded, since it may be a device without end.
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
+    match read {
+        Ok(bytes) if bytes as u64 > MAX_FILE_BYTES => Err(unreadable(&"it is larger than 64 KiB")),
+        Ok(_) => Ok(text),
         Err(error) => Err(unreadable(&error)),
     }
 }
