@@ -14,6 +14,113 @@ use crate::{
     program::run,
 };
 
+/// An order, what is done to its rows, the counts that are not 0 then, and what is said of its history. Order 3 has three
+/// changes, order 2 two and order 0 none.
+type Damage = (u64, &'static str, &'static [(&'static str, u64)], &'static str);
+
+const DAMAGES: &[Damage] = &[
+    (
+        3,
+        "UPDATE orders SET status = 'processing', status_sequence = 2 WHERE ID",
+        &[("out of place", 1)],
+        "orders has 2 processing, the history ends with 3 shipped",
+    ),
+    (
+        3,
+        "UPDATE orders SET status_sequence = 4 WHERE ID",
+        &[("out of place", 1)],
+        "orders has 4 shipped, the history ends with 3 shipped",
+    ),
+    (3, "DELETE FROM order_events WHERE ID AND sequence = 2", &[("missing", 1), ("holes", 1)], "number 2 is missing"),
+    (
+        3,
+        "DELETE FROM order_events WHERE ID AND sequence = 3; \
+             UPDATE orders SET status = 'processing', status_sequence = 2 WHERE ID",
+        &[("missing", 1)],
+        "",
+    ),
+    (
+        3,
+        "DELETE FROM order_events WHERE ID; \
+             UPDATE orders SET status = 'payment_pending', status_sequence = 0 WHERE ID",
+        &[("missing", 3)],
+        "",
+    ),
+    (
+        3,
+        "UPDATE order_events e SET status = o.status, reason = o.reason, occurred_at = o.occurred_at \
+             FROM kept_events o WHERE e.order_id = o.order_id AND e.ID AND e.sequence IN (1, 2) \
+             AND o.sequence = 3 - e.sequence",
+        &[("altered", 2), ("illegal", 1)],
+        "number 1 differs from its record; number 2 differs from its record; processing follows payment_pending",
+    ),
+    (
+        2,
+        "UPDATE order_events SET reason = 'cash' WHERE ID AND sequence = 1",
+        &[("altered", 1)],
+        "number 1 differs from its record",
+    ),
+    (
+        2,
+        "UPDATE order_events SET occurred_at = occurred_at + interval '1 us' WHERE ID AND sequence = 2",
+        &[("altered", 1)],
+        "number 2 differs from its record",
+    ),
+    (
+        2,
+        "UPDATE order_events SET occurred_at = 'infinity' WHERE ID AND sequence = 2",
+        &[("altered", 1)],
+        "number 2 differs from its record",
+    ),
+    (
+        2,
+        "UPDATE order_events SET status = 'shiped' WHERE ID AND sequence = 2; \
+             UPDATE orders SET status = 'shiped' WHERE ID",
+        &[("altered", 1), ("illegal", 1)],
+        "number 2 differs from its record; shiped follows paid",
+    ),
+    (
+        2,
+        "UPDATE order_events SET occurred_at = now() WHERE ID AND sequence = 0",
+        &[("altered", 1)],
+        "number 0 is not as the order was placed",
+    ),
+    (
+        2,
+        "UPDATE order_events SET status = 'cancelled' WHERE ID AND sequence = 0",
+        &[("orders altered", 1), ("illegal", 1)],
+        "paid follows cancelled",
+    ),
+    (
+        2,
+        "DELETE FROM order_events WHERE ID AND sequence = 0",
+        &[("orders altered", 1), ("holes", 1)],
+        "number 0 is missing",
+    ),
+    (
+        2,
+        "INSERT INTO order_events SELECT order_id, 3, 'shipped', '', now() FROM orders WHERE ID; \
+             UPDATE orders SET status = 'shipped', status_sequence = 3 WHERE ID",
+        &[("unexplained", 1)],
+        "",
+    ),
+    (
+        2,
+        "INSERT INTO order_events SELECT order_id, 9, 'shipped', '', now() FROM orders WHERE ID; \
+             UPDATE orders SET status = 'shipped', status_sequence = 9 WHERE ID",
+        &[("altered", 1), ("holes", 1), ("illegal", 1)],
+        "number 9 differs from its record",
+    ),
+    (0, "UPDATE orders SET status = 'paid' WHERE ID", &[("orders altered", 1)], ""),
+    (
+        0,
+        "UPDATE orders SET status_sequence = 1 WHERE ID",
+        &[("out of place", 1)],
+        "orders has 1 payment_pending, the history has no row",
+    ),
+    (3, "DELETE FROM orders WHERE ID", &[("orders missing", 1), ("missing", 3)], ""),
+];
+
 /// What a test expects of the counts that must be 0: those that are not, by their names.
 fn wrong(report: &AuditReport, changes: &ChangesReport) -> Vec<(&'static str, u64)> {
     let of_orders = [("orders missing", report.missing), ("orders altered", report.altered)];
@@ -40,115 +147,7 @@ async fn orders_are_compared_with_the_status_that_they_were_placed_with() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_wrong_row_of_a_history_is_found_and_named() {
     let run = AuditedRun::complete("audit_mutants").await;
-    // Order 3 has three changes, order 2 two and order 0 none.
-    let damages: &[(u64, &str, &[(&str, u64)], &str)] = &[
-        (
-            3,
-            "UPDATE orders SET status = 'processing', status_sequence = 2 WHERE ID",
-            &[("out of place", 1)],
-            "orders has 2 processing, the history ends with 3 shipped",
-        ),
-        (
-            3,
-            "UPDATE orders SET status_sequence = 4 WHERE ID",
-            &[("out of place", 1)],
-            "orders has 4 shipped, the history ends with 3 shipped",
-        ),
-        (
-            3,
-            "DELETE FROM order_events WHERE ID AND sequence = 2",
-            &[("missing", 1), ("holes", 1)],
-            "number 2 is missing",
-        ),
-        (
-            3,
-            "DELETE FROM order_events WHERE ID AND sequence = 3; \
-             UPDATE orders SET status = 'processing', status_sequence = 2 WHERE ID",
-            &[("missing", 1)],
-            "",
-        ),
-        (
-            3,
-            "DELETE FROM order_events WHERE ID; \
-             UPDATE orders SET status = 'payment_pending', status_sequence = 0 WHERE ID",
-            &[("missing", 3)],
-            "",
-        ),
-        (
-            3,
-            "UPDATE order_events e SET status = o.status, reason = o.reason, occurred_at = o.occurred_at \
-             FROM kept_events o WHERE e.order_id = o.order_id AND e.ID AND e.sequence IN (1, 2) \
-             AND o.sequence = 3 - e.sequence",
-            &[("altered", 2), ("illegal", 1)],
-            "number 1 differs from its record; number 2 differs from its record; processing follows payment_pending",
-        ),
-        (
-            2,
-            "UPDATE order_events SET reason = 'cash' WHERE ID AND sequence = 1",
-            &[("altered", 1)],
-            "number 1 differs from its record",
-        ),
-        (
-            2,
-            "UPDATE order_events SET occurred_at = occurred_at + interval '1 us' WHERE ID AND sequence = 2",
-            &[("altered", 1)],
-            "number 2 differs from its record",
-        ),
-        (
-            2,
-            "UPDATE order_events SET occurred_at = 'infinity' WHERE ID AND sequence = 2",
-            &[("altered", 1)],
-            "number 2 differs from its record",
-        ),
-        (
-            2,
-            "UPDATE order_events SET status = 'shiped' WHERE ID AND sequence = 2; \
-             UPDATE orders SET status = 'shiped' WHERE ID",
-            &[("altered", 1), ("illegal", 1)],
-            "number 2 differs from its record; shiped follows paid",
-        ),
-        (
-            2,
-            "UPDATE order_events SET occurred_at = now() WHERE ID AND sequence = 0",
-            &[("altered", 1)],
-            "number 0 is not as the order was placed",
-        ),
-        (
-            2,
-            "UPDATE order_events SET status = 'cancelled' WHERE ID AND sequence = 0",
-            &[("orders altered", 1), ("illegal", 1)],
-            "paid follows cancelled",
-        ),
-        (
-            2,
-            "DELETE FROM order_events WHERE ID AND sequence = 0",
-            &[("orders altered", 1), ("holes", 1)],
-            "number 0 is missing",
-        ),
-        (
-            2,
-            "INSERT INTO order_events SELECT order_id, 3, 'shipped', '', now() FROM orders WHERE ID; \
-             UPDATE orders SET status = 'shipped', status_sequence = 3 WHERE ID",
-            &[("unexplained", 1)],
-            "",
-        ),
-        (
-            2,
-            "INSERT INTO order_events SELECT order_id, 9, 'shipped', '', now() FROM orders WHERE ID; \
-             UPDATE orders SET status = 'shipped', status_sequence = 9 WHERE ID",
-            &[("altered", 1), ("holes", 1), ("illegal", 1)],
-            "number 9 differs from its record",
-        ),
-        (0, "UPDATE orders SET status = 'paid' WHERE ID", &[("orders altered", 1)], ""),
-        (
-            0,
-            "UPDATE orders SET status_sequence = 1 WHERE ID",
-            &[("out of place", 1)],
-            "orders has 1 payment_pending, the history has no row",
-        ),
-        (3, "DELETE FROM orders WHERE ID", &[("orders missing", 1), ("missing", 3)], ""),
-    ];
-    for (n, damage, expected, named) in damages {
+    for (n, damage, expected, named) in DAMAGES {
         let (report, changes) = run.audit_after(*n, damage).await;
         assert_eq!(wrong(&report, &changes), *expected, "{damage}: {report}");
         let names: Vec<String> = changes.wrong_sample.iter().map(|wrong| wrong.defects.join("; ")).collect();

@@ -114,10 +114,20 @@ async fn an_order_copies_from_user_and_product_and_belongs_to_no_run() {
     assert_eq!(id.tag().to_string(), "ffffff");
     let free = row(&bed, &[&create[..], &["--quantity", "5", "--discount-amount", "10000"]].concat()).await;
     assert_eq!((&free["total_amount"], &free["shipping_cost"]), (&json!(50_000), &json!(0)));
-    let own =
-        ["--id", "order-1", "--status", "shipped", "--payment-method", "cash", "--created-at", "2020-01-01T00:00:00Z"];
+    let own = [
+        "--id",
+        "order-1",
+        "--status",
+        "cancelled",
+        "--payment-method",
+        "cash",
+        "--created-at",
+        "2020-01-01T00:00:00Z",
+    ];
     let own = row(&bed, &[&create[..], &own].concat()).await;
     assert_eq!((&own["order_id"], &own["created_at"]), (&json!("order-1"), &json!("2020-01-01T00:00:00Z")));
+    let log = refused(&bed, 2, &[&create[..], &["--status", "delivered"]].concat()).await;
+    assert!(log.contains("an order can't be placed as delivered: place it as payment_pending, paid or canc"), "{log}");
     for (arguments, message) in [
         (&["--user", "nobody", "--product", "rice"][..], "--user: there is no user nobody"),
         (&["--user", "me", "--product", "nothing"], "--product: there is no product nothing"),
@@ -167,11 +177,12 @@ async fn pages_follow_one_another_and_filters_select() {
         let create = ["order", "create", "--user", user, "--product", "P000001", "--id", id, "--created-at", time];
         printed(&bed, &create).await;
     }
-    printed(&bed, &["order", "update", "a", "--status", "shipped"]).await;
+    printed(&bed, &["order", "update", "a", "--status", "refunded"]).await;
     for (filter, expected) in [
         (&[][..], "cba"),
         (&["--user", "U00000001"], "ba"),
-        (&["--status", "shipped"], "a"),
+        (&["--status", "refunded"], "a"),
+        (&["--status", "shipped"], ""),
         (&["--since", "2026-01-02T00:00:00Z", "--until", "2026-01-03T00:00:00Z"], "b"),
         (&["--after", "c", "--limit", "1"], "b"),
         (&["--product", "P000002"], ""),
@@ -181,7 +192,7 @@ async fn pages_follow_one_another_and_filters_select() {
         assert_eq!(ids, expected, "{filter:?}");
     }
     let table = printed(&bed, &["order", "list"]).await;
-    assert!(table.contains("shipped") && table.contains("\n3 rows\n") && !table.contains("user_region"), "{table}");
+    assert!(table.contains("refunded") && table.contains("\n3 rows\n") && !table.contains("user_region"), "{table}");
     let csv = printed(&bed, &["order", "list", "--limit", "1", "--output", "csv"]).await;
     assert!(csv.starts_with("order_id,user_id,") && csv.lines().count() == 2, "{csv}");
 }
@@ -205,7 +216,7 @@ async fn an_update_changes_what_is_given_and_the_next_show_has_it() {
     assert_eq!(printed(&bed, &[&show[..], &field].concat()).await, "80대\n");
     assert_eq!(row(&bed, &[&show[..], &field].concat()).await, json!({"age_group": "80대"}));
     printed(&bed, &["order", "create", "--user", "U00000001", "--product", "P000001", "--id", "order-1"]).await;
-    for status in ["shipped", "delivered"] {
+    for status in ["processing", "shipped"] {
         assert_ne!(printed(&bed, &["order", "show", "order-1", "--field", "status"]).await.trim(), status);
         row(&bed, &["order", "show", "order-1"]).await;
         printed(&bed, &["order", "update", "order-1", "--status", status]).await;
@@ -218,6 +229,75 @@ async fn an_update_changes_what_is_given_and_the_next_show_has_it() {
     // The trigger has a time for the audit.
     let timed = "SELECT attributes_updated_at IS NOT NULL FROM users WHERE user_id = 'U00000001'";
     assert!(sql.query_one(timed, &[]).await.unwrap().get::<_, bool>(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_follows_the_transitions_and_is_added_to_the_history() {
+    let bed = Testbed::new("order_history").await;
+    let placed = "2026-01-02T03:04:05.000006Z";
+    let create =
+        ["order", "create", "--user", "U00000001", "--product", "P000001", "--id", "a", "--created-at", placed];
+    printed(&bed, &create).await;
+    let first = row(&bed, &["order", "show", "a"]).await;
+    assert_eq!(
+        first["history"],
+        json!([{"sequence": 0, "status": "paid", "reason": "", "occurred_at": "2026-01-02T03:04:05.000006Z"}])
+    );
+    assert_eq!(count(&bed, "order_events").await, 0);
+    printed(&bed, &["order", "update", "a", "--quantity", "2"]).await;
+    printed(&bed, &["order", "update", "a", "--status", "processing"]).await;
+    let late = ["order", "update", "a", "--status", "cancelled", "--reason", "out of stock"];
+    let updated = row(&bed, &late).await;
+    assert_eq!((&updated["status"], &updated["status_sequence"]), (&json!("cancelled"), &json!(2)));
+    let shown = row(&bed, &["order", "show", "a"]).await;
+    let history = shown["history"].as_array().unwrap();
+    let lines = history.iter().map(|line| json!([line["sequence"], line["status"], line["reason"]]));
+    let expected = json!([[0, "paid", ""], [1, "processing", "by hand"], [2, "cancelled", "out of stock"]]);
+    assert_eq!(json!(lines.collect::<Vec<_>>()), expected);
+    assert_eq!((&history[0]["occurred_at"], &history[2]["occurred_at"]), (&json!(placed), &shown["updated_at"]));
+    let times = "SELECT updated_at > now() - interval '1 min' AND updated_at <= now() FROM orders";
+    assert!(bed.sql().await.query_one(times, &[]).await.unwrap().get::<_, bool>(0));
+    for (arguments, code, message) in [
+        (&["--status", "paid"][..], 1, "order a is cancelled: no status follows, so that it can't become paid"),
+        (&["--status", "lost"], 2, "\"lost\" is no status of an order"),
+        (&["--reason", "late"], 2, "--status"),
+    ] {
+        let log = refused(&bed, code, &[&["order", "update", "a"], arguments].concat()).await;
+        assert!(log.contains(message), "{log}");
+    }
+    assert_eq!(row(&bed, &["order", "show", "a"]).await, shown, "a refused update changes nothing");
+    let text = printed(&bed, &["order", "show", "a"]).await;
+    let below = text.split_once("│ number").unwrap().1;
+    assert!(below.lines().count() == 6 && below.contains("out of stock") && below.contains(placed), "{text}");
+    let csv = printed(&bed, &["order", "show", "a", "--output", "csv"]).await;
+    assert!(csv.lines().count() == 2 && !csv.contains("by hand"), "{csv}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_of_redis_is_shown_without_its_history_while_the_database_is_away() {
+    let bed = Testbed::new("order_away").await;
+    printed(&bed, &["order", "create", "--user", "U00000001", "--product", "P000001", "--id", "a"]).await;
+    printed(&bed, &["order", "show", "a"]).await;
+    let output = command(&bed, &["order", "show", "a"]).env("POSTGRES_PORT", "1").output().unwrap();
+    let (shown, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && shown.contains("U00000001"), "{log}");
+    assert!(log.contains("the history can't be read") && !shown.contains("number"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_updates_of_one_order_at_once_are_two_numbers() {
+    let bed = Testbed::new("order_twice").await;
+    let create = ["order", "create", "--user", "U00000001", "--product", "P000001", "--id", "a"];
+    printed(&bed, &create).await;
+    let (processing, cancelled) =
+        (["order", "update", "a", "--status", "processing"], ["order", "update", "a", "--status", "cancelled"]);
+    let (first, second) = tokio::join!(orderdb(&bed, &processing), orderdb(&bed, &cancelled));
+    let history = row(&bed, &["order", "show", "a"]).await["history"].clone();
+    let last = history.as_array().unwrap().last().unwrap()["status"].clone();
+    // An order that is being processed may be cancelled, but not the other way round.
+    let numbers = if first.status.success() { 3 } else { 2 };
+    assert!(second.status.success() && last == "cancelled", "{}", String::from_utf8_lossy(&second.stderr));
+    assert_eq!(history.as_array().unwrap().len(), numbers, "{history}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,7 +327,11 @@ async fn rows_are_deleted_after_confirmation_all_or_none_and_never_under_an_orde
     let log = refused(&bed, 1, &delete("user", &["b"])).await;
     assert!(log.contains("This deletes 1 user") && log.contains("--yes-destroy") && log.contains("│ b "), "{log}");
     assert_eq!(count(&bed, "users").await, before + 2);
+    printed(&bed, &["order", "update", "order-1", "--status", "refunded"]).await;
+    let log = refused(&bed, 1, &delete("order", &["order-1"])).await;
+    assert!(log.contains("This deletes 1 order with 2 rows of history, in database"), "{log}");
     assert_eq!(printed(&bed, &yes(delete("order", &["order-1"]))).await, "deleted 1 order\n");
+    assert_eq!(count(&bed, "order_events").await, 0);
     assert_eq!(rows(&bed, &yes(delete("user", &["b", "a", "b"]))).await.len(), 2);
     assert_eq!((count(&bed, "users").await, count(&bed, "orders").await), (before, 0));
     let log = refused(&bed, 1, &["user", "show", "a"]).await;
@@ -292,9 +376,10 @@ async fn rows_are_created_changed_and_shown_through_a_pooler() {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     pooled(&["order", "create", "--user", "U00000001", "--product", "P000001", "--id", "order-1"]);
-    pooled(&["order", "update", "order-1", "--status", "shipped"]);
-    assert_eq!(pooled(&["order", "show", "order-1", "--field", "status"]), "shipped\n");
-    assert!(pooled(&["order", "list"]).contains("shipped"));
+    pooled(&["order", "update", "order-1", "--status", "refunded"]);
+    assert_eq!(pooled(&["order", "show", "order-1", "--field", "status"]), "refunded\n");
+    assert!(pooled(&["order", "show", "order-1"]).contains("by hand"));
+    assert!(pooled(&["order", "list"]).contains("refunded"));
     assert_eq!(pooled(&["order", "delete", "order-1", "--yes-destroy", bed.database.database()]), "deleted 1 order\n");
 }
 

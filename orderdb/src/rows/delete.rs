@@ -10,7 +10,10 @@ use super::{
     table::Table,
     update::warn_of_old_values,
 };
-use crate::settings::{DeleteRows, RowFormat};
+use crate::{
+    migrate::losses::counted_as,
+    settings::{DeleteRows, RowFormat},
+};
 
 /// SQLSTATE foreign_key_violation.
 const FOREIGN_KEY: &str = "23503";
@@ -31,10 +34,11 @@ pub async fn delete<Row: Table>(settings: &DeleteRows, database: &DatabaseSettin
     let rows: Vec<Row> = shared::lookup::select_rows(&mut client, ids.iter().map(String::as_str).collect()).await?;
     ensure_all::<Row>(&ids, &rows)?;
     ensure_unreferenced::<Row>(&ids, &mut client).await?;
+    let history = history_size::<Row>(&ids, &mut client).await?;
     drop(client);
     print_table_to_stderr(&rows);
     let counted = if rows.len() == 1 { Row::WHAT.to_owned() } else { format!("{}s", Row::WHAT) };
-    yes.confirm(database, &format!("This deletes {} {counted}", rows.len()), &stop).await?;
+    yes.confirm(database, &format!("This deletes {} {counted}{history}", rows.len()), &stop).await?;
     let deleted = transaction(database, deadline, &stop, async |client| {
         let deleted = match client.query(&Row::delete(&ids)).await {
             Err(error) if error.sqlstate() == Some(FOREIGN_KEY) => return Err(refused_by_reference::<Row>(&error)),
@@ -53,6 +57,13 @@ pub async fn delete<Row: Table>(settings: &DeleteRows, database: &DatabaseSettin
         format => print_list(format, &deleted)?,
     }
     Ok(())
+}
+
+/// What else is deleted, for the question.
+async fn history_size<Row: Table>(ids: &[String], client: &mut StatementClient) -> anyhow::Result<String> {
+    let Some(count) = Row::history_size(ids) else { return Ok(String::new()) };
+    let rows: i64 = client.query_one(&count).await?.get(0);
+    Ok(if rows == 0 { String::new() } else { format!(" with {} of history", counted_as(rows, "row")) })
 }
 
 fn ensure_all<Row: Table>(ids: &[String], rows: &[Row]) -> anyhow::Result<()> {

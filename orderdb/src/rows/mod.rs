@@ -1,7 +1,7 @@
 //! `orderdb user|product|order` and `orderdb random`: rows by hand.
 //!
 //! A [`table`] says what differs between the tables; [`user`], [`product`] and [`order`] are the three. The actions are
-//! [`create`], [`show`], [`list`], [`update`] and [`delete`]. Each change is one transaction of a [`session`], and what
+//! [`create`], [`show`], [`list`], [`update`] and [`delete`]. The [`status`] of an order follows its transitions. Each change is one transaction of a [`session`], and what
 //! [`print`]s is one row or a list. [`random`] draws rows.
 
 mod create;
@@ -14,6 +14,7 @@ mod product;
 mod random;
 mod session;
 mod show;
+mod status;
 mod table;
 mod update;
 mod user;

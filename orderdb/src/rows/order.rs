@@ -2,17 +2,28 @@
 
 use anyhow::{Context, anyhow, bail, ensure};
 use chrono::{DateTime, SubsecRound, Utc};
-use diesel::{ExpressionMethods, QueryDsl, SelectableHelper, dsl::count_star};
+use diesel::{ExpressionMethods, QueryDsl, SelectableHelper, dsl::count_star, sql_query, sql_types::Text};
 use shared::{
     catalog::{Product, User},
-    database::{Order, StatementClient, schema::orders},
+    database::{
+        Order, SqlError, StatementClient,
+        schema::{order_events, orders},
+    },
     lookup::{LookupRow, OrderField, select_rows},
-    order::{PaymentMethod, PlacedStatus, shipping_cost},
+    order::{PaymentMethod, shipping_cost},
     order_id::OrderId,
 };
 
-use super::table::{After, RowQuery, Table};
+use super::{
+    status::next_status,
+    table::{After, RowQuery, Table},
+};
 use crate::settings::{CreateOrder, OrderChange, OrderFilter, OrderValues};
+
+/// An order that was not changed has no rows: its own status is number 0.
+const HISTORY: &str = "SELECT COALESCE(e.sequence, 0) AS sequence, COALESCE(e.status, o.status) AS status, \
+     COALESCE(e.reason, '') AS reason, COALESCE(e.occurred_at, o.created_at) AS occurred_at \
+     FROM orders o LEFT JOIN order_events e USING (order_id) WHERE o.order_id = $1 ORDER BY 1";
 
 impl Table for Order {
     type Create = CreateOrder;
@@ -26,7 +37,7 @@ impl Table for Order {
     async fn insert(create: &CreateOrder, client: &mut StatementClient) -> anyhow::Result<Self> {
         let user: User = existing(client, &create.user, "--user").await?;
         let product: Product = existing(client, &create.product, "--product").await?;
-        let order = filled_in(create, user, product)?;
+        let order = filled_in(create, user, product, now(client).await?)?;
         let id = order.order_id.clone();
         let insert = diesel::insert_into(orders::table)
             .values(order)
@@ -38,9 +49,27 @@ impl Table for Order {
         inserted.ok_or_else(|| anyhow!("there is an order {id} already: orderdb order update changes it"))
     }
 
-    fn apply(&mut self, change: &OrderChange) -> anyhow::Result<()> {
+    async fn apply(&mut self, change: &OrderChange, client: &mut StatementClient) -> anyhow::Result<()> {
         change.values.apply(self);
-        self.updated_at = Utc::now().trunc_subsecs(6);
+        self.updated_at = now(client).await?;
+        let Some(status) = change.status else { return Ok(()) };
+        let status = next_status(&self.order_id, &self.status, status)?.as_str();
+        let row = |sequence, status: &str, reason: &str, at: DateTime<Utc>| {
+            (
+                order_events::order_id.eq(self.order_id.clone()),
+                order_events::sequence.eq(sequence),
+                order_events::status.eq(status.to_owned()),
+                order_events::reason.eq(reason.to_owned()),
+                order_events::occurred_at.eq(at),
+            )
+        };
+        let sequence = self.status_sequence + 1;
+        let mut rows = vec![row(sequence, status, &change.reason, self.updated_at)];
+        if sequence == 1 {
+            rows.push(row(0, &self.status, "", self.created_at));
+        }
+        client.execute(&diesel::insert_into(order_events::table).values(rows)).await?;
+        (self.status, self.status_sequence) = (status.to_owned(), sequence);
         Ok(())
     }
 
@@ -61,6 +90,14 @@ impl Table for Order {
         None::<diesel::dsl::Select<orders::table, count_star>>
     }
 
+    fn history_size(ids: &[String]) -> Option<impl RowQuery> {
+        Some(order_events::table.filter(order_events::order_id.eq_any(ids.to_vec())).select(count_star()))
+    }
+
+    fn history(id: &str) -> Option<impl RowQuery> {
+        Some(sql_query(HISTORY).bind::<Text, _>(id.to_owned()))
+    }
+
     fn page(filter: &OrderFilter, after: Option<After>, limit: i64) -> impl RowQuery {
         let OrderFilter { user, product, status, since, until } = filter;
         let mut page = orders::table.select(Self::as_select()).into_boxed();
@@ -71,7 +108,7 @@ impl Table for Order {
             page = page.filter(orders::product_id.eq(product.clone()));
         }
         if let Some(status) = status {
-            page = page.filter(orders::status.eq(status.clone()));
+            page = page.filter(orders::status.eq(status.as_str()));
         }
         if let Some(since) = *since {
             page = page.filter(orders::created_at.ge(since));
@@ -91,6 +128,11 @@ impl Table for Order {
     }
 }
 
+/// The time of the transaction by the clock of the database, as its default for a new row.
+async fn now(client: &mut StatementClient) -> Result<DateTime<Utc>, SqlError> {
+    Ok(client.query_one(&sql_query("SELECT now()")).await?.get(0))
+}
+
 /// The row of `id`. It is not locked: the foreign key refuses the order if it is deleted meanwhile.
 async fn existing<Row: LookupRow>(client: &mut StatementClient, id: &str, flag: &str) -> anyhow::Result<Row> {
     let rows = select_rows::<Row>(client, vec![id]).await?;
@@ -99,7 +141,7 @@ async fn existing<Row: LookupRow>(client: &mut StatementClient, id: &str, flag: 
 }
 
 /// The order of `user` for `product`, with the values that are given.
-fn filled_in(create: &CreateOrder, user: User, product: Product) -> anyhow::Result<Order> {
+fn filled_in(create: &CreateOrder, user: User, product: Product, now: DateTime<Utc>) -> anyhow::Result<Order> {
     let values = &create.values;
     let quantity = values.quantity.unwrap_or(1);
     let goods = i64::from(product.price) * i64::from(quantity);
@@ -130,14 +172,14 @@ fn filled_in(create: &CreateOrder, user: User, product: Product) -> anyhow::Resu
         shipping_cost: shipping,
         discount_amount: discount,
         payment_method: PaymentMethod::Card.as_str().to_owned(),
-        status: PlacedStatus::Paid.as_str().to_owned(),
+        status: create.status.as_str().to_owned(),
         category: product.category,
         user_region: user.region,
         user_gender: user.gender,
         user_age_group: user.age_group,
         created_at,
         status_sequence: 0,
-        updated_at: Utc::now().trunc_subsecs(6),
+        updated_at: now,
     };
     values.apply(&mut order);
     Ok(order)
@@ -156,7 +198,6 @@ impl OrderValues {
         }
         for (column, value) in [
             (&mut order.payment_method, &self.payment_method),
-            (&mut order.status, &self.status),
             (&mut order.category, &self.category),
             (&mut order.user_region, &self.user_region),
             (&mut order.user_gender, &self.user_gender),

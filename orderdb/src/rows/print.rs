@@ -3,8 +3,10 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table as TextTable, presets};
+use serde::Serialize;
 use serde_json::Value;
 use shared::lookup::RowField;
+use tokio_postgres::Row;
 
 use super::table::Table;
 use crate::{
@@ -32,7 +34,11 @@ fn text(value: &Value) -> String {
 
 fn write(writer: &mut RowWriter, values: &[Value]) -> anyhow::Result<()> {
     let texts: Vec<String> = values.iter().map(text).collect();
-    let kind = |value: &Value| if value.is_number() { CellKind::Number } else { CellKind::Text };
+    let kind = |value: &Value| match value {
+        Value::Number(_) => CellKind::Number,
+        Value::Array(_) => CellKind::Json,
+        _ => CellKind::Text,
+    };
     writer.write(values.iter().zip(&texts).map(|(value, text)| Cell { text: Some(text), kind: kind(value) }))
 }
 
@@ -44,8 +50,8 @@ fn start(format: RowFormat, columns: &[&str]) -> anyhow::Result<RowWriter> {
 ///
 /// # Errors
 /// When stdout can't be written.
-pub fn print_row<Row: Table>(format: RowFormat, row: &Row) -> anyhow::Result<()> {
-    let columns = columns::<Row>();
+pub fn print_row<Whole: Table>(format: RowFormat, row: &Whole) -> anyhow::Result<()> {
+    let columns = columns::<Whole>();
     let values = values(row, &columns);
     if format == RowFormat::Text {
         let mut table = text_table();
@@ -58,6 +64,52 @@ pub fn print_row<Row: Table>(format: RowFormat, row: &Row) -> anyhow::Result<()>
     let mut writer = start(format, &columns)?;
     write(&mut writer, &values)?;
     writer.end(1)
+}
+
+/// A status in the history of an order.
+#[derive(Serialize)]
+pub struct HistoryLine {
+    sequence: i32,
+    status: String,
+    reason: String,
+    occurred_at: DateTime<Utc>,
+}
+
+impl From<&Row> for HistoryLine {
+    fn from(row: &Row) -> Self {
+        Self {
+            sequence: row.get("sequence"),
+            status: row.get("status"),
+            reason: row.get("reason"),
+            occurred_at: row.get("occurred_at"),
+        }
+    }
+}
+
+/// Prints one row with its history: as text below it, in JSON as its last member. CSV has the row alone.
+///
+/// # Errors
+/// When stdout can't be written.
+pub fn print_with_history<Whole: Table>(format: RowFormat, row: &Whole, history: &[HistoryLine]) -> anyhow::Result<()> {
+    if format == RowFormat::Json {
+        let columns = columns::<Whole>();
+        let mut values = values(row, &columns);
+        values.push(serde_json::to_value(history)?);
+        let mut writer = start(format, &[&columns[..], &["history"]].concat())?;
+        write(&mut writer, &values)?;
+        return writer.end(1);
+    }
+    print_row(format, row)?;
+    if format == RowFormat::Text {
+        let mut table = text_table();
+        table.set_header(["number", "status", "reason", "occurred_at"]);
+        for HistoryLine { sequence, status, reason, occurred_at } in history {
+            let occurred_at = occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true);
+            table.add_row([&sequence.to_string(), status, reason, &occurred_at]);
+        }
+        println!("{table}");
+    }
+    Ok(())
 }
 
 /// Prints the value of a field; as text, nothing else.

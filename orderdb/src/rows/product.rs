@@ -1,7 +1,9 @@
 //! Products by hand.
 
 use anyhow::{bail, ensure};
-use diesel::{BoolExpressionMethods, ExpressionMethods, QueryDsl, SelectableHelper, dsl::count_star};
+use diesel::{
+    BoolExpressionMethods, ExpressionMethods, QueryDsl, SelectableHelper, dsl::count_star, query_builder::SqlQuery,
+};
 use rand::rngs::StdRng;
 use shared::{
     catalog::{Product, check_product, synthetic_product, synthetic_product_of},
@@ -47,7 +49,7 @@ impl Table for Product {
         bail!("other programs take each new id: give one by --id")
     }
 
-    fn apply(&mut self, change: &ProductChange) -> anyhow::Result<()> {
+    async fn apply(&mut self, change: &ProductChange, _: &mut StatementClient) -> anyhow::Result<()> {
         change.values.apply(self)
     }
 
@@ -68,6 +70,14 @@ impl Table for Product {
     fn references(ids: &[String]) -> Option<impl RowQuery> {
         let of = orders::table.filter(orders::product_id.eq_any(ids.to_vec()));
         Some(of.group_by(orders::product_id).select((orders::product_id, count_star())).order(orders::product_id))
+    }
+
+    fn history_size(_: &[String]) -> Option<impl RowQuery> {
+        None::<SqlQuery>
+    }
+
+    fn history(_: &str) -> Option<impl RowQuery> {
+        None::<SqlQuery>
     }
 
     fn page(filter: &ProductFilter, after: Option<After>, limit: i64) -> impl RowQuery {

@@ -38,11 +38,15 @@ pub trait Table: LookupRow + CachedRow<Whole = Self> {
     /// Inserts a row, in a transaction, and returns it.
     fn insert(create: &Self::Create, database: &mut StatementClient) -> impl Future<Output = anyhow::Result<Self>>;
 
-    /// Changes this row as it will be stored.
+    /// Changes this row as it will be stored, in the transaction that stores it.
     ///
     /// # Errors
     /// When the table does not accept the values.
-    fn apply(&mut self, change: &Self::Change) -> anyhow::Result<()>;
+    fn apply(
+        &mut self,
+        change: &Self::Change,
+        database: &mut StatementClient,
+    ) -> impl Future<Output = anyhow::Result<()>>;
 
     /// The row of `id`, locked until the end of the transaction.
     fn select_locked(id: &str) -> impl RowQuery;
@@ -55,6 +59,12 @@ pub trait Table: LookupRow + CachedRow<Whole = Self> {
 
     /// The orders that refer to one of these rows, as a count; none for a table to which nothing refers.
     fn references(ids: &[String]) -> Option<impl RowQuery>;
+
+    /// The rows of the histories that are deleted with these rows, as a count; none for a table without histories.
+    fn history_size(ids: &[String]) -> Option<impl RowQuery>;
+
+    /// The history of a row, ordered by its numbers; none for a table without histories.
+    fn history(id: &str) -> Option<impl RowQuery>;
 
     /// A page of rows with `created_at`, newest first.
     fn page(filter: &Self::Filter, after: Option<After>, limit: i64) -> impl RowQuery;

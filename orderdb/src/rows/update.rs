@@ -21,7 +21,7 @@ pub async fn update<Row: Table>(settings: &UpdateRow<Row::Change>, database: &Da
     let updated = transaction(database, deadline, &stop, async |client| {
         let found = client.query(&Row::select_locked(id)).await?;
         let mut row = found.first().map(Row::from).ok_or_else(|| no_such_row::<Row>(id))?;
-        row.apply(change)?;
+        row.apply(change, client).await?;
         let updated = client.query(&row.update()).await?;
         let updated = updated.first().map(Row::from).context("the updated row was not returned, which is a bug")?;
         let invalidated = cache.invalidate::<Row>(&[id], deadline).await;

@@ -4,6 +4,7 @@ use anyhow::bail;
 use chrono::Utc;
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, PgTextExpressionMethods, QueryDsl, SelectableHelper, dsl::count_star,
+    query_builder::SqlQuery,
 };
 use rand::rngs::StdRng;
 use shared::{
@@ -49,7 +50,7 @@ impl Table for User {
         bail!("other programs take each new id: give one by --id")
     }
 
-    fn apply(&mut self, change: &UserChange) -> anyhow::Result<()> {
+    async fn apply(&mut self, change: &UserChange, _: &mut StatementClient) -> anyhow::Result<()> {
         change.values.apply(self);
         check_user(self)
     }
@@ -70,6 +71,14 @@ impl Table for User {
     fn references(ids: &[String]) -> Option<impl RowQuery> {
         let of = orders::table.filter(orders::user_id.eq_any(ids.to_vec()));
         Some(of.group_by(orders::user_id).select((orders::user_id, count_star())).order(orders::user_id))
+    }
+
+    fn history_size(_: &[String]) -> Option<impl RowQuery> {
+        None::<SqlQuery>
+    }
+
+    fn history(_: &str) -> Option<impl RowQuery> {
+        None::<SqlQuery>
     }
 
     fn page(filter: &UserFilter, after: Option<After>, limit: i64) -> impl RowQuery {

@@ -127,6 +127,11 @@ mod tests {
             (&["order", "create", "--user", "U00000001"], "--product"),
             (&["order", "create", "--user", "U00000001", "--product", "P000001", "--quantity", "0"], "--quantity"),
             (&["order", "update", "order-1", "--status", ""], "--status"),
+            (&["order", "update", "order-1", "--status", "lost"], "--status"),
+            (&["order", "update", "order-1", "--reason", "late"], "--status"),
+            (&["order", "update", "order-1", "--status", "paid", "--reason", &long], "--reason"),
+            (&["order", "create", "--user", "U1", "--product", "P1", "--status", "delivered"], "--status"),
+            (&["order", "list", "--status", "shiped"], "--status"),
             (&["order", "list", "--since", "yesterday"], "--since"),
             (&["random", "user", "--count", "0"], "--count"),
         ] {

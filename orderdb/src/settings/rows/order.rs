@@ -1,5 +1,9 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
+use shared::{
+    lifecycle::{MAX_REASON_CHARS, OrderStatus},
+    order::PlacedStatus,
+};
 
 use super::values;
 
@@ -14,6 +18,9 @@ pub struct CreateOrder {
     /// Id of the product, whose category is copied. Its price gives the amounts.
     #[arg(long, value_name = "ID", value_parser = values::id)]
     pub product: String,
+    /// Status that the order is placed with: payment_pending, paid or cancelled. `update` changes it later.
+    #[arg(long, default_value = PlacedStatus::Paid.as_str(), value_parser = values::placed_status)]
+    pub status: PlacedStatus,
     #[command(flatten)]
     pub values: OrderValues,
     /// When the user ordered; now if it is left out.
@@ -39,9 +46,6 @@ pub struct OrderValues {
     /// How the order is paid; `card` if a new order leaves it out.
     #[arg(long, value_parser = values::word::<20>)]
     pub payment_method: Option<String>,
-    /// Status; `paid` if a new order leaves it out.
-    #[arg(long, value_parser = values::word::<20>)]
-    pub status: Option<String>,
     /// Category, if it is not that of the product.
     #[arg(long, value_parser = values::text::<50>)]
     pub category: Option<String>,
@@ -68,6 +72,12 @@ pub struct OrderValues {
     ]
 )]
 pub struct OrderChange {
+    /// The next status, which is added to the history of the order.
+    #[arg(long)]
+    pub status: Option<OrderStatus>,
+    /// Why the status changes, for the history.
+    #[arg(long, default_value = "by hand", requires = "status", value_parser = values::text::<MAX_REASON_CHARS>)]
+    pub reason: String,
     #[command(flatten)]
     pub values: OrderValues,
 }
@@ -83,7 +93,7 @@ pub struct OrderFilter {
     pub product: Option<String>,
     /// Orders with this status.
     #[arg(long)]
-    pub status: Option<String>,
+    pub status: Option<OrderStatus>,
     /// Orders placed at this time or later.
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     pub since: Option<DateTime<Utc>>,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::builder::{PossibleValuesParser, RangedI64ValueParser};
-use shared::catalog::UNKNOWN_GENDER;
+use shared::{catalog::UNKNOWN_GENDER, lifecycle::OrderStatus, order::PlacedStatus};
 
 /// A text of at most `MAX` characters.
 pub fn text<const MAX: usize>(text: &str) -> Result<String, String> {
@@ -19,6 +19,15 @@ pub fn word<const MAX: usize>(word: &str) -> Result<String, String> {
 
 pub fn id(id: &str) -> Result<String, String> {
     word::<50>(id)
+}
+
+/// A status that an order may be placed with.
+pub fn placed_status(text: &str) -> Result<PlacedStatus, String> {
+    let status: OrderStatus = text.parse().map_err(|unknown: shared::lifecycle::UnknownStatus| unknown.to_string())?;
+    let mut placed = [PlacedStatus::PaymentPending, PlacedStatus::Paid, PlacedStatus::Cancelled].into_iter();
+    placed.find(|placed| OrderStatus::from(*placed) == status).ok_or_else(|| {
+        format!("an order can't be placed as {status}: place it as payment_pending, paid or cancelled, then update it")
+    })
 }
 
 pub fn gender() -> PossibleValuesParser {
