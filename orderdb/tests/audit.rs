@@ -14,8 +14,8 @@ use crate::{
     program::run,
 };
 
-/// An order, what is done to its rows, the counts that are not 0 then, and what is said of its history. Order 3 has three
-/// changes, order 2 two and order 0 none.
+/// An order, what is done to its rows, the counts that are not 0 then, and what is said of its history. Order 3 has
+/// three changes, order 2 two and order 0 none.
 type Damage = (u64, &'static str, &'static [(&'static str, u64)], &'static str);
 
 const DAMAGES: &[Damage] = &[

@@ -3,12 +3,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use orderdb::migrate::lock::MIGRATION_LOCK;
 use rustix::process::{Pid, Signal, kill_process};
 use testbed::{Testbed, USERS, eventually};
+use tokio_util::sync::CancellationToken;
 
 use crate::program::{ORDER, count, ended, orderdb, printed, refused, run};
 
@@ -197,6 +198,55 @@ async fn a_schema_of_a_newer_version_is_refused_and_left_as_it_is() {
     let states = [0, 4].map(|number| status["migrations"][number]["state"].clone());
     assert_eq!(states, ["applied", "unknown"], "{status:#}");
     assert_eq!(count(&bed, APPLIED).await, 5);
+}
+
+/// Inserts orders until `stop`, and returns the longest time that one took, and their number.
+async fn insert_until(bed: &Testbed, stop: CancellationToken) -> (Duration, i64) {
+    let (sql, mut longest, mut inserted) = (bed.sql().await, Duration::ZERO, 0_i64);
+    let insert = "INSERT INTO orders (order_id, user_id, product_id, quantity, total_amount, shipping_cost, \
+                  discount_amount, payment_method, status, category, user_region, user_gender, user_age_group, \
+                  created_at) VALUES ('new-' || $1::bigint, 'U00000001', 'P000001', 1, 1, 0, 0, 'card', 'paid', '', \
+                  '', 'M', '', now())";
+    while !stop.is_cancelled() {
+        let began = Instant::now();
+        sql.execute(insert, &[&inserted]).await.unwrap();
+        longest = longest.max(began.elapsed());
+        inserted += 1;
+    }
+    (longest, inserted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_histories_are_added_to_a_full_table_while_orders_are_inserted_and_no_insert_waits_for_long() {
+    let bed = Testbed::new("full_table").await;
+    printed(&bed, &["migrate", "down"]).await;
+    let full = "INSERT INTO orders SELECT 'old-' || n, 'U00000001', 'P000001', 1, 1, 0, 0, 'card', 'paid', '', '', 'M', \
+                '', now() FROM generate_series(1, 200000) n";
+    bed.sql().await.batch_execute(full).await.unwrap();
+    let file = async || count(&bed, "SELECT pg_relation_filenode('orders')::bigint").await;
+    let before = file().await;
+    let stop = CancellationToken::new();
+    let migrate = async {
+        // The writer is at work before the lock is asked for.
+        let written = "SELECT count(*) FROM orders WHERE order_id LIKE 'new-%'";
+        let grows = async |than: i64| {
+            eventually("orders are inserted", TIMEOUT, async || count(&bed, written).await > than).await;
+            count(&bed, written).await
+        };
+        let inserted = grows(0).await;
+        printed(&bed, &["migrate", "up"]).await;
+        let unchanged = "SELECT count(*) FROM orders WHERE status_sequence = 0 AND updated_at <= now()";
+        assert!(count(&bed, unchanged).await > 200_000);
+        let inserted = grows(inserted).await;
+        assert_eq!(file().await, before, "the table is not rewritten");
+        printed(&bed, &["migrate", "down", "--yes-destroy", bed.database.database()]).await;
+        grows(inserted).await;
+        stop.cancel();
+    };
+    let ((longest, inserted), ()) = tokio::join!(insert_until(&bed, stop.clone()), migrate);
+    assert!(longest < Duration::from_secs(1), "an insert waited for {longest:?}");
+    assert_eq!((file().await, count(&bed, "SELECT count(*) FROM orders").await), (before, 200_000 + inserted));
+    printed(&bed, &["migrate", "up"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
 //! `orderdb user|product|order` and `orderdb random`: rows by hand.
 //!
 //! A [`table`] says what differs between the tables; [`user`], [`product`] and [`order`] are the three. The actions are
-//! [`create`], [`show`], [`list`], [`update`] and [`delete`]. The [`status`] of an order follows its transitions. Each change is one transaction of a [`session`], and what
-//! [`print`]s is one row or a list. [`random`] draws rows.
+//! [`create`], [`show`], [`list`], [`update`] and [`delete`]. The [`status`] of an order follows its transitions. Each
+//! change is one transaction of a [`session`], and what [`print`]s is one row or a list. [`random`] draws rows.
 
 mod create;
 mod delete;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::settings::ShowRow;
 
-/// Prints a row or one of its fields, from Redis or else from the database. A row with its history is from the database,
+/// Prints a row or one of its fields, from Redis or else from the database. A row with a history is from the database,
 /// which alone has the history: a row of Redis may be older.
 ///
 /// # Errors
