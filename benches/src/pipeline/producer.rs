@@ -13,10 +13,10 @@ use super::environment::environment;
 use crate::{
     interruptible::run_to_end,
     process::{command, kafka_config_arguments},
-    settings::PipelineSettings,
+    settings::{Lifecycle, PipelineSettings},
 };
 
-/// Runs the producer for `duration`. It checks those of the `requirements` that it can measure. Its log goes to the
+/// Runs the producer for `duration`, and as long as its orders change. It checks those of the `requirements` that it can measure. Its log goes to the
 /// stderr of this process, in the same form. When the future is dropped, the producer is stopped, and its ledger is
 /// complete.
 ///
@@ -26,10 +26,14 @@ pub async fn run_producer(
     settings: &PipelineSettings,
     duration: Duration,
     requirements: &[Requirement],
+    lifecycle: Lifecycle,
 ) -> anyhow::Result<RunSummary> {
     let mut producer = command("producer")?;
     let (rate, duration) = (settings.rate.to_string(), humantime::format_duration(duration).to_string());
     producer.args(["--rate", &rate, "--duration", &duration]);
+    if lifecycle == Lifecycle::Changing {
+        producer.arg("--lifecycle");
+    }
     for requirement in requirements.iter().filter(|requirement| requirement.measured_by() == MeasuredBy::Producer) {
         producer.args(["--require", &requirement.to_string()]);
     }

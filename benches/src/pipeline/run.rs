@@ -61,7 +61,7 @@ async fn run_and_audit(
     warm_up(&settings, &mut programs).await?;
 
     let before = programs.counts().await?;
-    let run = run_producer(&settings, settings.duration, &settings.require).await?;
+    let run = run_producer(&settings, settings.duration, &settings.require, settings.lifecycle()).await?;
     tracing::info!("producer: {} orders acknowledged, {}", run.counts.acknowledged, run.verdict);
     wait_for_lag_zero(&settings, &mut programs).await?;
     programs.wait_for_latency_logs().await?;

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use orderdb::audit::report::{AuditReport, StageSummary, add_stored_latency, list_causes};
+use orderdb::audit::report::{AuditReport, ChangesReport, StageSummary, add_stored_latency, list_causes};
 use producer::report::text::left_out;
 use serde::Serialize;
 use shared::{
     latency::LatencySummary,
-    ledger::{Counts, RunId, RunSummary, StallSummary, Verdict},
+    ledger::{ChangesSummary, Counts, RunId, RunSummary, StallSummary, Verdict},
     report::{Report, table},
     requirement::RequirementResult,
 };
@@ -60,6 +60,12 @@ pub struct PipelineSummary {
     pub lateness_ms: LatencySummary,
     /// From due to acknowledged, in milliseconds.
     pub acknowledgement_ms: LatencySummary,
+    /// The changes of the orders, as the producer counts them; absent for orders that stay as they are placed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes_sent: Option<ChangesSummary>,
+    /// The same, as the audit counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ChangesReport>,
     /// The requirements of the user, and whether they are met.
     pub requirements: Vec<RequirementResult>,
     /// Consumers in the group.
@@ -76,9 +82,9 @@ pub enum PipelineVerdict {
     Valid,
     /// The producer missed its rate, or not every order was acknowledged.
     ProducerInvalid,
-    /// Orders are dead-lettered that are not invalid on purpose.
+    /// Orders are dead-lettered that are not invalid on purpose, or changes.
     DeadLettered,
-    /// An order is missing or altered, or a stored order is unexplained.
+    /// An order or a change is missing or altered, or a stored one is unexplained.
     Unbalanced,
     /// None of the above, but a figure does not meet a requirement of the user.
     RequirementNotMet,
@@ -125,6 +131,8 @@ impl PipelineSummary {
             stages_ms: audit.stages_ms.clone(),
             lateness_ms: run.lateness_ms,
             acknowledgement_ms: run.acknowledgement_ms,
+            changes_sent: run.changes,
+            changes: audit.changes.clone(),
             requirements,
             consumers,
             sample,
@@ -166,11 +174,14 @@ impl PipelineSummary {
             report.line("unchecked", self.unchecked, "rows not fully compared: see orderdb audit");
         }
         report.line("unexpected", self.unexpected, "stored, but not acknowledged");
+        self.add_changes(&mut report);
         self.requirements.iter().for_each(|result| report.requirement(result));
         let (verdict, reason) = match self.verdict {
             PipelineVerdict::Valid => ("valid", ""),
             PipelineVerdict::ProducerInvalid => ("NOT VALID", reason_of(self.producer_verdict)),
-            PipelineVerdict::DeadLettered => ("NOT VALID", "orders are dead-lettered that are not invalid on purpose"),
+            PipelineVerdict::DeadLettered => {
+                ("NOT VALID", "orders are dead-lettered that are not invalid on purpose, or changes")
+            }
             PipelineVerdict::Unbalanced => ("NOT VALID", "the counts do not balance: orderdb audit has all of them"),
             PipelineVerdict::RequirementNotMet => ("NOT VALID", reason_of(Verdict::RequirementNotMet)),
         };
@@ -178,8 +189,29 @@ impl PipelineSummary {
         report.latency("due to sent", &self.lateness_ms);
         report.latency("due to acknowledged", &self.acknowledgement_ms);
         add_stored_latency(&mut report, &self.latency_ms, self.latency_coverage, &self.stages_ms);
+        self.add_change_latencies(&mut report);
         left_out(&self.producer).iter().for_each(|orders| report.note(orders));
         report
+    }
+
+    fn add_changes(&self, report: &mut Report) {
+        if let Some(ChangesSummary { scheduled, skipped, failed, unknown, .. }) = self.changes_sent {
+            let left_out = format!("{skipped} of them skipped, {failed} failed, {unknown} unknown");
+            report.line("changes scheduled", scheduled, left_out);
+        }
+        if let Some(changes) = &self.changes {
+            changes.add_counts(report);
+        }
+    }
+
+    fn add_change_latencies(&self, report: &mut Report) {
+        if let Some(sent) = &self.changes_sent {
+            report.latency("change due to sent", &sent.lateness_ms);
+            report.latency("change due to acknowledged", &sent.acknowledgement_ms);
+        }
+        if let Some(changes) = &self.changes {
+            changes.add_latency(report);
+        }
     }
 }
 
@@ -249,6 +281,18 @@ mod tests {
             stages_ms: vec![StageSummary { stage: "broker".into(), latency }],
             lateness_ms: latency,
             acknowledgement_ms: latency,
+            changes_sent: Some(ChangesSummary {
+                scheduled: 75_000,
+                unknown: 7,
+                lateness_ms: latency,
+                ..ChangesSummary::default()
+            }),
+            changes: Some(ChangesReport {
+                stored: 75_000,
+                misplaced: 3,
+                latency_ms: Some(LatencySummary { count: 75_000, ..latency }),
+                ..ChangesReport::default()
+            }),
             requirements: Vec::new(),
             consumers: 3,
             sample: (0..5).map(row).collect(),
@@ -265,6 +309,10 @@ mod tests {
             "tail 0.004 s after the schedule, part of the rate",
             "stall 12.034 s without acknowledgement, 12034 orders due",
             "7 skipped orders are in none of the percentiles",
+            "changes scheduled 75000 0 of them skipped, 0 failed, 7 unknown",
+            "changes stored 75000 in table order_events",
+            "changes out of place 3",
+            "change due to stored 3.647",
         ] {
             assert!(unwrapped.contains(part), "{part}: {text}");
         }

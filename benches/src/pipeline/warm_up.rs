@@ -13,7 +13,7 @@ use shared::latency::{DUE_TO_COMMIT, Interval, IntervalReader, Latencies};
 use super::{lag::wait_for_lag_zero, producer::run_producer, programs::PipelinePrograms, progress::POLL_INTERVAL};
 use crate::{
     dirty_pages::write_dirty_pages,
-    settings::{PipelineSettings, WarmUp},
+    settings::{Lifecycle, PipelineSettings, WarmUp},
 };
 
 /// The longest warm-up that waits for the latency to settle.
@@ -36,14 +36,14 @@ pub async fn warm_up(settings: &PipelineSettings, programs: &mut PipelineProgram
     let how = match settings.how_to_warm_up() {
         WarmUp::None => return Ok(()),
         WarmUp::For(duration) => {
-            run_producer(settings, duration, &[]).await?;
+            run_producer(settings, duration, &[], Lifecycle::Placed).await?;
             "as --warm-up says".to_owned()
         }
         WarmUp::UntilSettled => {
             let (stats, since) = (programs.stats_dir(), Utc::now());
             // The producer is stopped when its future is dropped.
             let settled = tokio::select! {
-                run = run_producer(settings, LONGEST, &[]) => run.map(|_| None)?,
+                run = run_producer(settings, LONGEST, &[], Lifecycle::Placed) => run.map(|_| None)?,
                 settled = wait_until_settled(&stats, since) => Some(settled?),
             };
             let p99 = |p99: f64| format!("p99 from due to stored no longer falls, {p99:.0} ms");

@@ -21,7 +21,7 @@ pub use bench::{
 };
 pub use compare::{CompareSettings, GateSettings, Percent};
 pub use find_max::{FindMaxSettings, HIGHEST_RATE, LOWEST_RATE};
-pub use pipeline::{PipelineSettings, WarmUp};
+pub use pipeline::{Lifecycle, PipelineSettings, WarmUp};
 pub use report::ReportSettings;
 pub use run::{ListSettings, RunSettings, ScenarioSettings};
 pub use stack::StackSettings;

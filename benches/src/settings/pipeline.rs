@@ -19,7 +19,21 @@ pub enum WarmUp {
     None,
 }
 
+/// What becomes of the orders of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// They stay as they are placed.
+    Placed,
+    /// Their status changes, for up to a minute after the last order.
+    Changing,
+}
+
 impl PipelineSettings {
+    /// What becomes of the orders of the measured run.
+    pub fn lifecycle(&self) -> Lifecycle {
+        if self.lifecycle { Lifecycle::Changing } else { Lifecycle::Placed }
+    }
+
     pub fn how_to_warm_up(&self) -> WarmUp {
         match self.warm_up {
             _ if self.no_warm_up => WarmUp::None,
@@ -45,6 +59,10 @@ pub struct PipelineSettings {
     /// Send nothing before the measured run.
     #[arg(long)]
     pub no_warm_up: bool,
+    /// Change the status of the orders as well, as producer --lifecycle does: for up to a minute after the last order.
+    /// The audit then compares each change, too.
+    #[arg(long)]
+    pub lifecycle: bool,
     /// Number of consumers in the group.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub consumers: u16,

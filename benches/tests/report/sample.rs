@@ -13,7 +13,7 @@ use benches::{
     },
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use orderdb::audit::report::{AuditReport, StageSummary};
+use orderdb::audit::report::{AuditReport, ChangesReport, StageSummary};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use shared::{
     latency::LatencySummary,
@@ -290,7 +290,14 @@ fn audit(run_id: &RunId, orders: u64) -> AuditReport {
         latency_ms: Some(latency(5.9, orders)),
         latency_coverage: Some(1.0),
         stages_ms: vec![StageSummary { stage: "insert".into(), latency: latency(1.9, orders) }],
-        changes: None,
+        changes: Some(ChangesReport {
+            acknowledged: 2 * orders,
+            in_topic: 2 * orders,
+            stored: 2 * orders,
+            latency_ms: Some(latency(6.1, 2 * orders)),
+            latency_coverage: Some(1.0),
+            ..ChangesReport::default()
+        }),
     }
 }
 

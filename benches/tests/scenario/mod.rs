@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use benches::{
     pipeline::{lag::wait_for_lag_zero, producer::run_producer, programs::PipelinePrograms},
-    settings::{Action, Command, PipelineSettings},
+    settings::{Action, Command, Lifecycle, PipelineSettings},
 };
 use clap::Parser;
 use orderdb::audit::{AuditInputs, gather, report::AuditReport};
@@ -66,7 +66,7 @@ impl Scenario {
 
     /// One producer run. `meanwhile` starts once `orders` orders are stored.
     pub async fn produce_and(&mut self, orders: i64, meanwhile: impl AsyncFnOnce(&mut PipelinePrograms)) -> RunSummary {
-        let producing = run_producer(&self.settings, self.settings.duration, &[]);
+        let producing = run_producer(&self.settings, self.settings.duration, &[], Lifecycle::Placed);
         let disturbing = async {
             wait_until_stored(&self.bed, orders).await;
             meanwhile(&mut self.programs).await;

@@ -1,6 +1,8 @@
 //! The tables of the page of one run.
 
-use orderdb::audit::report::{AuditReport, list_causes};
+use std::borrow::Cow;
+
+use orderdb::audit::report::{AuditReport, ChangesReport, list_causes};
 use shared::latency::LatencySummary;
 
 use super::{
@@ -69,27 +71,50 @@ pub fn phases(report: &RunReport) -> Table {
 
 /// What an order was counted as, and in how many cases. `alert` when any is a fault of the pipeline.
 struct AuditLine {
-    name: &'static str,
+    name: Cow<'static, str>,
     orders: u64,
     note: String,
     alert: bool,
 }
 
+impl AuditLine {
+    fn new(name: impl Into<Cow<'static, str>>, orders: u64, note: &str, alert: bool) -> Self {
+        Self { name: name.into(), orders, note: note.to_owned(), alert }
+    }
+}
+
 pub fn audit(audit: &AuditReport) -> Table {
     let mut table = Table::new("audit", [("orders", Left), ("", Right), ("", Left)]);
-    for AuditLine { name, orders, note, alert } in audit_lines(audit) {
+    let of_changes = audit.changes.iter().flat_map(change_lines);
+    for AuditLine { name, orders, note, alert } in audit_lines(audit).into_iter().chain(of_changes) {
         let emphasis = match (alert, orders) {
             (false, _) => Emphasis::None,
             (true, orders) => Emphasis::of(orders == 0),
         };
-        table.row(vec![name.into(), Cell::new(count(orders), emphasis), Cell::new(note, Emphasis::Note)]);
+        table.row(vec![Cell::from(&*name), Cell::new(count(orders), emphasis), Cell::new(note, Emphasis::Note)]);
     }
     table
 }
 
+/// The changes of the orders.
+fn change_lines(changes: &ChangesReport) -> Vec<AuditLine> {
+    let causes = list_causes(&changes.dead_letter_causes);
+    let counts = [
+        ("acknowledged", changes.acknowledged, "by the brokers, from the run ledger"),
+        ("in the topic", changes.in_topic, ""),
+        ("stored", changes.stored, "in table order_events"),
+    ];
+    let dead_letters = [("unexpected dead letters", changes.unexpected_dead_letters, causes.as_str())];
+    let wrong = changes.imbalances().into_iter().chain(dead_letters);
+    let line = |alert| {
+        move |(name, number, note): (&str, u64, &str)| AuditLine::new(format!("changes {name}"), number, note, alert)
+    };
+    counts.into_iter().map(line(false)).chain(wrong.map(line(true))).collect()
+}
+
 fn audit_lines(audit: &AuditReport) -> Vec<AuditLine> {
-    let line = |name, orders, note: &str| AuditLine { name, orders, note: note.to_owned(), alert: false };
-    let alert = |name, orders, note: &str| AuditLine { name, orders, note: note.to_owned(), alert: true };
+    let line = |name: &'static str, orders, note: &str| AuditLine::new(name, orders, note, false);
+    let alert = |name: &'static str, orders, note: &str| AuditLine::new(name, orders, note, true);
     let altered = format!(
         "rows that differ: {} from their record, {} from their user or product",
         count(audit.altered_fields),
