@@ -147,3 +147,6 @@ fn row_of(change: &OrderStatusChanged) -> HistoryRow<'_> {
         occurred_at: change.occurred_at,
     }
 }
+
+#[cfg(test)]
+mod tests;
