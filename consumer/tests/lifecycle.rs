@@ -86,8 +86,8 @@ async fn dlq(bed: &Testbed, arguments: &[&str]) -> serde_json::Value {
 
 /// Status and history of an order; empty when the table does not have it.
 async fn history(bed: &Testbed, id: &str) -> String {
-    let query = "SELECT concat_ws(' ', status, status_sequence, '|', (SELECT string_agg(e.status, ' ' ORDER BY sequence) \
-                 FROM order_events e WHERE e.order_id = orders.order_id)) FROM orders WHERE order_id = $1";
+    let query = "SELECT concat_ws(' ', status, status_sequence, '|', (SELECT string_agg(e.status, ' ' ORDER BY \
+                 sequence) FROM order_events e WHERE e.order_id = orders.order_id)) FROM orders WHERE order_id = $1";
     let row = bed.sql().await.query_opt(query, &[&id]).await.unwrap();
     row.map_or_else(String::new, |row| row.get(0))
 }
@@ -102,7 +102,7 @@ async fn a_stream_of_orders_and_changes_is_stored_exactly_also_after_a_kill() {
     let bed = Testbed::new("mixed_stream").await;
     let topic = Topic::create(&bed).await;
     let stats = bed.folder().join("stats").display().to_string();
-    let mut killed = start(&bed, &["--stats-dir", &stats]);
+    let mut consumer = start(&bed, &["--stats-dir", &stats]);
     let path = ["processing", "shipped", "delivered"];
     for step in 0..ORDERS + path.len() {
         let sent = path.iter().enumerate().filter(|(at, _)| step > *at && step - at - 1 < ORDERS);
@@ -116,11 +116,11 @@ async fn a_stream_of_orders_and_changes_is_stored_exactly_also_after_a_kill() {
         }
         if step == ORDERS / 2 {
             until_history(&bed, "order-0", "delivered 3 | paid processing shipped delivered").await;
-            killed.kill().unwrap();
-            killed.wait().unwrap();
+            consumer.kill().unwrap();
+            consumer.wait().unwrap();
+            consumer = start(&bed, &["--stats-dir", &stats]);
         }
     }
-    let consumer = start(&bed, &["--stats-dir", &stats]);
     let complete = "SELECT count(*) FROM orders o WHERE status = 'delivered' AND status_sequence = 3 AND \
                     (SELECT string_agg(e.status, ' ' ORDER BY sequence) FROM order_events e \
                     WHERE e.order_id = o.order_id) = 'paid processing shipped delivered'";

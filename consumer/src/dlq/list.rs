@@ -126,8 +126,8 @@ fn table(listing: &Listing) -> String {
         records => format!("\n{records} records can't be read: the name of a header is not UTF-8"),
     };
     format!(
-        "{table}\nstored: in the table. conflicting: the table has something else in its place.\nwaiting: replayed, not \
-         consumed yet. again: replayed and dead-lettered again.{samples}{unreadable}"
+        "{table}\nstored: in the table. conflicting: the table has something else in its place.\n\
+         waiting: replayed, not consumed yet. again: replayed and dead-lettered again.{samples}{unreadable}"
     )
 }
 

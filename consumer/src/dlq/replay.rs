@@ -3,8 +3,8 @@
 //! A replay can be interrupted and repeated: a record that is stored is skipped, and so is one that was replayed and
 //! that the consumers have not consumed yet. One that is dead-lettered again has the number of its replays in a header.
 //!
-//! Orders come first, and changes once all orders are acknowledged: records with one key are in one partition, so that a
-//! consumer reads an order before its changes.
+//! Orders come first, and changes once all orders are acknowledged: records with one key are in one partition, so that
+//! a consumer reads an order before its changes.
 
 use std::fmt;
 
@@ -53,8 +53,8 @@ impl fmt::Display for ReplayCounts {
         write!(
             f,
             "{replayed} records replayed; skipped: {stored} stored already, {conflicting} conflicting with what \
-             is stored in their place, {waiting} replayed and not consumed yet, {too_often} at --max-replays, {without_value} \
-             without a value; {failed} can't be sent"
+             is stored in their place, {waiting} replayed and not consumed yet, {too_often} at --max-replays, \
+             {without_value} without a value; {failed} can't be sent"
         )
     }
 }

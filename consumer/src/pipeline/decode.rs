@@ -43,8 +43,8 @@ pub fn due(record: &KafkaRecord, order_id: &str) -> Option<Due> {
     })
 }
 
-/// The due time of a change: when it occurred if orderflow's producer sent it, else the record's timestamp. `None` as for
-/// an order.
+/// The due time of a change: when it occurred if orderflow's producer sent it, else the record's timestamp. `None` as
+/// for an order.
 pub fn change_due(record: &KafkaRecord, change: &ReceivedChange) -> Option<Due> {
     let stamped = stamped_nanos(record)?;
     let occurred = change.event.occurred_at.timestamp_nanos_opt().and_then(|nanos| u64::try_from(nanos).ok());

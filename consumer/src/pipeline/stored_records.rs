@@ -65,8 +65,8 @@ fn sorted_rows(records: &[PreparedRecord]) -> (Vec<usize>, Vec<BatchRow<'_>>) {
     rows.into_iter().unzip()
 }
 
-/// All changes, sorted by key for the same reason; then by sequence, since each may depend on the one before it; then by
-/// position.
+/// All changes, sorted by key for the same reason; then by sequence, since each may depend on the one before it; then
+/// by position.
 fn sorted_changes(records: &[PreparedRecord]) -> (Vec<usize>, Vec<BatchChange<'_>>) {
     let changes = records.iter().enumerate().filter_map(|(at, record)| {
         Some((at, BatchChange { change: record.change()?, partition: &record.in_flight.partition }))

@@ -27,9 +27,9 @@ pub use self::{
     invalidation::InvalidationSettings,
 };
 
-/// Reads orders and changes of their statuses from Kafka as a member of a consumer group, adds region, gender, age group
-/// and category to orders, and stores each exactly once in PostgreSQL. Runs until Ctrl-C or SIGTERM; then it stores what it has read, commits and leaves
-/// the group.
+/// Reads orders and changes of their statuses from Kafka as a member of a consumer group, adds region, gender, age
+/// group and category to orders, and stores each exactly once in PostgreSQL. Runs until Ctrl-C or SIGTERM; then it
+/// stores what it has read, commits and leaves the group.
 #[derive(Debug, Parser)]
 #[command(
     version,

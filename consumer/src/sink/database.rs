@@ -153,8 +153,8 @@ impl OrderDatabase {
         self.health.resolve(ConsumerIssue::Database(self.worker));
     }
 
-    /// What an error means for the `rows` rows that were written. Waits for a backoff, unless they are written in another
-    /// way next.
+    /// What an error means for the `rows` rows that were written. Waits for a backoff, unless they are written in
+    /// another way next.
     async fn failed<Answer>(
         &mut self,
         what: &str,

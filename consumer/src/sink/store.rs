@@ -8,7 +8,7 @@ use super::{
     order_sink::{BatchChange, BatchRow, OrderSink},
 };
 use crate::{
-    model::RejectReason,
+    model::{PartitionHandle, RejectReason},
     retry_scope::{Cancelled, RetryScope},
 };
 
@@ -29,8 +29,8 @@ pub struct StoredChanges {
     pub dropped: Vec<usize>,
 }
 
-/// Stores the rows, sorted by order id and then by position, and the changes, sorted by order id, then by sequence, then
-/// by position.
+/// Stores the rows, sorted by order id and then by position, and the changes, sorted by order id, then by sequence,
+/// then by position.
 ///
 /// # Errors
 /// [`Cancelled`]; some of them may be stored.
@@ -47,7 +47,7 @@ pub async fn store_batch(
         && let Some(verdicts) = table.store_all(rows, changes, scope).await?
     {
         let partitions = rows.iter().map(|row| row.partition).chain(changes.iter().map(|change| change.partition));
-        partitions.for_each(|partition| partition.note_progress());
+        partitions.for_each(PartitionHandle::note_progress);
         let mut stored = StoredBatch::default();
         stored.orders.inserted = rows.len() as u64;
         stored.changes.add(0..changes.len(), verdicts);

@@ -1,5 +1,5 @@
-//! Property tests with random sequences of events: repeated and invalid orders and changes, rebalances, crashes, failing
-//! writes. Invariants: no offset is stored before everything below it is processed; no statement has a row of a revoked
+//! Property tests with random sequences of events: repeated and invalid orders and changes, rebalances, crashes,
+//! failing writes. Invariants: no offset is stored before everything below it is processed; no statement has a row of a revoked
 //! partition; at the end every order is in the table and every change in its history, or a dead letter, and each order
 //! has the status with the highest sequence. [`mutants`] are defects that they must reveal.
 
@@ -147,7 +147,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_order_and_change_is_stored_or_dead_lettered_after_any_sequence_of_events(sequence in vec(events(), 0..120)) {
+    fn every_record_is_stored_or_dead_lettered_after_any_sequence_of_events(sequence in vec(events(), 0..120)) {
         run_to_end(None, sequence);
     }
 }

@@ -83,7 +83,7 @@ impl<'a> InsertHistory<'a> {
     }
 
     /// The number of rows.
-    pub fn len(&self) -> usize {
+    pub fn row_count(&self) -> usize {
         self.order_ids.len()
     }
 

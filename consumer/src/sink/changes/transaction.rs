@@ -131,9 +131,9 @@ impl Writing<'_> {
     }
 
     async fn write(&self, client: &mut StatementClient, plan: &Plan<'_>) -> Result<(), RolledBack> {
-        if plan.history.len() > 0 {
+        if plan.history.row_count() > 0 {
             self.check()?;
-            if client.execute(&plan.history).await? != plan.history.len() as u64 {
+            if client.execute(&plan.history).await? != plan.history.row_count() as u64 {
                 return Err(RolledBack::NotKept);
             }
         }
