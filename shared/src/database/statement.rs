@@ -1,7 +1,10 @@
 use std::{
     collections::HashMap,
     future::Future,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -31,6 +34,8 @@ pub struct StatementClient {
     mode: StatementMode,
     timeout: Duration,
     prepared: HashMap<String, Statement>,
+    /// Whether a call was given up: the connection must not be used again.
+    timed_out: AtomicBool,
 }
 
 /// How statements are sent to the server.
@@ -97,7 +102,16 @@ impl StatementClient {
         // At a random time before the end, so that connections that were opened together are not replaced together.
         let lifetime = settings.max_lifetime.map(|lifetime| lifetime.mul_f64(rand::random_range(0.9..=1.0)));
         let expires = lifetime.map(|lifetime| Instant::now() + lifetime);
-        Ok(Self { client, idle_check, expires, settings, mode, timeout, prepared: HashMap::new() })
+        Ok(Self {
+            client,
+            idle_check,
+            expires,
+            settings,
+            mode,
+            timeout,
+            prepared: HashMap::new(),
+            timed_out: AtomicBool::default(),
+        })
     }
 
     /// The token by which [`cancel`] ends the statement that runs on this connection.
@@ -186,7 +200,9 @@ impl StatementClient {
             }
             Err(error) => {
                 // When the rollback fails, the server rolls back at the end of the connection.
-                let _ = self.batch("ROLLBACK").await;
+                if !self.timed_out.load(Ordering::Relaxed) {
+                    let _ = self.batch("ROLLBACK").await;
+                }
                 Err(error)
             }
         }
@@ -208,6 +224,7 @@ impl StatementClient {
         match tokio::time::timeout(self.timeout, call).await {
             Ok(result) => Ok(result?),
             Err(_) => {
+                self.timed_out.store(true, Ordering::Relaxed);
                 tokio::spawn(cancel(self.settings.clone(), self.client.cancel_token()));
                 Err(SqlError::Timeout(self.timeout))
             }
