@@ -222,13 +222,16 @@ async fn connections_that_break_at_any_time_leave_no_half_of_a_change() {
     let killing = async {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'";
-        while !done.is_cancelled() {
-            killer.batch_execute(end).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(7)).await;
+        // Often, in each step of a batch; and not without end, since a new connection takes as long as a batch.
+        for kill in 0..60 {
+            if !done.is_cancelled() {
+                killer.batch_execute(end).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(kill * 7 % 45)).await;
+            }
         }
     };
     let storing = async {
-        for number in 0..6 {
+        for number in 0..60 {
             let orders: Vec<OrderRow> = (0..20).map(|order_number| order(number * 20 + order_number)).collect();
             let placed: Vec<ReceivedChange> = (0..20).map(|at| change(number * 20 + at, 1, Processing)).collect();
             assert!(writer.store(&orders, &placed).await.changes.rejected.is_empty());
@@ -243,7 +246,7 @@ async fn connections_that_break_at_any_time_leave_no_half_of_a_change() {
                  WHERE e.order_id = o.order_id) <> 'paid processing shipped'";
     let wrong: i64 = bed.sql().await.query_one(wrong, &[]).await.unwrap().get(0);
     let orders: i64 = bed.sql().await.query_one("SELECT count(*) FROM orders", &[]).await.unwrap().get(0);
-    assert_eq!((orders, wrong), (120, 0));
+    assert_eq!((orders, wrong), (1_200, 0));
 }
 
 #[tokio::test]
