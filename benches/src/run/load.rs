@@ -82,10 +82,12 @@ impl Load<'_> {
         let stop_faults = stop.child_token();
         let injecting = self.injector.run(&self.scenario.faults, begin, &stop_faults);
         let sending = async {
-            let ended = stop.run_until_cancelled(producers::wait_for_end(self.programs, start, length)).await;
+            let changes = self.scenario.load.lifecycle.as_ref().map(|lifecycle| lifecycle.longest).unwrap_or_default();
+            let waiting = producers::wait_for_end(self.programs, start, length, changes);
+            let ended = stop.run_until_cancelled(waiting).await;
             let load_end = Utc::now().min(start + length);
             if ended == Some(Ended::Overdue) {
-                self.chronicle.failure("a producer has not ended a minute after its schedule".to_owned());
+                self.chronicle.failure("a producer has not ended a minute after its last event was due".to_owned());
             }
             stop_faults.cancel();
             load_end

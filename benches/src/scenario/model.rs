@@ -34,21 +34,19 @@ pub struct Load {
     pub source: String,
     /// Share of the orders that are invalid on purpose, 0 to 1.
     pub invalid: f64,
-    pub lifecycle: Lifecycle,
+    /// What becomes of the orders; `None`: they keep the status that they were placed with.
+    pub lifecycle: Option<Lifecycle>,
     /// Seed of the orders, the arrivals and the chaos.
     pub seed: u64,
 }
 
 /// What becomes of the orders after they were placed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Lifecycle {
-    /// They keep the status that they were placed with.
-    #[default]
-    None,
-    /// The default of the producer.
-    Default,
-    /// As a file of the producer says.
-    File(PathBuf),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// The file for the producer; `None` for its default.
+    pub file: Option<PathBuf>,
+    /// The time from an order to its last change.
+    pub longest: Duration,
 }
 
 /// A part of the schedule.

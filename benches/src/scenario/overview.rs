@@ -22,11 +22,11 @@ pub fn text(scenario: &Scenario) -> String {
     let load = &scenario.load;
     let invalid =
         if load.invalid > 0.0 { format!(", {} % of them invalid", load.invalid * 100.0) } else { String::new() };
-    let lifecycle = match &load.lifecycle {
-        Lifecycle::None => String::new(),
-        Lifecycle::Default => "\nThe orders change their status.".to_owned(),
-        Lifecycle::File(file) => format!("\nThe orders change their status, by {}.", file.display()),
-    };
+    let lifecycle = load.lifecycle.as_ref().map(|Lifecycle { file, longest }| {
+        let file = file.as_ref().map(|file| format!(", by {}", file.display())).unwrap_or_default();
+        format!("\nThe orders change their status up to {} later{file}.", format_duration(*longest))
+    });
+    let lifecycle = lifecycle.unwrap_or_default();
     let mut text = format!(
         "{}: {}\n\n{} orders in {}{invalid}; {} measured. {}, {}; users and products of {}; seed {}.{lifecycle}\n\n{}\n",
         scenario.name,
@@ -131,9 +131,9 @@ pub fn json(scenario: &Scenario) -> Value {
         "source": scenario.load.source,
         "invalid": scenario.load.invalid,
         "lifecycle": match &scenario.load.lifecycle {
-            Lifecycle::None => json!(false),
-            Lifecycle::Default => json!(true),
-            Lifecycle::File(file) => json!(file),
+            None => json!(false),
+            Some(Lifecycle { file: None, .. }) => json!(true),
+            Some(Lifecycle { file: Some(file), .. }) => json!(file),
         },
         "seed": scenario.load.seed,
         "length_seconds": scenario.length().as_secs_f64(),

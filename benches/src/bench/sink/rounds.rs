@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use shared::program::Outcome;
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +65,8 @@ async fn measure(bench: &mut BenchEnvironment, settings: &SinkBenchSettings) -> 
     // Warms up brokers and database, and stores the enriched rows that Debezium and COPY get.
     consumer::drain(bench, &topic, &settings.stack, 1, &[]).await?;
     let rows = Arc::new(stored_orders(&bench.database).await?);
+    let orders = rows.len() as u64;
+    ensure!(orders == settings.orders, "the producer sent {orders} orders instead of {}", settings.orders);
     let (kafka, name) = (bench.services.kafka.clone(), &topic.name);
     let events = match settings.lifecycle {
         true => Some(FlattenedEvents::read(&kafka, name, rows.clone()).await?),
@@ -85,8 +87,8 @@ async fn measure(bench: &mut BenchEnvironment, settings: &SinkBenchSettings) -> 
             Some(python::drain(bench, &few, settings, Method::OneByOne).await?.events_per_second)
         }
     };
-    let (orders, changes) = (settings.orders, topic.events - settings.orders);
-    SinkBenchResult::new(orders, changes, rounds, one_by_one, peak_memory).context("no round was measured")
+    SinkBenchResult::new(orders, topic.events - orders, rounds, one_by_one, peak_memory)
+        .context("no round was measured")
 }
 
 /// The sinks of a round.
@@ -101,8 +103,10 @@ async fn fill(bench: &BenchEnvironment, settings: &SinkBenchSettings) -> anyhow:
     }
     let file = bench.folder.path().join("lifecycle.toml");
     std::fs::write(&file, LIFECYCLE)?;
-    let file = file.to_string_lossy();
-    bench.fill(&["--rate", LIFECYCLE_RATE, "--count", &count, "--lifecycle", &file]).await
+    let lifecycle = format!("--lifecycle={}", file.display());
+    // Late orders don't matter here. The batches are as large as those that Debezium reads.
+    let late = ["--catch-up", "1h", "--linger", "500ms"];
+    bench.fill(&[&["--rate", LIFECYCLE_RATE, "--count", &count, &lifecycle], &late[..]].concat()).await
 }
 
 async fn run_rounds(

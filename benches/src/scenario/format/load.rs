@@ -1,22 +1,12 @@
-use super::{section::Section, tree::Node, values};
-use crate::scenario::{
-    error::Problem,
-    model::{Lifecycle, Load},
-};
+use super::{lifecycle, section::Section, tree::Node, values};
+use crate::scenario::{error::Problem, model::Load};
 
 /// Most producers and consumers that a run may start on one machine.
 const MAX_PROGRAMS: u16 = 64;
 
 impl Default for Load {
     fn default() -> Self {
-        Self {
-            producers: 1,
-            consumers: 3,
-            source: "redis".to_owned(),
-            invalid: 0.0,
-            lifecycle: Lifecycle::None,
-            seed: 1,
-        }
+        Self { producers: 1, consumers: 3, source: "redis".to_owned(), invalid: 0.0, lifecycle: None, seed: 1 }
     }
 }
 
@@ -34,7 +24,7 @@ pub fn read(node: Option<&Node>) -> Result<Load, Problem> {
         consumers: programs("consumers", default.consumers)?,
         source,
         invalid: section.get("invalid").map_or(Ok(default.invalid), |node| values::share(node, "invalid"))?,
-        lifecycle: section.get("lifecycle").map_or(Ok(default.lifecycle), values::lifecycle)?,
+        lifecycle: section.get("lifecycle").map_or(Ok(default.lifecycle), lifecycle::read)?,
         seed: section.get("seed").map_or(Ok(default.seed), values::seed)?,
     })
 }

@@ -3,6 +3,7 @@
 mod chaos;
 mod fault_rules;
 mod faults;
+mod lifecycle;
 mod load;
 mod overrides;
 mod phases;

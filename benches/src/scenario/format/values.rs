@@ -6,15 +6,12 @@ use producer::pace::Rate;
 use shared::program::positive_duration;
 
 use super::tree::{Node, Value};
-use crate::scenario::{
-    error::{Problem, list, similar},
-    model::Lifecycle,
-};
+use crate::scenario::error::{Problem, list, similar};
 
 /// The longest duration of a phase, a fault or a time: a week.
 const MAX_DURATION: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-fn wrong(node: &Node, name: &str, expected: &str) -> Problem {
+pub fn wrong(node: &Node, name: &str, expected: &str) -> Problem {
     let found = match &node.value {
         Value::String(text) => format!("\"{text}\""),
         Value::Integer(number) => number.to_string(),
@@ -68,16 +65,6 @@ pub fn rate(node: &Node, name: &str) -> Result<f64, Problem> {
     };
     let expected = "orders per second from 0 to 10000000, such as 1000 or \"2.5k\"";
     parsed.map(Rate::per_second).ok_or_else(|| wrong(node, name, expected))
-}
-
-/// True for the producer's default lifecycle, or a text with the path of its file.
-pub fn lifecycle(node: &Node) -> Result<Lifecycle, Problem> {
-    match &node.value {
-        Value::Bool(true) => Ok(Lifecycle::Default),
-        Value::Bool(false) => Ok(Lifecycle::None),
-        Value::String(path) if !path.trim().is_empty() => Ok(Lifecycle::File(path.into())),
-        _ => Err(wrong(node, "lifecycle", "true, false, or a text with the path of a file")),
-    }
 }
 
 /// A share from 0 to 1: a number, or a text such as "0.1%".

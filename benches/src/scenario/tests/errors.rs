@@ -167,3 +167,15 @@ fn faults_that_disturb_each_other_are_refused() {
     let two = fault("10s", &kill("kafka-1")) + &fault("12s", &kill("kafka-2"));
     assert!(parse(&format!("description = 'x'\nseveral-brokers-down = true\n{PHASES}{two}")).is_ok());
 }
+
+#[test]
+fn a_lifecycle_is_checked_before_anything_starts() {
+    for (value, expected) in [
+        ("1", "expected true, false, or a text with the path of a file"),
+        ("\"/nowhere/life.toml\"", "the file can't be read"),
+        ("\"Cargo.toml\"", "the file is no lifecycle"),
+    ] {
+        let shown = error("", &format!("[load]\nlifecycle = {value}\n"));
+        assert!(shown.contains(expected), "{shown}");
+    }
+}
