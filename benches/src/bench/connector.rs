@@ -12,10 +12,22 @@ pub enum Setup {
     Tuned,
 }
 
-/// The configuration of a connector for `bench sink`, whose records have the enriched columns, as `schema` tells: three
-/// tasks and larger batches than its defaults. The default is JSON with the schema in every record, and upserts as JDBC
-/// batches; tuned, the schema is in the configuration and the upserts are by `UNNEST` (Debezium 3.6).
-pub fn enriched_connector(database: &DatabaseSettings, topic: &str, schema: &Value, setup: Setup) -> Value {
+/// The configuration of a connector for `bench sink`, whose records have the enriched columns: three tasks and larger
+/// batches than its defaults. The default is JSON with the schema in every record, and upserts as JDBC batches; tuned,
+/// the schema is in the configuration and the upserts are by `UNNEST` (Debezium 3.6).
+pub fn enriched_connector(database: &DatabaseSettings, topic: &str, setup: Setup) -> Value {
+    large_batches(database, topic, &enriched_schema(), setup)
+}
+
+/// That for orders which change: their records have the position of the status too.
+pub fn flattened_connector(database: &DatabaseSettings, topic: &str, setup: Setup) -> Value {
+    let mut config = large_batches(database, topic, &flattened_schema(), setup);
+    // An upsert of several rows can't have two of one order: only the last one of a batch is written.
+    config["use.reduction.buffer"] = json!("true");
+    config
+}
+
+fn large_batches(database: &DatabaseSettings, topic: &str, schema: &Value, setup: Setup) -> Value {
     let mut config = connector(database, topic);
     config["primary.key.mode"] = json!("record_value");
     config["tasks.max"] = json!("3");

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use serde_json::{Value, json};
+use shared::database::DatabaseSettings;
 
 use super::{
     fill_rate::{Fill, empty_table, measure_fill_rate},
@@ -13,7 +14,7 @@ use crate::{
     bench::{
         bare_loop,
         connect::ConnectWorker,
-        connector::{Setup, enriched_connector, enriched_schema, flattened_schema},
+        connector::{Setup, enriched_connector, enriched_schema, flattened_connector, flattened_schema},
         cpu::CpuMeter,
         encoded_order::EncodedOrder,
         environment::BenchEnvironment,
@@ -56,7 +57,7 @@ impl Input<'_> {
 /// A running Connect worker, and its topics.
 pub struct Debezium {
     worker: ConnectWorker,
-    schema: Value,
+    configure: fn(&DatabaseSettings, &str, Setup) -> Value,
     /// Records with their schema.
     default: FilledTopic,
     /// Records without their schema.
@@ -73,7 +74,11 @@ impl Debezium {
         let with_schema = |value: Value| json!({ "schema": schema, "payload": value });
         let default = fill_topic(bench, "with-schema", input, with_schema).await?;
         let tuned = fill_topic(bench, "without-schema", input, |value| value).await?;
-        Ok(Self { worker: ConnectWorker::start(bench, peers).await?, schema, default, tuned })
+        let configure = match input {
+            Input::Orders(_) => enriched_connector,
+            Input::Events(_) => flattened_connector,
+        };
+        Ok(Self { worker: ConnectWorker::start(bench, peers).await?, configure, default, tuned })
     }
 
     /// Drains the setup's topic with a new connector, which has a new group.
@@ -88,7 +93,7 @@ impl Debezium {
     ) -> anyhow::Result<Fill> {
         empty_table(bench).await?;
         let topic = if setup == Setup::Default { &self.default } else { &self.tuned };
-        let config = enriched_connector(&bench.database, &topic.name, &self.schema, setup);
+        let config = (self.configure)(&bench.database, &topic.name, setup);
         let connector = self.worker.create(bench, config).await?;
         let mut meter = CpuMeter::new([self.worker.pid()], stack)?;
         let worker = &mut self.worker;
