@@ -90,6 +90,9 @@ fn a_wrong_lifecycle_is_wrong_usage_and_the_message_has_the_line_and_what_would_
         (b"shares = 1", &["unknown status `shares`", "lifecycle.toml:1:1", "`share` and the statuses"]),
         (b"\xff", &["lifecycle.toml can't be read", "UTF-8", "`producer lifecycle`"]),
         (&[b' '; 70_000], &["lifecycle.toml can't be read", "larger than 64 KiB"]),
+        // The limit is within a character.
+        ("가".repeat(30_000).as_bytes(), &["lifecycle.toml can't be read", "larger than 64 KiB"]),
+        (b"", &["no status has a table", "`producer lifecycle`"]),
     ] {
         std::fs::write(&file, content).unwrap();
         let output = producer(&[], &["--rate", "1", "--lifecycle", file.to_str().unwrap()]);

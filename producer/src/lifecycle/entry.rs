@@ -39,6 +39,7 @@ pub fn number(item: &Item) -> Option<f64> {
 pub fn written(item: &Item) -> String {
     match item.as_value() {
         Some(value) if !item.is_table_like() => value.to_string().trim().to_owned(),
+        None if item.is_array_of_tables() => "an array of tables".to_owned(),
         _ => "a table".to_owned(),
     }
 }

@@ -51,6 +51,10 @@ fn lifecycle(text: &str) -> Result<Lifecycle, Problem> {
         };
         lifecycle.set_branches(status, branches(status, item, place)?);
     }
+    if OrderStatus::ALL.iter().all(|status| lifecycle.branches(*status).is_empty()) {
+        let help = "write [paid] with a branch; `producer lifecycle` prints an example";
+        return Err(Problem::new(0..0, "no status has a table, so that no order goes on", "no table follows", help));
+    }
     check_length(&lifecycle, root)?;
     Ok(lifecycle)
 }
@@ -172,7 +176,8 @@ mod tests {
         assert_eq!(lifecycle.branches(OrderStatus::Paid), expected);
         assert_eq!(lifecycle.longest(), (Duration::from_secs(20), vec![OrderStatus::Paid, OrderStatus::Refunded]));
         for (text, share) in [("", 1.0), ("share = '25%'", 0.25), ("share = 1", 1.0), ("share = 0", 0.0)] {
-            assert_eq!(read("f", text).unwrap().share, share, "{text}");
+            let text = format!("{text}\n[paid]\nend = {{ weight = 1 }}");
+            assert_eq!(read("f", &text).unwrap().share, share, "{text}");
         }
     }
 
@@ -196,6 +201,10 @@ mod tests {
             ),
             (paid("processing = 3"), ["must be a table", "f:2:1", "found 3"]),
             ("paid = 3".to_owned(), ["`paid` must be a table", "f:1:1", "write [paid]"]),
+            ("[[paid]]\nend = { weight = 1 }".to_owned(), ["`paid` must be a table", "f:1:3", "an array of tables"]),
+            (paid("[[paid.end]]\nweight = 1"), ["`end` of [paid] must be a table", "f:2:8", "an array of tables"]),
+            (String::new(), ["no status has a table", "f:1:1", "`producer lifecycle`"]),
+            ("\n# nothing\nshare = 1".to_owned(), ["no status has a table", "f:1:1", "write [paid]"]),
             (weight("-1"), ["`weight` can't be -1", "f:2:25", "a number from 0"]),
             (weight("inf"), ["`weight` can't be inf", "f:2:25", "a number from 0"]),
             (weight("nan"), ["`weight` can't be nan", "f:2:25", "a number from 0"]),

@@ -50,11 +50,11 @@ fn read_file(path: &PathBuf) -> Result<String, clap::Error> {
         ))
     };
     // Bounded, since it may be a device without end.
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
-    match read {
-        Ok(bytes) if bytes as u64 > MAX_FILE_BYTES => Err(unreadable(&"it is larger than 64 KiB")),
-        Ok(_) => Ok(text),
-        Err(error) => Err(unreadable(&error)),
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| unreadable(&error))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(unreadable(&"it is larger than 64 KiB"));
     }
+    String::from_utf8(bytes).map_err(|error| unreadable(&format!("it is not UTF-8: {}", error.utf8_error())))
 }
