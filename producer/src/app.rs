@@ -206,9 +206,7 @@ async fn earlier_histories<'a>(
 ) -> anyhow::Result<Option<EarlierHistories<'a>>> {
     let Some(histories) = histories else { return Ok(None) };
     tracing::info!(topic = run.topic, "reading the partitions of the earlier orders");
-    let (kafka, run) = (command.kafka.clone(), run.clone());
-    let partitions = tokio::task::spawn_blocking(move || OrderPartitions::read(&kafka, &run)).await??;
-    Ok(Some(EarlierHistories::new(partitions, histories)))
+    Ok(Some(EarlierHistories::new(OrderPartitions::read_with_retries(&command.kafka, run).await?, histories)))
 }
 
 fn log_resumption(earlier: &EarlierOrders, pacer: &Pacer) {

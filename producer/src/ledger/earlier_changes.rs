@@ -1,6 +1,9 @@
 //! The histories of a killed producer's orders, which the resumed one continues.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use rdkafka::Message;
 use roaring::RoaringTreemap;
@@ -10,6 +13,7 @@ use shared::{
     lifecycle::{ChangeNumber, MAX_CHANGES, OrderStatus},
     order::PlacedStatus,
     order_id::OrderId,
+    retry::Backoff,
 };
 
 use crate::{
@@ -17,16 +21,37 @@ use crate::{
     pace::Order,
 };
 
+/// How long to retry to read the topic.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// The partitions of the orders of a run. The journal lacks them: they depend on what was skipped.
 #[derive(Debug, Default)]
 pub struct OrderPartitions(Vec<RoaringTreemap>);
 
 impl OrderPartitions {
-    /// Reads them from the topic. Blocks.
+    /// Reads them from the topic. The brokers may be what ended the run that is resumed: they have a minute to come
+    /// back.
     ///
     /// # Errors
-    /// When the brokers do not answer, or stop answering.
-    pub fn read(kafka: &KafkaSettings, run: &Run) -> anyhow::Result<Self> {
+    /// When the brokers do not answer, or stop answering, and a minute is over.
+    pub async fn read_with_retries(kafka: &KafkaSettings, run: &Run) -> anyhow::Result<Self> {
+        let (mut backoff, deadline) = (Backoff::start(), Instant::now() + RETRY_TIMEOUT);
+        loop {
+            let (kafka, run) = (kafka.clone(), run.clone());
+            let error = match tokio::task::spawn_blocking(move || Self::read(&kafka, &run)).await? {
+                Ok(partitions) => return Ok(partitions),
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(error) => error,
+            };
+            tracing::warn!(
+                "Kafka: the earlier orders can't be read, retrying for at most {RETRY_TIMEOUT:?}: {error:#}"
+            );
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+
+    /// Blocks.
+    fn read(kafka: &KafkaSettings, run: &Run) -> anyhow::Result<Self> {
         let mut found = Self::default();
         scan(kafka, &run.topic, Some(run.started_at), |record| {
             let id = record.key().and_then(|key| std::str::from_utf8(key).ok()?.parse::<OrderId>().ok());
