@@ -40,6 +40,7 @@ pub struct Recorder {
 
 /// The record of a whole run.
 pub struct Recorded {
+    /// Without the sequences.
     pub tally: Tally,
     /// `None` when the journal is complete.
     pub unsaved: Option<UnsavedEntries>,
@@ -61,13 +62,14 @@ impl Recorder {
         let (mut last, mut since) = (false, Instant::now());
         while !last {
             last = tokio::time::timeout(until_interval_end(SystemTime::now()), sent.cancelled()).await.is_ok();
-            let tally = self.tracker.take_tally();
+            let mut tally = self.tracker.take_tally();
             let length = std::mem::replace(&mut since, Instant::now()).elapsed();
             // First, since the ledger is synced to the disk: the metrics are those of the whole second.
             self.update_metrics(&tally, length);
             self.update_health();
             self.append_latencies(&tally, length);
-            unsaved = self.save(unsaved, &tally.sequences);
+            // The journal has them: those of a whole day would take a hundred megabytes.
+            unsaved = self.save(unsaved, std::mem::take(&mut tally.sequences));
             total.add(tally);
         }
         Recorded { tally: total, unsaved }
@@ -87,9 +89,9 @@ impl Recorder {
 
     /// Appends the interval's entries and those that were unsaved before it. Returns the entries that could not be
     /// written.
-    fn save(&mut self, unsaved: Option<UnsavedEntries>, interval: &JournalContents) -> Option<UnsavedEntries> {
+    fn save(&mut self, unsaved: Option<UnsavedEntries>, interval: JournalContents) -> Option<UnsavedEntries> {
         let failed_before = unsaved.is_some();
-        let mut sequences = interval.clone();
+        let mut sequences = interval;
         if let Some(unsaved) = unsaved {
             sequences.add(unsaved.sequences);
         }

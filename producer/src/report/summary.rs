@@ -85,8 +85,8 @@ fn counts(counts: PhaseCounts, skipped: u64) -> Counts {
 
 /// `None` for a run without lifecycles. A change of the killed producer without a result was sent again.
 fn changes(tally: &Tally, earlier: Option<&EarlierOrders>) -> Option<ChangesSummary> {
-    let ChangeTally { enqueued, skipped, by_status, lateness, acknowledgement, .. } = tally.changes.clone()?;
-    let (acknowledged, failed) = (tally.sequences.changes_acknowledged.len(), tally.sequences.changes_failed.len());
+    let ChangeTally { enqueued, skipped, failed, by_status, lateness, acknowledgement, .. } = tally.changes.clone()?;
+    let acknowledged = by_status.values().sum();
     let mut changes = ChangesSummary {
         scheduled: enqueued + skipped,
         skipped,

@@ -21,8 +21,10 @@ pub enum Schedule {
 pub struct ChangeTally {
     /// Enqueued in librdkafka, or behind it while their partition waits.
     pub enqueued: u64,
-    /// Never sent: there were too many pending changes, or the run was stopped when they were overdue.
+    /// Never sent: there were too many pending changes, or the run ended without them.
     pub skipped: u64,
+    /// Certainly not in the log.
+    pub failed: u64,
     /// Changes with a delivery error that may be in the log nevertheless.
     pub unknown: u64,
     /// Acknowledged changes.
@@ -58,6 +60,7 @@ impl ChangeTally {
     pub fn add(&mut self, later: Self) {
         self.enqueued += later.enqueued;
         self.skipped += later.skipped;
+        self.failed += later.failed;
         self.unknown += later.unknown;
         for (status, count) in later.by_status {
             *self.by_status.entry(status).or_default() += count;

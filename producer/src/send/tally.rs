@@ -134,6 +134,7 @@ impl Tally {
     /// A change is certainly not in the log.
     pub fn change_failed(&mut self, number: ChangeNumber, error: &KafkaError) {
         self.sequences.changes_failed.insert(number.get());
+        self.changes().failed += 1;
         self.count_error(&error_name(error));
     }
 
