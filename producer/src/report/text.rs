@@ -5,7 +5,7 @@ use std::fmt::Write;
 use roaring::RoaringTreemap;
 use shared::{
     ledger::{ChangesSummary, Counts, JournalContents, RunSummary, Shard},
-    lifecycle::ChangeNumber,
+    lifecycle::{ChangeNumber, MAX_CHANGES},
     report::Report,
 };
 
@@ -77,13 +77,13 @@ fn add_counts(report: &mut Report, summary: &RunSummary) {
 }
 
 fn add_changes(report: &mut Report, changes: &ChangesSummary) {
-    let scheduled = format!("acknowledged, of {} that became due", changes.scheduled);
+    let scheduled = format!("acknowledged, of {} sent or skipped", changes.scheduled);
     report.line("changes", changes.acknowledged, scheduled);
     for (status, count) in &changes.by_status {
         report.line(&format!("– {status}"), count, "");
     }
     for (outcome, count, meaning) in [
-        ("– skipped", changes.skipped, "never sent: too many were pending, or the run was stopped"),
+        ("– skipped", changes.skipped, "never sent: too many were pending, or the run ended"),
         ("– failed", changes.failed, "certainly not in the log"),
         ("– unknown", changes.unknown, "may be in the log"),
     ] {
@@ -93,24 +93,24 @@ fn add_changes(report: &mut Report, changes: &ChangesSummary) {
     }
 }
 
-/// The sequences of each outcome as ranges: `acknowledged 0-41,43; invalid 7`. Changes are written as those of an order.
+/// The sequences of each outcome as ranges: `acknowledged 0-41,43; invalid 7`. Changes are written
+/// as the orders that have one of this sequence: `acknowledged changes 1: 0-41,43; acknowledged changes 2: 0-40`.
 pub fn sequence_ranges(contents: &JournalContents) -> String {
     let JournalContents { acknowledged, failed, invalid, changes_acknowledged, changes_failed } = contents;
     let of_orders = [("acknowledged", acknowledged), ("failed", failed), ("invalid", invalid)];
-    let of_changes = [("changes acknowledged", changes_acknowledged), ("changes failed", changes_failed)];
-    let of_orders = of_orders.into_iter().map(|(outcome, numbers)| (outcome, numbers, ranges(numbers)));
-    let of_changes = of_changes.into_iter().map(|(outcome, numbers)| (outcome, numbers, changes(numbers)));
-    let outcomes = of_orders.chain(of_changes).filter(|(_, numbers, _)| !numbers.is_empty());
-    outcomes.map(|(outcome, _, text)| format!("{outcome} {text}")).collect::<Vec<_>>().join("; ")
+    let of_changes = [("acknowledged changes", changes_acknowledged), ("failed changes", changes_failed)];
+    let of_orders = of_orders.map(|(outcome, numbers)| (outcome.to_owned(), numbers.clone()));
+    let of_changes = of_changes.into_iter().flat_map(|(outcome, numbers)| {
+        by_sequence(numbers).map(move |(sequence, orders)| (format!("{outcome} {sequence}:"), orders))
+    });
+    let outcomes = of_orders.into_iter().chain(of_changes).filter(|(_, numbers)| !numbers.is_empty());
+    outcomes.map(|(outcome, numbers)| format!("{outcome} {}", ranges(&numbers))).collect::<Vec<_>>().join("; ")
 }
 
-/// Changes as ORDER.SEQUENCE: `7.1,7.2,9.1`.
-fn changes(numbers: &RoaringTreemap) -> String {
-    let change = |number| {
-        let (order, sequence) = ChangeNumber::parts(number);
-        format!("{order}.{sequence}")
-    };
-    numbers.iter().map(change).collect::<Vec<_>>().join(",")
+/// The orders that have a change of each sequence.
+fn by_sequence(changes: &RoaringTreemap) -> impl Iterator<Item = (u8, RoaringTreemap)> {
+    let of = |sequence| changes.iter().map(ChangeNumber::parts).filter(move |parts| parts.1 == i32::from(sequence));
+    (1..=MAX_CHANGES).map(move |sequence| (sequence, of(sequence).map(|(order, _)| order).collect()))
 }
 
 fn ranges(sequences: &RoaringTreemap) -> String {
@@ -201,16 +201,19 @@ mod tests {
 
     #[test]
     fn unsaved_sequences_are_printed_as_ranges() {
+        let changes = |changes: &[(u64, i32)]| {
+            let number = |(order, sequence): &(u64, i32)| ChangeNumber::new(*order, *sequence).unwrap().get();
+            changes.iter().map(number).collect()
+        };
         let contents = JournalContents {
             acknowledged: (0..42).chain(43..44).chain(50..52).collect(),
             invalid: [7].into_iter().collect(),
-            changes_acknowledged: [(7, 1), (7, 2), (9, 1)]
-                .into_iter()
-                .map(|(order, sequence)| ChangeNumber::new(order, sequence).unwrap().get())
-                .collect(),
+            changes_acknowledged: changes(&[(6, 1), (7, 1), (7, 2), (8, 1), (10, 1)]),
+            changes_failed: changes(&[(6, 2), (8, 5)]),
             ..JournalContents::default()
         };
-        let expected = "acknowledged 0-41,43,50-51; invalid 7; changes acknowledged 7.1,7.2,9.1";
+        let expected = "acknowledged 0-41,43,50-51; invalid 7; acknowledged changes 1: 6-8,10; \
+            acknowledged changes 2: 7; failed changes 2: 6; failed changes 5: 8";
         assert_eq!(sequence_ranges(&contents), expected);
     }
 }
