@@ -31,7 +31,7 @@ shared::metric_names! {
     counter CHANGES_ACKNOWLEDGED = "orderflow_producer_changes_acknowledged_total";
     /// Changes not acknowledged, by `outcome` (`failed`: certainly not in the log, `unknown`: may be in the log).
     counter CHANGES_UNACKNOWLEDGED = "orderflow_producer_changes_unacknowledged_total";
-    /// Changes that are never sent, since too many are pending.
+    /// Changes that are never sent: too many are pending, or the run ends without them.
     counter CHANGES_SKIPPED = "orderflow_producer_changes_skipped_total";
     /// Enqueued changes without a delivery report.
     gauge CHANGES_IN_FLIGHT = "orderflow_producer_changes_in_flight";

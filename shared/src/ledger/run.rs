@@ -64,9 +64,12 @@ impl AddAssign for Counts {
 /// unknown`. An order whose change was not acknowledged has no further ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangesSummary {
-    /// Changes that became due.
+    /// Changes that were sent or skipped. Those of an order whose change was not acknowledged, and those that were not
+    /// due when the run was stopped, are not counted.
     pub scheduled: u64,
-    /// Changes that became due and were not sent: there were too many pending ones.
+    /// Changes that were not sent: all further ones of an order beyond the limit of pending changes, or of one whose
+    /// record is not in the topic after a resume; those that were overdue when the run was stopped; and those that were
+    /// pending when it gave up since the brokers acknowledged nothing.
     pub skipped: u64,
     /// Changes that were enqueued in librdkafka.
     pub enqueued: u64,
@@ -160,7 +163,7 @@ pub struct RunSummary {
     /// What became of the orders, those of the warm-up included; `None` for a run without lifecycles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<ChangesSummary>,
-    /// Failed orders by the name of the error in librdkafka.
+    /// Orders and changes that failed or are unknown, by the name of the error in librdkafka.
     pub errors: BTreeMap<String, u64>,
     /// How often librdkafka's queue was full. The orders were enqueued late, not lost.
     pub queue_full: u64,
