@@ -288,21 +288,84 @@ async fn changes_after_the_schedule_affect_no_figure_of_the_orders() {
     assert!(sent.due_in_stall.unwrap() <= 300);
 }
 
-/// The brokers answer no more: the run does not wait for ever.
+/// The changes come 3 s after what was before them, longer than the flush timeout: nobody waits for the brokers then.
 #[tokio::test]
-async fn changes_that_the_brokers_do_not_acknowledge_end_the_run_after_the_flush_timeout() {
-    let (brokers, (_folder, file)) = (brokers(Duration::from_millis(1)), lifecycle(THREE_CHANGES));
-    let arguments = ["--rate", "500", "--count", "100", "--flush-timeout", "1s", "--lifecycle"];
-    let arguments = [&arguments[..], &[file.to_str().unwrap()]].concat();
+async fn a_pause_between_changes_that_is_longer_than_the_flush_timeout_does_not_end_the_run() {
+    let (brokers, (_folder, file)) = (brokers(Duration::from_millis(1)), lifecycle(&FAR_CHANGES.replace("20s", "3s")));
+    let arguments = ["--rate", "500", "--count", "200", "--flush-timeout", "1s", "--lifecycle", file.to_str().unwrap()];
+    let (_, tally, _) = send_and_meanwhile(&brokers, MAX_PENDING, &arguments, async |_| ()).await;
+    let [enqueued, acknowledged, failed, unknown, skipped] = changes(&tally);
+    assert_eq!((enqueued, failed + unknown + skipped), (acknowledged, 0));
+    let by_status = &tally.changes.as_ref().unwrap().by_status;
+    assert!(by_status[&OrderStatus::Refunded] > 50 && by_status[&OrderStatus::Delivered] > 50, "{by_status:?}");
+}
+
+/// Some changes are due when the one before them is acknowledged after 2 s, others long after that.
+#[tokio::test]
+async fn changes_that_wait_for_slow_acknowledgements_are_all_sent() {
+    let (brokers, (_folder, file)) = (brokers(Duration::from_millis(1)), lifecycle(&FAR_CHANGES.replace("20s", "9s")));
+    let arguments = ["--rate", "500", "--count", "100", "--flush-timeout", "4s", "--lifecycle", file.to_str().unwrap()];
     let (_, tally, _) = send_and_meanwhile(&brokers, MAX_PENDING, &arguments, async |total| {
-        testbed::eventually("all orders are acknowledged", Duration::from_secs(20), async || {
-            total.lock().unwrap().measured.acknowledged == 100
-        })
-        .await;
-        brokers.broker_round_trip_time(1, Duration::from_secs(600)).unwrap();
+        orders_are_acknowledged(total, 100).await;
+        brokers.broker_round_trip_time(1, Duration::from_secs(2)).unwrap();
     })
     .await;
-    let [enqueued, acknowledged, failed, unknown, _] = changes(&tally);
+    let [enqueued, acknowledged, failed, unknown, skipped] = changes(&tally);
+    assert_eq!((enqueued, failed + unknown + skipped), (acknowledged, 0));
+    assert!(enqueued > 100 && tally.changes.unwrap().acknowledgement.summary().max > 2_000.0);
+}
+
+async fn orders_are_acknowledged(total: &Mutex<Tally>, orders: u64) {
+    testbed::eventually("orders are acknowledged", Duration::from_secs(20), async || {
+        total.lock().unwrap().measured.acknowledged >= orders
+    })
+    .await;
+}
+
+/// Half of the orders have a change that is due 20 s after them, the others one after the other.
+const FAR_CHANGES: &str = "[paid]\nprocessing = { weight = 1, delay = '0s' }\n\
+    refunded = { weight = 1, delay = '20s' }\n\
+    [processing]\nshipped = { weight = 1, delay = '500ms' }\n\
+    [shipped]\ndelivered = { weight = 1, delay = '500ms' }";
+
+/// The brokers answer no more. Changes are due soon, which the client takes, and others only later.
+#[tokio::test]
+async fn changes_that_the_brokers_do_not_acknowledge_end_the_run_after_the_flush_timeout() {
+    let (brokers, (_folder, file)) = (brokers(Duration::from_millis(1)), lifecycle(FAR_CHANGES));
+    let arguments = ["--rate", "500", "--count", "100", "--flush-timeout", "1s", "--lifecycle"];
+    let arguments = [&arguments[..], &[file.to_str().unwrap()]].concat();
+    let mut silent_since = Instant::now();
+    let (_, tally, _) = send_and_meanwhile(&brokers, MAX_PENDING, &arguments, async |total| {
+        orders_are_acknowledged(total, 100).await;
+        brokers.broker_round_trip_time(1, Duration::from_secs(600)).unwrap();
+        silent_since = Instant::now();
+    })
+    .await;
+    let waited = silent_since.elapsed();
+    assert!(waited < Duration::from_secs(15), "{waited:?}, in which no other change was due");
+    let [enqueued, acknowledged, failed, unknown, skipped] = changes(&tally);
     assert_eq!(enqueued, acknowledged + failed + unknown);
-    assert!(failed + unknown > 0, "{failed} {unknown}");
+    assert!(failed + unknown > 0 && skipped > 20, "{failed} {unknown} {skipped}");
+}
+
+/// The queue has 500 places. In the outage of almost a second, 280 orders and as many changes become due.
+#[tokio::test]
+async fn changes_leave_the_queue_to_the_orders_in_an_outage() {
+    let (brokers, (_folder, file)) = (brokers(Duration::from_millis(1)), lifecycle(THREE_CHANGES));
+    let arguments = ["--rate", "300", "--duration", "4s", "--kafka-config", "queue.buffering.max.messages=500"];
+    let arguments = [&arguments[..], &["--lifecycle", file.to_str().unwrap()]].concat();
+    let (sent, tally, _) = send_and_meanwhile(&brokers, MAX_PENDING, &arguments, async |total| {
+        orders_are_acknowledged(total, 330).await;
+        brokers.broker_round_trip_time(1, Duration::from_secs(1)).unwrap();
+        let enqueued = || total.lock().unwrap().measured.enqueued;
+        let before = enqueued();
+        testbed::eventually("orders wait", Duration::from_secs(20), async || enqueued() >= before + 280).await;
+        brokers.broker_round_trip_time(1, Duration::from_millis(1)).unwrap();
+    })
+    .await;
+    assert!(sent.stall.unwrap().nanos() > 800_000_000, "{:?}", sent.stall);
+    assert_eq!((tally.measured.acknowledged, tally.measured.queue_full), (1_200, 0));
+    let [enqueued, acknowledged, failed, unknown, skipped] = changes(&tally);
+    assert_eq!((enqueued, failed + unknown + skipped), (acknowledged, 0));
+    assert!(enqueued > 2_000, "{enqueued}");
 }

@@ -1,6 +1,8 @@
 //! The changes in flight, and what their delivery reports lead to: the next change of the order, or the end of its
 //! history. A change that failed or is unknown has no successor, so that no history has a hole.
 
+use std::time::Duration;
+
 use rdkafka::error::KafkaError;
 use shared::order::PlacedStatus;
 
@@ -50,18 +52,21 @@ impl DeliveryTracker {
     ) -> Result<EnqueueOutcome, KafkaError> {
         let PendingChange { due, change } = *pending;
         let mut state = self.lock();
-        let State { tally, in_flight, idle_since, .. } = &mut *state;
+        let State { tally, in_flight, silence, .. } = &mut *state;
+        let is_first = in_flight.is_empty();
         let vacant = in_flight.vacant_entry();
         let sent = send(DeliveryToken::from_opaque(vacant.key()));
         if is_queue_full(&sent) {
             return Ok(EnqueueOutcome::QueueFull);
         }
         let now = self.clock.now();
-        *idle_since = now;
         tally.changes().enqueued(now - due as i64, self.phase(change.order.due));
         match sent {
             Ok(()) => {
                 vacant.insert(InFlight::changed(change, now));
+                if is_first {
+                    silence.begin(now);
+                }
                 Ok(EnqueueOutcome::Enqueued(now))
             }
             Err(error) => {
@@ -88,14 +93,21 @@ impl DeliveryTracker {
         }
     }
 
-    /// The last order was sent, `now` at the latest: only changes follow. Returns the time since when nothing was
-    /// enqueued. Both are nanoseconds after the start.
-    pub fn end_schedule(&self, now: i64) -> i64 {
+    /// The last order was sent: only changes follow.
+    pub fn end_schedule(&self) {
         let mut state = self.lock();
         if state.schedule == Schedule::Running {
-            (state.schedule, state.idle_since) = (Schedule::Over, now);
+            state.schedule = Schedule::Over;
+            state.silence.begin(self.clock.now());
         }
-        state.idle_since
+    }
+
+    /// How long the brokers have acknowledged nothing, although a record is in flight or due.
+    pub fn silence(&self) -> Duration {
+        let mut state = self.lock();
+        let (now, any_in_flight) = (self.clock.now(), !state.in_flight.is_empty());
+        let next_due = state.histories.as_mut().and_then(|histories| histories.pending().next_due());
+        state.silence.length(now, any_in_flight, next_due)
     }
 
     /// Whether a record is in flight or a change is pending.
@@ -104,7 +116,7 @@ impl DeliveryTracker {
         !state.in_flight.is_empty() || state.histories.as_mut().is_some_and(|histories| !histories.pending().is_empty())
     }
 
-    /// Drops the pending changes. Those that were due by `time`, in nanoseconds after the start, are counted as skipped.
+    /// Drops the pending changes. Those that are due by `time`, in nanoseconds after the start, are counted as skipped.
     pub fn drop_changes(&self, time: i64) {
         let mut state = self.lock();
         let State { tally, histories: Some(histories), .. } = &mut *state else { return };

@@ -20,6 +20,7 @@ use super::{
     change_tally::{ChangeTally, Schedule},
     client_orders::ClientOrders,
     delivery_report::{DeliveryReport, has_offset},
+    silence::Silence,
     spans::{OrderSpans, SpanOutcome},
     stall::{Stall, StallWatch},
     tally::{Tally, error_name},
@@ -98,8 +99,7 @@ pub(super) struct State {
     /// `None`: orders do not go on.
     pub(super) histories: Option<Histories>,
     pub(super) schedule: Schedule,
-    /// When a change was enqueued last, or the schedule ended if that was later, in nanoseconds after the start.
-    pub(super) idle_since: i64,
+    pub(super) silence: Silence,
 }
 
 /// Tracks the records in flight. The sending thread writes it, the recorder reads it.
@@ -131,7 +131,7 @@ impl DeliveryTracker {
             polling_since: None,
             histories,
             schedule: Schedule::default(),
-            idle_since: 0,
+            silence: Silence::default(),
         };
         Arc::new(Self { clock, warm_up_nanos, spans, follows_orders, state: Mutex::new(state) })
     }
@@ -235,6 +235,9 @@ impl DeliveryTracker {
 
     fn complete(&self, state: &mut State, token: DeliveryToken, now: i64, report: &DeliveryReport<'_>) {
         let InFlight { order, event, enqueued } = state.in_flight.remove(token.0);
+        if matches!(report, DeliveryReport::Acknowledged { .. }) {
+            state.silence.begin(now);
+        }
         match event {
             Event::Placed(placed) => {
                 state.orders_in_flight -= 1;

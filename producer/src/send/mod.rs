@@ -2,7 +2,8 @@
 //! that the [`partitioner`] chooses; the [`partition_queue`] keeps it while the client has orders of the partition
 //! ([`client_orders`]). A signal of librdkafka ends its waits when a delivery report arrives. [`delivery`] matches the
 //! delivery reports with the orders in flight, counts them in a [`tally`], and exports the [`spans`] of those that are
-//! sampled; [`stall`] finds the longest time without an acknowledgement.
+//! sampled; [`stall`] finds the longest time without an acknowledgement,
+//! and [`silence`] the current one, after which a run with changes gives up.
 
 mod change_delivery;
 mod change_publisher;
@@ -15,6 +16,7 @@ pub mod partition_queue;
 pub mod partitioner;
 pub mod publisher;
 mod report_signal;
+pub mod silence;
 pub mod spans;
 pub mod stall;
 pub mod tally;

@@ -152,6 +152,12 @@ impl PartitionQueues {
         self.waiting == 0
     }
 
+    /// Whether more than half of the places in the client's queue are taken, with those that wait for it.
+    pub fn is_half_full(&self, client: &BaseProducer<DeliveryContext>) -> bool {
+        let ClientLimits { queue_orders, queue_bytes, .. } = self.admission.limits;
+        records(self.waiting, client) > queue_orders / 2 || self.waiting_bytes > queue_bytes / 2
+    }
+
     /// Passes the record to the client, or keeps it until [`Self::send_waiting`] does.
     ///
     /// # Errors
@@ -173,9 +179,8 @@ impl PartitionQueues {
             self.admission.client_orders.sent(partition);
             return Ok(());
         }
-        let orders = self.waiting + client.in_flight_count().max(0) as usize;
-        if orders >= self.admission.limits.queue_orders || self.waiting_bytes + size > self.admission.limits.queue_bytes
-        {
+        let ClientLimits { queue_orders, queue_bytes, .. } = self.admission.limits;
+        if records(self.waiting, client) >= queue_orders || self.waiting_bytes + size > queue_bytes {
             return Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
         }
         queue.waiting.push_back(WaitingRecord {
@@ -232,6 +237,11 @@ impl PartitionQueues {
         (self.waiting, self.waiting_bytes) = (0, 0);
         self.queues.iter_mut().flat_map(|queue| queue.waiting.drain(..)).map(|record| record.token)
     }
+}
+
+/// Those of the client and those that wait for it.
+fn records(waiting: usize, client: &BaseProducer<DeliveryContext>) -> usize {
+    waiting + client.in_flight_count().max(0) as usize
 }
 
 #[cfg(test)]

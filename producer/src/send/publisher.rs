@@ -76,6 +76,8 @@ pub(super) enum Remaining {
     Changes,
     /// Delivery reports, to wait for at most this long.
     Reports(Duration),
+    /// Nothing that is worth waiting for: the brokers acknowledge nothing.
+    Nothing,
 }
 
 /// What the sending thread does after it sent the due orders.
@@ -95,7 +97,7 @@ impl Publisher {
         let _signal = if self.pacer.is_paced() { ReportSignal::for_current_thread(&self.client) } else { None };
         let mut waiting = None;
         let mut fatal = None;
-        let mut flush_timeout = self.flush_timeout;
+        let (mut flush_timeout, mut is_given_up) = (self.flush_timeout, false);
         while !stop.is_cancelled() && fatal.is_none() {
             let after_send = self.send_orders_and_changes(&mut waiting);
             self.poll_deliveries();
@@ -108,6 +110,10 @@ impl Publisher {
                         flush_timeout = timeout;
                         break;
                     }
+                    Remaining::Nothing => {
+                        (flush_timeout, is_given_up) = (Duration::ZERO, true);
+                        break;
+                    }
                 },
                 Err(error) => fatal = Some(error),
             }
@@ -117,7 +123,7 @@ impl Publisher {
         }
         let sent_until = self.clock.now();
         self.flush(flush_timeout);
-        self.tracker.drop_changes(overdue(sent_until));
+        self.tracker.drop_changes(if is_given_up { i64::MAX } else { overdue(sent_until) });
         let fatal = fatal.or_else(|| self.fail_if_fatal().err());
         let stall = self.tracker.longest_stall();
         let due_in_stall = stall.and_then(|stall| self.due_between(stall.start, stall.end.min(sent_until)));
@@ -237,12 +243,13 @@ impl Publisher {
         }
     }
 
-    /// Waits until `due`, or until a change is due, at most [`MAX_WAIT`], or until a delivery report can be polled.
+    /// Waits until `due`, or until a change is due, or until a delivery report can be polled, at most [`MAX_WAIT`]. No
+    /// report ends the wait of an unpaced run, which has sent its orders: it polls in between.
     fn wait_until(&self, due: u64) {
-        let change = self.changes.as_ref().and_then(|_| self.tracker.next_change_due());
-        let due = i64::try_from(change.unwrap_or(u64::MAX).min(due)).unwrap_or(i64::MAX);
+        let due = i64::try_from(due).unwrap_or(i64::MAX).min(self.next_change().unwrap_or(i64::MAX));
+        let max = if self.pacer.is_paced() { MAX_WAIT } else { POLL_INTERVAL };
         if let Ok(wait) = u64::try_from(due.saturating_sub(self.clock.now())) {
-            std::thread::park_timeout(Duration::from_nanos(wait).min(MAX_WAIT));
+            std::thread::park_timeout(Duration::from_nanos(wait).min(max));
         }
     }
 
