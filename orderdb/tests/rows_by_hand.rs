@@ -274,6 +274,28 @@ async fn a_status_follows_the_transitions_and_is_added_to_the_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_while_an_order_is_read_is_neither_in_its_row_nor_in_its_history() {
+    let bed = Testbed::new("order_snapshot").await;
+    printed(&bed, &["order", "create", "--user", "U00000001", "--product", "P000001", "--id", "a"]).await;
+    let writer = bed.sql().await;
+    writer.batch_execute("BEGIN; LOCK TABLE order_events").await.unwrap();
+    let arguments = ["order", "show", "a"];
+    let change = async {
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'order_events'::regclass";
+        let is_waiting = async || writer.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 1;
+        eventually("the history is being read", Duration::from_secs(30), is_waiting).await;
+        let change = "INSERT INTO order_events VALUES ('a', 0, 'paid', '', now()), ('a', 1, 'processing', '', now()); \
+                      UPDATE orders SET status = 'processing', status_sequence = 1; COMMIT";
+        writer.batch_execute(change).await.unwrap();
+    };
+    let (shown, ()) = tokio::join!(row(&bed, &arguments), change);
+    let last = |shown: &Value| shown["history"].as_array().unwrap().last().unwrap()["status"].clone();
+    assert_eq!((&shown["status"], last(&shown)), (&json!("paid"), json!("paid")), "{shown}");
+    let shown = row(&bed, &arguments).await;
+    assert_eq!((&shown["status"], last(&shown)), (&json!("processing"), json!("processing")), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_of_redis_is_shown_without_its_history_while_the_database_is_away() {
     let bed = Testbed::new("order_away").await;
     printed(&bed, &["order", "create", "--user", "U00000001", "--product", "P000001", "--id", "a"]).await;

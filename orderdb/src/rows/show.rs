@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Instant};
 
 use anyhow::anyhow;
 use shared::{
-    database::DatabaseSettings,
+    database::{DatabaseSettings, StatementClient},
     lookup::{QueryConnections, ReadError, RowCache, RowReader, select_rows},
 };
 
@@ -41,6 +41,10 @@ pub async fn show<Row: Table>(settings: &ShowRow<Row::Field>, database: &Databas
     print_row(options.output, row.as_ref())
 }
 
+/// Both statements see the tables as they are at the first one: a change between them would end the history otherwise
+/// than the row.
+const ONE_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+
 /// A row and its history, if there is such a row. `None` for a table whose rows have no history. Fills the cache.
 async fn row_with_history<Row: Table>(
     id: &str,
@@ -50,9 +54,12 @@ async fn row_with_history<Row: Table>(
     let history = Row::history(id)?;
     let queried_at = Instant::now();
     let read = connections.query(async |client| {
-        let Some(row) = select_rows::<Row>(client, vec![id]).await?.pop() else { return Ok(None) };
-        let lines = client.query(&history).await?.iter().map(HistoryLine::from).collect();
-        Ok(Some((row, lines)))
+        let both = async |client: &mut StatementClient| {
+            let Some(row) = select_rows::<Row>(client, vec![id]).await?.pop() else { return Ok(None) };
+            let lines = client.query(&history).await?.iter().map(HistoryLine::from).collect();
+            Ok(Some((row, lines)))
+        };
+        client.transaction_from(ONE_SNAPSHOT, both).await
     });
     let read = read.await;
     if let Ok(Some((row, _))) = &read {
