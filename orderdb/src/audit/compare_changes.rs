@@ -92,20 +92,37 @@ fn expired(acknowledged: &RoaringTreemap, in_topic: &Records, expired_orders: &R
 fn unexplained(ledger: &Ledger, unexpected: &RoaringTreemap) -> u64 {
     let of_shard = |number: &u64| ledger.run.shard.has(ChangeNumber::parts(*number).0);
     let of_shard: RoaringTreemap = unexpected.iter().filter(of_shard).collect();
-    let failed = of_shard.intersection_len(&ledger.journal.changes_failed);
-    match &ledger.summary {
-        Some(summary) => {
-            let unknown = summary.changes.as_ref().map_or(0, |changes| changes.unknown);
-            failed.max(of_shard.len().saturating_sub(unknown))
-        }
-        None => failed,
+    let Some(summary) = &ledger.summary else { return 0 };
+    let changes = summary.changes.clone().unwrap_or_default();
+    if summary.resumed_at.is_some() {
+        let open = open_histories(&ledger.journal, &of_shard);
+        return open.saturating_sub(changes.unknown + changes.skipped);
     }
+    let failed = of_shard.intersection_len(&ledger.journal.changes_failed);
+    failed.max(of_shard.len().saturating_sub(changes.unknown))
+}
+
+/// How many orders of a resumed run have an unexpected change that the resumed producer must have sent again, or counted
+/// as skipped: that of the killed producer is not in the journal. It does not go on with an order without a result, and
+/// a change that failed now may have been sent before. Neither does it go on after a change that failed, is unknown or
+/// was skipped, so that the first one of each order counts.
+fn open_histories(journal: &JournalContents, unexpected: &RoaringTreemap) -> u64 {
+    let is_open = |number: &u64| {
+        let (order, sequence) = ChangeNumber::parts(*number);
+        let has_result = journal.acknowledged.contains(order) || journal.failed.contains(order);
+        let mut earlier = (1..sequence).filter_map(|earlier| ChangeNumber::new(order, earlier));
+        has_result
+            && !journal.changes_failed.contains(*number)
+            && !earlier.any(|number| unexpected.contains(number.get()))
+    };
+    unexpected.iter().filter(is_open).count() as u64
 }
 
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeMap, ops::Range};
 
+    use chrono::{DateTime, Utc};
     use shared::ledger::{ChangesSummary, Counts, RunSummary};
 
     use super::{
@@ -118,23 +135,30 @@ mod tests {
 
     /// The changes of ten orders, by their numbers in the histories: those of each source.
     struct Changes {
+        acknowledged_orders: Range<u64>,
         acknowledged: Range<i32>,
         failed: Range<i32>,
         in_topic: Range<i32>,
         stored: Range<i32>,
         dead_lettered: Range<i32>,
+        /// What the summary of the producer counts, if there is one.
         unknown: Option<u64>,
+        skipped: u64,
+        resumed_at: Option<DateTime<Utc>>,
         expired_orders: u64,
     }
 
     const NONE: Range<i32> = 0..0;
     const COMPLETE: Changes = Changes {
+        acknowledged_orders: 0..10,
         acknowledged: 1..4,
         failed: NONE,
         in_topic: 1..4,
         stored: 1..4,
         dead_lettered: NONE,
         unknown: Some(0),
+        skipped: 0,
+        resumed_at: None,
         expired_orders: 0,
     };
 
@@ -143,11 +167,9 @@ mod tests {
         (0..10).flat_map(of_order).collect()
     }
 
-    fn run(unknown: u64) -> RunSummary {
-        RunSummary {
-            changes: Some(ChangesSummary { unknown, ..ChangesSummary::default() }),
-            ..summary(Counts::default())
-        }
+    fn run(unknown: u64, skipped: u64, resumed_at: Option<DateTime<Utc>>) -> RunSummary {
+        let changes = Some(ChangesSummary { unknown, skipped, ..ChangesSummary::default() });
+        RunSummary { changes, resumed_at, ..summary(Counts::default()) }
     }
 
     fn report(changes: Changes) -> Option<ChangesReport> {
@@ -156,11 +178,13 @@ mod tests {
         numbers(changes.in_topic).iter().for_each(|number| in_topic.changes.add(number, 0, digester.digest(&number)));
         numbers(changes.dead_lettered).iter().for_each(|number| dead_lettered.add(number, "unknown_order".to_owned()));
         let journal = JournalContents {
+            acknowledged: changes.acknowledged_orders.collect(),
             changes_acknowledged: numbers(changes.acknowledged),
             changes_failed: numbers(changes.failed),
             ..JournalContents::default()
         };
-        let ledgers = [ledger(journal.clone(), changes.unknown.map(run))];
+        let run = changes.unknown.map(|unknown| run(unknown, changes.skipped, changes.resumed_at));
+        let ledgers = [ledger(journal.clone(), run)];
         let sources = ChangeSources {
             in_topic: &in_topic,
             dead_lettered: &dead_lettered,
@@ -207,6 +231,24 @@ mod tests {
         assert_eq!(unexplained(Changes { failed: 3..4, unknown: Some(10), ..more() }), 10);
         assert_eq!(unexplained(Changes { stored: 1..3, ..more() }), 10, "only in the topic");
         assert_eq!(unexplained(Changes { in_topic: 1..3, ..more() }), 10, "only stored");
+    }
+
+    #[test]
+    fn the_last_second_of_a_killed_producer_is_explained_after_it_was_resumed() {
+        let unexplained = |changes: Changes| {
+            let report = compare(Changes { resumed_at: Some(DateTime::UNIX_EPOCH), ..changes });
+            assert_eq!(report.unexpected, 20);
+            report.unexplained
+        };
+        let more = || Changes { acknowledged: 1..2, ..COMPLETE };
+        assert_eq!(unexplained(more()), 10, "not sent again: the first one of each order counts");
+        assert_eq!(unexplained(Changes { acknowledged_orders: 4..10, ..more() }), 6, "orders without a result");
+        assert_eq!(unexplained(Changes { failed: 2..3, ..more() }), 0, "sent again, and failed");
+        assert_eq!(unexplained(Changes { failed: 3..4, ..more() }), 10, "a later one failed");
+        assert_eq!(unexplained(Changes { unknown: Some(3), skipped: 5, ..more() }), 2);
+        assert_eq!(unexplained(Changes { failed: 2..3, unknown: None, ..more() }), 0, "killed again");
+        let strict = compare(Changes { acknowledged_orders: 4..10, skipped: 20, failed: 2..3, ..more() });
+        assert_eq!(strict.unexplained, 20, "a run that was not resumed");
     }
 
     #[test]
