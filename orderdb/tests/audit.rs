@@ -196,6 +196,10 @@ async fn dead_letters_of_changes_are_counted_apart_from_those_of_orders() {
                 UPDATE orders SET status = 'processing', status_sequence = 2 WHERE ID";
     let (report, changes) = audited.audit_after(3, last).await;
     assert!(report.is_balanced() && !report.is_valid(), "{report}");
+    audited.dead_letter(7, &audited.change(7, 2), "unknown_order").await;
+    let middle = "DELETE FROM order_events WHERE ID AND sequence = 2";
+    let (with_gap, _) = audited.audit_after(7, middle).await;
+    assert!(with_gap.is_balanced() && !with_gap.is_valid(), "a replay fills the gap: {with_gap}");
     assert_eq!((report.dead_lettered, changes.dead_lettered, changes.replayed), (0, 2, 1));
     assert_eq!(changes.dead_letter_causes.iter().collect::<Vec<_>>(), [(&"unknown_order".to_owned(), &1)]);
     assert!(audited.audit().await.is_valid(), "it is stored now: replayed");

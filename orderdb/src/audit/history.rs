@@ -31,7 +31,7 @@ pub struct CurrentStatus<'a> {
 pub enum HistoryDefect {
     /// The row of a change differs from its record, or that of number 0 from the order.
     Altered { sequence: i32 },
-    /// The history has later rows, but none with this number.
+    /// The history has later rows, but none with this number, and no dead letter has it.
     Hole { sequence: i32 },
     /// Table orders does not have what the history ends with.
     Misplaced { status: String, sequence: i32, last: Option<(String, i32)> },
@@ -93,15 +93,18 @@ pub fn compare(
             compared.defects.push(HistoryDefect::Altered { sequence: *sequence });
         }
     }
-    compared.defects.extend(hole(rows).map(|sequence| HistoryDefect::Hole { sequence }));
+    let is_replayable =
+        |sequence| ChangeNumber::new(order, sequence).is_some_and(|number| is_dead_lettered(number.get()));
+    compared.defects.extend(hole(rows, is_replayable).map(|sequence| HistoryDefect::Hole { sequence }));
     compared.defects.extend(misplaced(current, rows.last()));
     compared.defects.extend(rows.windows(2).find_map(|pair| illegal(&pair[0], &pair[1])));
     compared
 }
 
-/// The first number that is missing before the last one.
-fn hole(rows: &[HistoryRow<'_>]) -> Option<i32> {
-    (0..).zip(rows).find(|(expected, row)| row.sequence != *expected).map(|(expected, _)| expected)
+/// The first number that is missing before the last one. A dead letter is not lost: a replay fills its place.
+fn hole(rows: &[HistoryRow<'_>], is_dead_lettered: impl Fn(i32) -> bool) -> Option<i32> {
+    let has_row = |sequence: i32| rows.binary_search_by_key(&sequence, |row| row.sequence).is_ok();
+    (0..rows.last()?.sequence).find(|sequence| !has_row(*sequence) && !is_dead_lettered(*sequence))
 }
 
 fn misplaced(current: &CurrentStatus<'_>, last: Option<&HistoryRow<'_>>) -> Option<HistoryDefect> {
@@ -147,13 +150,21 @@ mod tests {
 
     /// Compares with what was [`SENT`] as order 7.
     fn compare_rows(current: (i32, &str), rows: &[HistoryRow<'_>]) -> (ComparedHistory, Vec<String>) {
+        compare_with_dead_letters(current, rows, |_| false)
+    }
+
+    fn compare_with_dead_letters(
+        current: (i32, &str),
+        rows: &[HistoryRow<'_>],
+        is_dead_lettered: impl Fn(u64) -> bool,
+    ) -> (ComparedHistory, Vec<String>) {
         let (mut topic, digester) = (Records::default(), Digester::default());
         for sent in SENT[1..].iter().map(|sent| row(*sent)) {
             let number = ChangeNumber::new(7, sent.sequence).unwrap();
             topic.add(number.get(), 0, digester.digest(&sent.fields));
         }
         let current = CurrentStatus { status: current.1, sequence: current.0, created_at: CREATED_AT };
-        let compared = compare(7, &current, rows, &topic, &digester, |_| false);
+        let compared = compare(7, &current, rows, &topic, &digester, is_dead_lettered);
         let defects = compared.defects.iter().map(ToString::to_string).collect();
         (compared, defects)
     }
@@ -192,6 +203,18 @@ mod tests {
         ] {
             assert_eq!(defects(current, rows), expected, "{current:?} {rows:?}");
         }
+    }
+
+    #[test]
+    fn a_dead_letter_in_the_middle_of_a_history_is_no_hole() {
+        let defects = |stored: &[(i32, &'static str)], dead: i32| {
+            let rows: Vec<_> = stored.iter().map(|stored| row(*stored)).collect();
+            let dead = ChangeNumber::new(7, dead).unwrap().get();
+            compare_with_dead_letters((2, "shipped"), &rows, |number| number == dead).1
+        };
+        assert!(defects(&[SENT[0], SENT[2]], 1).is_empty());
+        assert_eq!(defects(&[SENT[0], SENT[2]], 2), ["number 1 is missing"]);
+        assert_eq!(defects(&[SENT[2]], 1), ["number 0 is missing"]);
     }
 
     #[test]
