@@ -86,7 +86,10 @@ pub fn table(report: &RunReport) -> Report {
     let name = |stage: &str| match stage {
         "sent" => "due to sent".to_owned(),
         "ack" => "due to acknowledged".to_owned(),
-        "stored" => format!("due to stored{}", coverage_note(report.audit.as_ref().and_then(|it| it.latency_coverage))),
+        "stored" => {
+            let coverage = report.audit.as_ref().and_then(|audit| audit.latency_coverage);
+            format!("due to stored{}", coverage_note(coverage, "orders"))
+        }
         stage => format!("  {stage}"),
     };
     for stage in &report.latencies {

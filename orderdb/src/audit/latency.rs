@@ -6,12 +6,9 @@ use anyhow::Context;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
-    latency::{DUE_TO_COMMIT, LatencySummary, Stage, merge_logs, run_series},
+    latency::{DUE_TO_COMMIT, LatencySummary, Stage, change_series, merge_logs, run_series},
     order_id::RunTag,
 };
-
-/// Prefix of the series of changes; those of orders have none.
-const CHANGES_PREFIX: &str = "change_";
 
 /// The latencies of a run.
 pub struct RunLatencies {
@@ -41,11 +38,13 @@ pub struct StageSummary {
 /// # Errors
 /// When a log can't be read.
 pub fn read_latency_logs(tags: &[RunTag], folder: &Path) -> anyhow::Result<RunLatencies> {
-    Ok(RunLatencies { orders: read_stages(tags, folder, "")?, changes: read_stages(tags, folder, CHANGES_PREFIX)? })
+    let orders = read_stages(tags, folder, str::to_owned)?;
+    Ok(RunLatencies { orders, changes: read_stages(tags, folder, change_series)? })
 }
 
-fn read_stages(tags: &[RunTag], folder: &Path, prefix: &str) -> anyhow::Result<LatencyReport> {
-    let read = |name: &str| read_series(tags, folder, |tag| run_series(&format!("{prefix}{name}"), tag));
+/// `series` is the name of a series by that of orders.
+fn read_stages(tags: &[RunTag], folder: &Path, series: impl Fn(&str) -> String) -> anyhow::Result<LatencyReport> {
+    let read = |name: &str| read_series(tags, folder, |tag| run_series(&series(name), tag));
     let total = read(DUE_TO_COMMIT)?;
     let stage = |stage: Stage| {
         let latency = read(stage.name())?;
