@@ -62,7 +62,7 @@ pub enum DecodeError {
     /// The value is missing (a tombstone).
     #[error("the record has no value")]
     MissingValue,
-    /// The value is not JSON, or does not match the schema of the event.
+    /// The value is not JSON, or does not match the schema of an order.
     #[error("the value is not an order: {0}")]
     Malformed(#[source] serde_json::Error),
     /// The value is not JSON, or does not match the schema of a change.
