@@ -29,7 +29,7 @@ where
 {
     /// Insert a row, and print it. What is left out is filled in.
     Create(Box<CreateRow<Create>>),
-    /// Print a row: from Redis, else from the database.
+    /// Print a row, an order with its history. Users, products and single columns are read from Redis first.
     Show(Box<ShowRow<Field>>),
     /// Print the rows that the filters select, newest first.
     #[command(visible_alias = "find")]
