@@ -101,7 +101,14 @@ const DAMAGES: &[Damage] = &[
         2,
         "INSERT INTO order_events SELECT order_id, 3, 'shipped', '', now() FROM orders WHERE ID; \
              UPDATE orders SET status = 'shipped', status_sequence = 3 WHERE ID",
-        &[("unexplained", 1)],
+        &[("without record", 1), ("unexplained", 1)],
+        "",
+    ),
+    (
+        2,
+        "INSERT INTO orders SELECT (jsonb_populate_record(o, \
+             jsonb_build_object('order_id', left(order_id, 34) || 'ff', 'status_sequence', 0))).* FROM orders o WHERE ID",
+        &[("orders without record", 1), ("orders unexplained", 1)],
         "",
     ),
     (
@@ -123,7 +130,12 @@ const DAMAGES: &[Damage] = &[
 
 /// What a test expects of the counts that must be 0: those that are not, by their names.
 fn wrong(report: &AuditReport, changes: &ChangesReport) -> Vec<(&'static str, u64)> {
-    let of_orders = [("orders missing", report.missing), ("orders altered", report.altered)];
+    let of_orders = [
+        ("orders missing", report.missing),
+        ("orders altered", report.altered),
+        ("orders without record", report.without_record),
+        ("orders unexplained", report.unexplained),
+    ];
     let of_changes = changes.imbalances().map(|(name, number, _)| (name, number));
     let wrong = of_orders.into_iter().chain(of_changes).filter(|(_, number)| *number > 0).collect::<Vec<_>>();
     assert_eq!(report.is_balanced(), wrong.is_empty(), "{report:?}");
@@ -157,6 +169,19 @@ async fn each_wrong_row_of_a_history_is_found_and_named() {
         assert!(ids.iter().all(|id| *id == run.id(*n)) && !report.is_valid(), "{ids:?}");
     }
     assert!(run.audit().await.is_valid(), "the rows are restored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_no_producer_sent_is_found_in_the_run_of_a_killed_one_too() {
+    let run = AuditedRun::complete("audit_forged").await;
+    run.remove_summary();
+    for (n, damage, expected, _) in DAMAGES.iter().filter(|damage| damage.1.contains("INSERT INTO order")) {
+        let (report, changes) = run.audit_after(*n, damage).await;
+        let expected: Vec<_> = expected.iter().filter(|(name, _)| !name.contains("unexplained")).copied().collect();
+        assert_eq!(wrong(&report, &changes), expected, "{damage}: {report}");
+    }
+    let report = run.audit().await;
+    assert!(report.is_balanced() && !report.finished, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

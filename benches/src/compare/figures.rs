@@ -207,6 +207,7 @@ fn must_be_zero(report: &RunReport) -> BTreeMap<String, u64> {
             [
                 ("conflicting", audit.conflicting),
                 ("unexplained", audit.unexplained),
+                ("without record", audit.without_record),
                 ("missing from the topic", audit.missing_from_topic),
                 ("invalid, but stored", audit.invalid_stored),
                 ("unexpected dead letters", audit.unexpected_dead_letters),

@@ -72,6 +72,7 @@ fn imbalances(audit: &AuditReport, counts: &RunCounts) -> Vec<String> {
         (audit.conflicting, orders(audit.conflicting) + " in the topic with different contents"),
         (counts.stored_twice, orders(counts.stored_twice) + " stored more than once"),
         (audit.unexplained, orders(audit.unexplained) + " stored, but failed or were never sent by the producers"),
+        (audit.without_record, orders(audit.without_record) + " stored, but neither acknowledged nor in the topic"),
         (audit.invalid_stored, orders(audit.invalid_stored) + " invalid on purpose, but stored"),
     ];
     let mut found: Vec<String> =
@@ -222,6 +223,7 @@ mod tests {
                 altered_sample: Vec::new(),
                 unchecked: 0,
                 unchecked_without_record: 0,
+                without_record: 0,
                 unchecked_updated: 0,
                 dead_lettered: 0,
                 replayed: 0,
@@ -299,7 +301,7 @@ mod tests {
     #[test]
     fn each_contradiction_of_the_proof_makes_a_run_not_valid_whether_there_are_faults_or_not() {
         type Change = fn(&mut Case);
-        let changes: [(Change, &str); 13] = [
+        let changes: [(Change, &str); 14] = [
             (|case| case.audit.missing = 3, "3 orders are missing"),
             (|case| case.audit.missing_from_topic = 1, "1 order is acknowledged, but not in the topic"),
             (|case| case.audit.expired_unstored = 2, "2 orders are removed from the topic"),
@@ -307,6 +309,7 @@ mod tests {
             (|case| case.audit.conflicting = 2, "2 orders are in the topic with different contents"),
             (|case| case.counts.stored_twice = 1, "1 order is stored more than once"),
             (|case| case.audit.unexplained = 1, "1 order is stored, but failed or were never sent"),
+            (|case| case.audit.without_record = 2, "2 orders are stored, but neither acknowledged nor in the topic"),
             (|case| case.audit.invalid_stored = 1, "1 order is invalid on purpose, but stored"),
             (|case| case.audit.unexpected_dead_letters = 4, "4 orders are dead-lettered, but not invalid on purpose"),
             (|case| case.changes().misplaced = 2, "changes out of place: 2 (orders without the last status"),

@@ -273,6 +273,7 @@ fn audit(run_id: &RunId, orders: u64) -> AuditReport {
         altered_sample: Vec::new(),
         unchecked: 0,
         unchecked_without_record: 0,
+        without_record: 0,
         unchecked_updated: 0,
         dead_lettered: 0,
         replayed: 0,

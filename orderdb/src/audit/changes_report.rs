@@ -30,6 +30,8 @@ pub struct ChangesReport {
     pub altered: u64,
     /// Rows whose record is not in the topic, so that they could not be compared.
     pub unchecked: u64,
+    /// Of `unchecked`, those neither acknowledged nor expired: no producer sent them.
+    pub without_record: u64,
     /// Orders whose history lacks a number before its last one.
     pub holes: u64,
     /// Orders whose row has another status or number than the last one of the history.
@@ -77,7 +79,7 @@ impl ChangesReport {
     }
 
     /// What must not be: name, number, meaning.
-    pub fn imbalances(&self) -> [(&'static str, u64, &'static str); 10] {
+    pub fn imbalances(&self) -> [(&'static str, u64, &'static str); 11] {
         [
             ("missing from topic", self.missing_from_topic, "acknowledged, but not in the topic"),
             ("missing", self.missing, "neither stored nor dead-lettered"),
@@ -85,6 +87,7 @@ impl ChangesReport {
             ("altered", self.altered, "rows that differ from their record or order"),
             ("conflicting", self.conflicting, "records of one change with different contents"),
             ("unreadable", self.unreadable, "records that are no change, though their header says so"),
+            ("without record", self.without_record, "stored, but neither acknowledged nor in the topic"),
             ("holes", self.holes, "orders whose history lacks a number"),
             ("out of place", self.misplaced, "orders without the last status of their history"),
             ("illegal", self.illegal, "orders with a transition that is none"),

@@ -15,26 +15,30 @@ use super::{
 
 /// Counts the orders of each source, and those that one source has and another lacks.
 pub fn compare(sources: AuditSources) -> AuditReport {
-    let AuditSources { run_id, ledgers, in_topic, beginnings, dead_lettered, stored, latency } = sources;
+    let AuditSources { run_id, ledgers, in_topic, beginnings, recorded_later, dead_lettered, stored, latency } =
+        sources;
     let (latency, change_latency) = latency.map(|RunLatencies { orders, changes }| (orders, changes)).unzip();
     let producers = ledgers.len();
-    let expired = expired(&ledgers, &in_topic, &beginnings);
     let ledger_contradictions = ledgers.iter().flat_map(Ledger::contradictions).collect();
     let mut journal = JournalContents::default();
     ledgers.iter().for_each(|ledger| journal.add(ledger.journal.clone()));
+    let removed = removed(&ledgers, &in_topic, &beginnings, &(&journal.acknowledged | &stored.sequences));
+    let expired = &journal.acknowledged & &removed;
     let changes = ChangeSources {
         in_topic: &in_topic,
+        recorded_later: &recorded_later.changes,
         dead_lettered: &dead_lettered.changes,
         stored: stored.changes,
         latency: change_latency,
-        expired_orders: &expired,
+        removed_orders: &removed,
     };
     let changes = compare_changes(&ledgers, &journal, changes);
     let (in_topic, dead_lettered) = (in_topic.orders, dead_lettered.orders);
     let expected = &journal.acknowledged | &in_topic.numbers;
-    let missing = expected - (&stored.sequences | &dead_lettered.sequences);
+    let missing = &expected - (&stored.sequences | &dead_lettered.sequences);
     let unexpected = &stored.sequences - &journal.acknowledged;
     let unexplained = ledgers.iter().map(|ledger| unexplained(ledger, &unexpected)).sum();
+    let known = &expected | &recorded_later.orders | &removed;
     let conflicting = &in_topic.conflicting | dead_lettered.conflicting();
     // One content of a conflicting order is not stored: its dead letter stays one.
     let replayed = (&dead_lettered.sequences & &stored.sequences) - &conflicting;
@@ -56,6 +60,7 @@ pub fn compare(sources: AuditSources) -> AuditReport {
         altered_sample: stored.sample,
         unchecked: stored.unchecked,
         unchecked_without_record: stored.without_record,
+        without_record: (&stored.sequences - &known).len(),
         unchecked_updated: stored.attributes_updated,
         dead_lettered: dead_lettered.sequences.len(),
         replayed: replayed.len(),
@@ -91,16 +96,19 @@ fn unexplained(ledger: &Ledger, unexpected: &RoaringTreemap) -> u64 {
     }
 }
 
-/// The acknowledged orders that are not in the topic, but may have been in it: the records at the beginning of
-/// partitions are deleted, and a ledger has no offsets.
-fn expired(ledgers: &[Ledger], in_topic: &TopicRecords, beginnings: &BTreeMap<i32, i64>) -> RoaringTreemap {
-    let mut expired = RoaringTreemap::new();
-    for Ledger { run, journal, .. } in ledgers {
-        let mut absent = &journal.acknowledged - &in_topic.orders.numbers;
-        absent.remove_range(in_topic.first_complete(run.tag, beginnings.keys().copied())..);
-        expired |= absent;
-    }
-    expired
+/// Those of `orders` that are not in the topic, but may have been in it: the records at the beginning of partitions are
+/// deleted, and a ledger has no offsets.
+fn removed(
+    ledgers: &[Ledger],
+    in_topic: &TopicRecords,
+    beginnings: &BTreeMap<i32, i64>,
+    orders: &RoaringTreemap,
+) -> RoaringTreemap {
+    let first_complete =
+        |Ledger { run, .. }: &Ledger| (run.shard, in_topic.first_complete(run.tag, beginnings.keys().copied()));
+    let shards: Vec<_> = ledgers.iter().map(first_complete).collect();
+    let is_removed = |order: &u64| shards.iter().any(|(shard, complete)| shard.has(*order) && order < complete);
+    (orders - &in_topic.orders.numbers).iter().filter(is_removed).collect()
 }
 
 #[cfg(test)]
@@ -115,7 +123,7 @@ pub(super) mod tests {
     };
 
     use super::{
-        super::{dead_letters::RunDeadLetters, table::StoredOrders},
+        super::{dead_letters::RunDeadLetters, recorded_numbers::RecordedNumbers, table::StoredOrders},
         *,
     };
 
@@ -194,6 +202,7 @@ pub(super) mod tests {
                 orders.unknown.map(counts).map(summary),
             )],
             in_topic,
+            recorded_later: RecordedNumbers::default(),
             beginnings: (orders.beginning > 0).then_some((0, orders.beginning)).into_iter().collect(),
             dead_lettered,
             stored: StoredOrders { sequences: orders.stored.collect(), ..StoredOrders::default() },
@@ -270,6 +279,21 @@ pub(super) mod tests {
         let by_brokers = compare_orders(Orders { stored: 1..100, in_topic: 1..100, ..COMPLETE });
         assert_eq!((by_brokers.missing, by_brokers.missing_from_topic), (1, 1));
         assert!(!by_consumers.is_balanced() && !by_brokers.is_balanced());
+    }
+
+    #[test]
+    fn a_stored_order_has_a_record_unless_it_was_acknowledged_or_may_be_removed() {
+        let forged = |beginning| Orders { acknowledged: 5..90, in_topic: 5..90, unknown: None, beginning, ..COMPLETE };
+        let report = compare_orders(forged(0));
+        assert_eq!((report.without_record, report.unexpected, report.unexplained), (15, 15, 0));
+        assert!(!report.is_balanced() && report.to_string().contains("without record"), "{report}");
+        assert_eq!(compare_orders(Orders { unknown: Some(15), ..forged(0) }).without_record, 15);
+        assert!(compare_orders(forged(7)).is_balanced(), "partition 0 may have had all of them");
+        let mut running = sources(forged(0));
+        running.recorded_later.orders = (90..100).chain(0..5).collect();
+        assert!(compare(running).is_balanced(), "its producer goes on");
+        let lost = compare_orders(Orders { in_topic: 5..100, ..COMPLETE });
+        assert_eq!((lost.missing_from_topic, lost.without_record), (5, 0), "counted once");
     }
 
     #[test]

@@ -14,11 +14,13 @@ use super::{
 /// What topics, table and latency logs have of the changes of a run.
 pub struct ChangeSources<'a> {
     pub in_topic: &'a TopicRecords,
+    /// Changes whose records came after `in_topic` was read.
+    pub recorded_later: &'a RoaringTreemap,
     pub dead_lettered: &'a DeadLetters,
     pub stored: StoredChanges,
     pub latency: Option<LatencyReport>,
     /// The orders that retention may have removed from the topic.
-    pub expired_orders: &'a RoaringTreemap,
+    pub removed_orders: &'a RoaringTreemap,
 }
 
 /// Counts the changes of each source, and those that one source has and another lacks. `None` for a run that has none,
@@ -28,7 +30,7 @@ pub fn compare_changes(
     journal: &JournalContents,
     sources: ChangeSources<'_>,
 ) -> Option<ChangesReport> {
-    let ChangeSources { in_topic, dead_lettered, stored, latency, expired_orders } = sources;
+    let ChangeSources { in_topic, recorded_later, dead_lettered, stored, latency, removed_orders } = sources;
     let (unreadable, in_topic) = (in_topic.unreadable_changes, &in_topic.changes);
     let acknowledged = &journal.changes_acknowledged;
     let is_expected = ledgers.iter().filter_map(|ledger| ledger.summary.as_ref()).any(|run| run.changes.is_some());
@@ -36,7 +38,9 @@ pub fn compare_changes(
     if !is_expected && unreadable == 0 && stored.is_empty() && numbers.iter().all(|numbers| numbers.is_empty()) {
         return None;
     }
-    let expired = expired(acknowledged, in_topic, expired_orders);
+    let removed = removed(&(acknowledged | &stored.numbers), in_topic, removed_orders);
+    let expired = acknowledged & &removed;
+    let known = acknowledged | &in_topic.numbers | recorded_later | &removed;
     let missing = (acknowledged | &in_topic.numbers) - (&stored.numbers | &dead_lettered.sequences);
     let unexpected = (&stored.numbers | &in_topic.numbers) - acknowledged;
     let conflicting = &in_topic.conflicting | dead_lettered.conflicting();
@@ -55,6 +59,7 @@ pub fn compare_changes(
         stored: stored_count,
         altered: stored.altered,
         unchecked: stored.without_record,
+        without_record: (&stored.numbers - &known).len(),
         holes: stored.holes,
         misplaced: stored.misplaced,
         illegal: stored.illegal,
@@ -75,16 +80,16 @@ pub fn compare_changes(
     })
 }
 
-/// The acknowledged changes that are not in the topic, but may have been in it. A change is behind its order and the
-/// changes before it, in the same partition: when one of these is still in the topic, it is not removed by retention.
-fn expired(acknowledged: &RoaringTreemap, in_topic: &Records, expired_orders: &RoaringTreemap) -> RoaringTreemap {
+/// Those of `changes` that are not in the topic, but may have been in it. A change is behind its order and the changes
+/// before it, in the same partition: when one of these is still in the topic, it is not removed by retention.
+fn removed(changes: &RoaringTreemap, in_topic: &Records, removed_orders: &RoaringTreemap) -> RoaringTreemap {
     let is_removed = |number: &u64| {
         let (order, sequence) = ChangeNumber::parts(*number);
         let earlier = (1..sequence).filter_map(|earlier| ChangeNumber::new(order, earlier));
-        expired_orders.contains(order)
+        removed_orders.contains(order)
             && !earlier.map(ChangeNumber::get).any(|number| in_topic.numbers.contains(number))
     };
-    (acknowledged - &in_topic.numbers).iter().filter(is_removed).collect()
+    (changes - &in_topic.numbers).iter().filter(is_removed).collect()
 }
 
 /// How many of the unexpected changes of a shard its producer reported as failed or never sent. A change of unknown
@@ -141,11 +146,12 @@ mod tests {
         in_topic: Range<i32>,
         stored: Range<i32>,
         dead_lettered: Range<i32>,
+        recorded_later: Range<i32>,
         /// What the summary of the producer counts, if there is one.
         unknown: Option<u64>,
         skipped: u64,
         resumed_at: Option<DateTime<Utc>>,
-        expired_orders: u64,
+        removed_orders: u64,
     }
 
     const NONE: Range<i32> = 0..0;
@@ -156,10 +162,11 @@ mod tests {
         in_topic: 1..4,
         stored: 1..4,
         dead_lettered: NONE,
+        recorded_later: NONE,
         unknown: Some(0),
         skipped: 0,
         resumed_at: None,
-        expired_orders: 0,
+        removed_orders: 0,
     };
 
     fn numbers(sequences: Range<i32>) -> RoaringTreemap {
@@ -187,10 +194,11 @@ mod tests {
         let ledgers = [ledger(journal.clone(), run)];
         let sources = ChangeSources {
             in_topic: &in_topic,
+            recorded_later: &numbers(changes.recorded_later),
             dead_lettered: &dead_lettered,
             stored: StoredChanges { numbers: numbers(changes.stored), ..StoredChanges::default() },
             latency: None,
-            expired_orders: &(0..changes.expired_orders).collect(),
+            removed_orders: &(0..changes.removed_orders).collect(),
         };
         compare_changes(&ledgers, &journal, sources)
     }
@@ -252,6 +260,23 @@ mod tests {
     }
 
     #[test]
+    fn a_stored_change_has_a_record_unless_it_was_acknowledged_or_may_be_removed() {
+        let forged = || Changes { acknowledged: 1..3, in_topic: 1..3, unknown: None, ..COMPLETE };
+        let without_record = |changes: Changes| {
+            let report = compare(changes);
+            assert_eq!(report.is_balanced(), report.without_record == 0, "{report:?}");
+            report.without_record
+        };
+        assert_eq!(without_record(forged()), 10, "a killed producer");
+        assert_eq!(without_record(Changes { unknown: Some(10), ..forged() }), 10, "an unknown outcome");
+        assert_eq!(without_record(Changes { recorded_later: 3..4, ..forged() }), 0, "a producer that is running");
+        assert_eq!(without_record(Changes { removed_orders: 10, ..forged() }), 10, "behind others in the topic");
+        assert_eq!(without_record(Changes { in_topic: NONE, removed_orders: 10, ..forged() }), 0);
+        let lost = compare(Changes { in_topic: 1..3, ..COMPLETE });
+        assert_eq!((lost.missing_from_topic, lost.without_record), (10, 0), "counted once");
+    }
+
+    #[test]
     fn dead_letters_of_changes_are_unexpected_until_they_are_replayed() {
         let waiting = compare(Changes { stored: 1..3, dead_lettered: 3..4, ..COMPLETE });
         assert_eq!((waiting.unexpected_dead_letters, waiting.missing, waiting.is_balanced()), (10, 0, true));
@@ -262,11 +287,11 @@ mod tests {
 
     #[test]
     fn a_change_is_expired_only_if_neither_its_order_nor_an_earlier_change_is_in_the_topic() {
-        let removed = compare(Changes { in_topic: NONE, expired_orders: 4, ..COMPLETE });
+        let removed = compare(Changes { in_topic: NONE, removed_orders: 4, ..COMPLETE });
         assert_eq!((removed.expired, removed.expired_unstored, removed.missing_from_topic), (12, 0, 18));
-        let removed = compare(Changes { in_topic: 2..4, stored: 2..4, expired_orders: 4, ..COMPLETE });
+        let removed = compare(Changes { in_topic: 2..4, stored: 2..4, removed_orders: 4, ..COMPLETE });
         assert_eq!((removed.expired, removed.expired_unstored, removed.missing), (4, 4, 6));
-        let behind_others = compare(Changes { in_topic: 1..3, expired_orders: 10, ..COMPLETE });
+        let behind_others = compare(Changes { in_topic: 1..3, removed_orders: 10, ..COMPLETE });
         assert_eq!((behind_others.expired, behind_others.missing_from_topic), (0, 10));
     }
 }

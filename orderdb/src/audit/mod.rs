@@ -3,7 +3,8 @@
 //! The orders are counted in independent [`sources`]: the run's ledger, the [`topic`] and its [`dead_letters`], and the
 //! [`table`], so that the report shows whether brokers or consumers lost an order. Each row is compared with its record
 //! by a digest of its [`order_fields`], kept [`by_sequence`] while the table is streamed, and with its user and product
-//! by the query; [`altered_columns`] names what differs. [`deleted_records`] tells the records that retention removed.
+//! by the query; [`altered_columns`] names what differs. [`deleted_records`] tells the records that retention removed,
+//! [`recorded_numbers`] those that came while the table was read.
 //! [`latency`] adds the latencies of the orders. [`compare`] creates the [`report`] from the sources.
 
 pub mod altered_columns;
@@ -19,6 +20,7 @@ pub mod digest;
 pub mod history;
 pub mod latency;
 pub mod order_fields;
+pub mod recorded_numbers;
 pub mod records;
 pub mod report;
 pub mod run_record;

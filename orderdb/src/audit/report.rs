@@ -51,6 +51,9 @@ pub struct AuditReport {
     pub unchecked: u64,
     /// Of `unchecked`, those whose record is not in the topic.
     pub unchecked_without_record: u64,
+    /// Of `unchecked_without_record`, those neither acknowledged nor expired: no producer sent them.
+    #[serde(default)]
+    pub without_record: u64,
     /// Of `unchecked`, those whose user or product was updated after the order, or less than ten minutes before it.
     pub unchecked_updated: u64,
     /// In the dead-letter topic.
@@ -97,8 +100,8 @@ impl AuditReport {
     /// Whether no order is missing, each is stored as it was sent, none is in the table that must not be there, the same
     /// is true of their changes, and the files of the ledger agree.
     pub fn is_balanced(&self) -> bool {
-        let Self { missing, missing_from_topic, expired_unstored, altered, conflicting, .. } = self;
-        let wrong = [missing, missing_from_topic, expired_unstored, altered, conflicting];
+        let Self { missing, missing_from_topic, expired_unstored, altered, conflicting, without_record, .. } = self;
+        let wrong = [missing, missing_from_topic, expired_unstored, altered, conflicting, without_record];
         wrong.into_iter().all(|orders| *orders == 0)
             && self.unexplained == 0
             && self.invalid_stored == 0
@@ -139,6 +142,9 @@ impl AuditReport {
         report.line("altered", self.altered, self.alterations());
         if self.unchecked > 0 {
             report.line("unchecked", self.unchecked, self.uncheckable());
+        }
+        if self.without_record > 0 {
+            report.line("without record", self.without_record, "stored, but neither acknowledged nor in the topic");
         }
         report.line("unexpected", self.unexpected, "stored, but not acknowledged");
         report.line(
@@ -258,6 +264,7 @@ mod tests {
             stored: 123_456_789,
             altered: 123_456_789,
             unchecked: 1,
+            without_record: 1,
             holes: 1,
             misplaced: 1,
             illegal: 1,
@@ -307,6 +314,7 @@ mod tests {
             }],
             unchecked: 123_456_789,
             unchecked_without_record: 123_456_789,
+            without_record: 123_456_789,
             unchecked_updated: 123_456_789,
             dead_lettered: 1,
             replayed: 1,

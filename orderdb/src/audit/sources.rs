@@ -17,6 +17,7 @@ use super::{
     deleted_records::read_beginnings,
     digest::Digester,
     latency::{RunLatencies, read_latency_logs},
+    recorded_numbers::{RecordedNumbers, read_numbers},
     table::{self, Comparison, StoredOrders},
     topic::{self, MAX_CLOCK_DIFFERENCE, TopicRecords},
 };
@@ -39,6 +40,8 @@ pub struct AuditSources {
     pub in_topic: TopicRecords,
     /// First offset of each partition that may have lost records of the run.
     pub beginnings: BTreeMap<i32, i64>,
+    /// What has a record when the table is read, if the run may go on: rows may be newer than `in_topic`.
+    pub recorded_later: RecordedNumbers,
     pub dead_lettered: RunDeadLetters,
     pub stored: StoredOrders,
     /// `None` without a folder of latency logs, and for a backdated run.
@@ -78,11 +81,15 @@ pub async fn read_sources(inputs: AuditInputs, database: &DatabaseSettings) -> a
     let backdated = ledgers.iter().any(|ledger| ledger.run.backdated);
     let latency_logs = stats_dir.as_deref().filter(|_| !backdated);
     let latency = latency_logs.map(|folder| read_latency_logs(&tags, folder)).transpose()?;
-    let naming = tokio::task::spawn_blocking(move || {
+    let is_newer = stored.without_record > 0 || stored.changes.without_record > 0;
+    let may_go_on = is_newer && ledgers.iter().any(|ledger| ledger.summary.is_none());
+    let reading_again = tokio::task::spawn_blocking(move || {
         name_columns(&kafka, &topic, &tags, &mut stored.sample)?;
-        anyhow::Ok(stored)
+        let later = may_go_on.then(|| read_numbers(&kafka, &topic, &tags, from - MAX_CLOCK_DIFFERENCE)).transpose()?;
+        anyhow::Ok((stored, later.unwrap_or_default()))
     });
-    Ok(AuditSources { run_id, ledgers, in_topic, beginnings, dead_lettered, stored: naming.await??, latency })
+    let (stored, recorded_later) = reading_again.await??;
+    Ok(AuditSources { run_id, ledgers, in_topic, beginnings, recorded_later, dead_lettered, stored, latency })
 }
 
 fn read_topics(

@@ -111,6 +111,12 @@ impl AuditedRun {
         runs.finish(&summary).unwrap();
     }
 
+    /// Leaves the ledger as a killed producer does.
+    pub fn remove_summary(&self) {
+        let runs = RunsFolder { runs_dir: self.bed.runs() };
+        std::fs::remove_file(runs.shard_folder(&RUN.parse().unwrap(), Shard::SINGLE).join("summary.json")).unwrap();
+    }
+
     fn due(&self, n: u64) -> DateTime<Utc> {
         self.started_at + TimeDelta::milliseconds(n.cast_signed() * 10)
     }

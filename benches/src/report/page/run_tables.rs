@@ -136,6 +136,7 @@ fn audit_lines(audit: &AuditReport) -> Vec<AuditLine> {
         alert("conflicting", audit.conflicting, "one order id, different contents in the topic"),
         alert("expired, not stored", audit.expired_unstored, "removed from the topic before they were stored"),
         alert("unexplained", audit.unexplained, "unexpected, and reported as failed or never sent"),
+        alert("without record", audit.without_record, "stored, but neither acknowledged nor in the topic"),
         alert("invalid, stored", audit.invalid_stored, "invalid on purpose, but in the table"),
         alert("unexpected dead letters", audit.unexpected_dead_letters, &list_causes(&audit.dead_letter_causes)),
         line("unexpected", audit.unexpected, "stored, but not acknowledged"),
