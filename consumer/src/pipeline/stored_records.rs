@@ -36,7 +36,9 @@ pub async fn store_records(
     let StoredBatch { orders, changes: history } = store_batch(table, &rows, &changes, scope).await?;
     let accepted = rows.len() - orders.rejected.len() - orders.dropped.len();
     let accepted_changes = changes.len() - history.rejected.len() - history.dropped.len();
-    ::metrics::histogram!(metrics::BATCH_ROWS).record(accepted as f64);
+    if !rows.is_empty() {
+        ::metrics::histogram!(metrics::BATCH_ROWS).record(accepted as f64);
+    }
     let rejected = orders.rejected.into_iter().map(|(row, reason)| (order_indexes[row], reason));
     let rejected_changes = history.rejected.into_iter().map(|(change, reason)| (change_indexes[change], reason));
     let dropped = orders.dropped.into_iter().map(|row| order_indexes[row]);

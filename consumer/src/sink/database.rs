@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ptr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -216,6 +217,15 @@ impl OrderDatabase {
     }
 }
 
+/// The handles of a batch, each once: a batch has many records of few partitions, and a handle is locked when it is
+/// asked.
+fn distinct<'a>(partitions: impl Iterator<Item = &'a PartitionHandle>) -> Vec<&'a PartitionHandle> {
+    let mut partitions: Vec<&PartitionHandle> = partitions.collect();
+    partitions.sort_unstable_by_key(|partition| ptr::from_ref(*partition));
+    partitions.dedup_by(|a, b| ptr::eq(*a, *b));
+    partitions
+}
+
 impl OrderSink for OrderDatabase {
     fn max_rows(&self) -> usize {
         self.limit.map_or(usize::MAX, |limit| limit.rows)
@@ -248,8 +258,8 @@ impl OrderSink for OrderDatabase {
             return Ok(None);
         }
         let client = self.client.open().ok_or(Cancelled)?;
-        let partitions: Vec<&PartitionHandle> =
-            rows.iter().map(|row| row.partition).chain(changes.iter().map(|change| change.partition)).collect();
+        let partitions = rows.iter().map(|row| row.partition).chain(changes.iter().map(|change| change.partition));
+        let partitions = distinct(partitions);
         let is_assigned = || !partitions.iter().any(|partition| partition.is_revoked());
         let writing = Writing { is_assigned: &is_assigned, invalidation: self.invalidation.as_deref() };
         let orders: Vec<&OrderRow> = rows.iter().map(|row| row.row).collect();
@@ -282,7 +292,8 @@ impl OrderSink for OrderDatabase {
             return Ok(Attempt::Unknown);
         }
         let client = self.client.open().ok_or(Cancelled)?;
-        let is_assigned = || !changes.iter().any(|change| change.partition.is_revoked());
+        let partitions = distinct(changes.iter().map(|change| change.partition));
+        let is_assigned = || !partitions.iter().any(|partition| partition.is_revoked());
         let writing = Writing { is_assigned: &is_assigned, invalidation: self.invalidation.as_deref() };
         let changed: Vec<&ReceivedChange> = changes.iter().map(|change| change.change).collect();
         // Those of an order stay together.

@@ -119,9 +119,9 @@ impl StatementClient {
         self.client.cancel_token()
     }
 
-    /// Whether the connection is closed.
+    /// Whether the connection is closed, or must not be used again since a statement took too long.
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.client.is_closed() || self.timed_out.load(Ordering::Relaxed)
     }
 
     /// Whether `DB_MAX_LIFETIME` has passed.
