@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use orderdb::audit::report::{AuditReport, ChangesReport};
+use chrono::{TimeDelta, Utc};
+use orderdb::audit::{
+    recorded_numbers::{RecordedNumbers, read_numbers},
+    report::{AuditReport, ChangesReport},
+};
 use shared::{
     latency::{Latencies, LatencyLog, run_series},
     ledger::ChangesSummary,
-    lifecycle::OrderStatus,
+    lifecycle::{ChangeNumber, OrderStatus},
 };
 
 use crate::{
@@ -182,6 +186,19 @@ async fn a_row_that_no_producer_sent_is_found_in_the_run_of_a_killed_one_too() {
     }
     let report = run.audit().await;
     assert!(report.is_balanced() && !report.finished, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_come_while_the_table_is_read_are_found_by_their_numbers() {
+    let audited = AuditedRun::complete("audit_later").await;
+    audited.send_value(0, b"{}", Utc::now()).await;
+    let (kafka, topic, tag) = (audited.bed.kafka.clone(), audited.bed.topic.topic.clone(), audited.tag);
+    let from = Utc::now() - TimeDelta::hours(1);
+    let reading = tokio::task::spawn_blocking(move || read_numbers(&kafka, &topic, &[tag], from));
+    let RecordedNumbers { orders, changes } = reading.await.unwrap().unwrap();
+    assert_eq!((orders.len(), orders.max(), changes.len()), (ORDERS, Some(ORDERS - 1), CHANGES));
+    let last = ChangeNumber::new(ORDERS - 1, 3).unwrap();
+    assert_eq!(changes.max(), Some(last.get()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
