@@ -147,3 +147,13 @@ fn a_status_that_is_behind_its_history_is_brought_forward() {
     assert!(matches!(order.store(&[change(1, OrderStatus::Processing, 1)])[0], Verdict::Duplicate));
     assert_eq!((order.sequence, order.status.as_str()), (1, "processing"));
 }
+
+#[test]
+fn a_clock_that_goes_back_changes_nothing() {
+    let mut order = Order::placed(OrderStatus::Paid);
+    let times = [(1, OrderStatus::Processing, 30), (2, OrderStatus::Shipped, 20), (3, OrderStatus::Delivered, 10)];
+    let verdicts = order.store(&times.map(|(sequence, status, time)| change(sequence, status, time)));
+    assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Stored)), "{verdicts:?}");
+    assert_eq!((order.sequence, order.status.as_str()), (3, "delivered"));
+    assert_eq!(order.history[&1].occurred_at, DateTime::from_timestamp(30, 0));
+}
