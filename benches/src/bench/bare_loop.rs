@@ -65,8 +65,8 @@ pub async fn run_bare_loop(settings: BareLoopSettings, stop: &CancellationToken)
     Ok(Outcome::Valid)
 }
 
-/// Sends `count` records, and returns after the last acknowledgement. Repeats `records` as often as needed. Where a record
-/// has no partition, changes it as often as the producer does. When the future is dropped, sending stops.
+/// Sends `count` records, and returns after the last acknowledgement. Repeats `records` as often as needed. Where a
+/// record has no partition, changes it as often as the producer does. When the future is dropped, sending stops.
 ///
 /// # Errors
 /// When a record is refused, or not all are acknowledged.

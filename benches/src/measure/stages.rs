@@ -27,8 +27,8 @@ const CHANGE_STORED: &str = "change stored";
 /// Latencies by stage.
 pub type ByStage = BTreeMap<&'static str, Latencies>;
 
-/// All stages in the order in which they are shown: those from the due time, of orders and of changes, then the parts of
-/// `stored`.
+/// All stages in the order in which they are shown: those from the due time, of orders and of changes, then the parts
+/// of `stored`.
 pub fn stages() -> impl Iterator<Item = &'static str> {
     [SENT, ACK, STORED, CHANGE_SENT, CHANGE_ACK, CHANGE_STORED].into_iter().chain(Stage::ALL.map(Stage::name))
 }

@@ -16,9 +16,9 @@ use crate::{
     settings::{Lifecycle, PipelineSettings},
 };
 
-/// Runs the producer for `duration`, and as long as its orders change. It checks those of the `requirements` that it can measure. Its log goes to the
-/// stderr of this process, in the same form. When the future is dropped, the producer is stopped, and its ledger is
-/// complete.
+/// Runs the producer for `duration`, and as long as its orders change. It checks those of the `requirements` that it
+/// can measure. Its log goes to the stderr of this process, in the same form. When the future is dropped, the producer
+/// is stopped, and its ledger is complete.
 ///
 /// # Errors
 /// When the producer fails. A run that is not valid is not an error.

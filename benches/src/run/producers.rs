@@ -13,7 +13,8 @@ use crate::{fault::Target, scenario::Scenario};
 const START_DELAY: Duration = Duration::from_secs(3);
 /// How often the producers are checked for their end.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
-/// After the end of the schedule and of the changes, for the last acknowledgements and the summary; longer than --flush-timeout.
+/// After the end of the schedule and of the changes, for the last acknowledgements and the summary; longer than
+/// --flush-timeout.
 const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The producers of `scenario`, whose first order is due soon.
@@ -43,7 +44,8 @@ pub async fn start(programs: &Programs, setup: ProducerSetup) -> anyhow::Result<
 }
 
 /// Waits until the schedule is over and no producer runs, or until they are overdue: `length`, `changes` and a minute
-/// after `start`. `changes` is the time for which orders change after they were placed. Without a producer that could go on, it does not wait for the end of the schedule.
+/// after `start`. `changes` is the time for which orders change after they were placed. Without a producer that could
+/// go on, it does not wait for the end of the schedule.
 pub async fn wait_for_end(programs: &Programs, start: DateTime<Utc>, length: Duration, changes: Duration) -> Ended {
     let deadline = start + length + changes + END_TIMEOUT;
     loop {

@@ -1,5 +1,6 @@
-//! The form of a journal's entry: `magic | length of the body | crc32 of the body | crc32 of the 12 bytes before | body`,
-//! with little-endian integers of 4 bytes. The body has a kind and a roaring treemap, once for each kind that has numbers. So every byte is covered by a checksum, and the length by one that needs no body.
+//! The form of a journal's entry: `magic | length of the body | crc32 of the body | crc32 of the 12 bytes before |
+//! body`, with little-endian integers of 4 bytes. The body has a kind and a roaring treemap, once for each kind that
+//! has numbers. So every byte is covered by a checksum, and the length by one that needs no body.
 
 use roaring::RoaringTreemap;
 

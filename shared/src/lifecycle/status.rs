@@ -102,8 +102,12 @@ impl From<PlacedStatus> for OrderStatus {
 
 /// The text is no status of an order.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no status of an order: the statuses are {all}", all = OrderStatus::ALL.map(OrderStatus::as_str).join(", "))]
+#[error("{0:?} is no status of an order: the statuses are {all}", all = all_statuses())]
 pub struct UnknownStatus(pub String);
+
+fn all_statuses() -> String {
+    OrderStatus::ALL.map(OrderStatus::as_str).join(", ")
+}
 
 impl FromStr for OrderStatus {
     type Err = UnknownStatus;

@@ -66,7 +66,8 @@ fields! {
     Id = "order_id", User = "user_id", Product = "product_id", Quantity = "quantity", TotalAmount = "total_amount",
     ShippingCost = "shipping_cost", DiscountAmount = "discount_amount", PaymentMethod = "payment_method",
     Status = "status", Category = "category", UserRegion = "user_region", UserGender = "user_gender",
-    UserAgeGroup = "user_age_group", CreatedAt = "created_at", StatusSequence = "status_sequence", UpdatedAt = "updated_at"
+    UserAgeGroup = "user_age_group", CreatedAt = "created_at",
+    StatusSequence = "status_sequence", UpdatedAt = "updated_at"
 }
 
 /// The value of a column in the JSON form of the row.

@@ -67,7 +67,8 @@ pub async fn empty_table(bench: &BenchEnvironment) -> anyhow::Result<()> {
 /// `ensure_running` returns an error when the sink has failed.
 ///
 /// # Errors
-/// When the sink fails or takes longer than ten minutes, or the table does not have exactly the events of the topic at the end.
+/// When the sink fails or takes longer than ten minutes, or the table does not have exactly the events of the topic at
+/// the end.
 pub async fn measure_fill_rate(
     bench: &BenchEnvironment,
     topic: &FilledTopic,

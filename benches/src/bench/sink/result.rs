@@ -92,7 +92,8 @@ impl fmt::Display for SinkBenchResult {
         let (orders, memory) = (self.orders, self.peak_memory as f64 / 1_048_576.0);
         write!(
             f,
-            "{rows}\n{cost}\n{} rounds of {orders} orders{changes}, timed from a fifth of them on.\nA consumer used {memory:.1} MiB.",
+            "{rows}\n{cost}\n{} rounds of {orders} orders{changes}, timed from a fifth of them on.\nA consumer used \
+             {memory:.1} MiB.",
             self.rounds.len()
         )
     }
