@@ -297,7 +297,7 @@ async fn records_deleted_before_they_were_read_are_reported_and_end_the_consumer
 #[tokio::test]
 async fn every_program_that_needs_the_tables_reports_a_database_without_them() {
     let bed = Testbed::new("no_tables").await;
-    bed.sql().await.batch_execute("DROP TABLE orders, users, products").await.unwrap();
+    bed.sql().await.batch_execute("DROP TABLE order_events, orders, users, products").await.unwrap();
     for (program, arguments) in [("consumer", &[][..]), ("cache-worker", &["--once"]), ("orderdb", &["seed"])] {
         let output = command(program).unwrap().args(arguments).envs(bed.environment()).output().unwrap();
         let message = String::from_utf8_lossy(&output.stderr);

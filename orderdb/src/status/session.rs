@@ -1,6 +1,6 @@
 //! The connection, and the deadline of each statement (invariant 12).
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use anyhow::{anyhow, bail};
 use shared::database::{DatabaseSettings, cancel};
@@ -9,6 +9,9 @@ use tokio_postgres::{
     error::SqlState,
     types::{ToSql, Type},
 };
+
+/// How long a statement may take to end after the request to cancel it.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub struct Session {
     client: Client,
@@ -26,10 +29,13 @@ impl Session {
     /// # Errors
     /// Those of `work`, or when the deadline has passed.
     pub async fn run<T>(&self, work: impl AsyncFnOnce(&Client) -> anyhow::Result<T>) -> anyhow::Result<T> {
-        match tokio::time::timeout(self.deadline, work(&self.client)).await {
+        let mut working = pin!(work(&self.client));
+        match tokio::time::timeout(self.deadline, &mut working).await {
             Ok(result) => result,
             Err(_) => {
                 cancel(self.settings.clone(), self.client.cancel_token()).await;
+                // The server may handle the request later. It must not cancel the statement after this one.
+                let _ended = tokio::time::timeout(CANCEL_TIMEOUT, working).await;
                 let deadline = humantime::format_duration(self.deadline);
                 bail!("no answer within {deadline}, which --statement-deadline sets")
             }
