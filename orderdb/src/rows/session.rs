@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use shared::{
     cache::CacheSettings,
     database::{DatabaseSettings, StatementClient, StatementMode, cancel},
@@ -33,13 +33,18 @@ pub async fn transaction<T>(
     };
     let mut client = client?;
     let token = client.cancel_token();
-    tokio::select! {
-        result = client.transaction(work) => return result,
-        () = stop.cancelled() => {}
+    let result = tokio::select! {
+        result = client.transaction(work) => result,
+        () = stop.cancelled() => {
+            Err(anyhow!("interrupted: the transaction is rolled back, unless it was being committed"))
+        }
+    };
+    // The server rolls back at the end of the connection, which a statement that waits for a lock would delay. Waited
+    // for, since the program ends now.
+    if stop.is_cancelled() || client.is_closed() {
+        cancel(database.clone(), token).await;
     }
-    // The server rolls back at the end of the connection, which a statement that waits for a lock would delay.
-    cancel(database.clone(), token).await;
-    bail!("interrupted: the transaction is rolled back, unless it was being committed")
+    result
 }
 
 /// The cache of `database` in Redis, whose outages are logged. Connects at the first use.
