@@ -70,9 +70,7 @@ impl Ledger {
             })
             .collect()
     }
-}
 
-impl Ledger {
     fn different_changes(&self, summary: &RunSummary) -> Vec<String> {
         let changes = summary.changes.clone().unwrap_or_default();
         let ChangesSummary { scheduled, skipped, enqueued, acknowledged, failed, unknown, by_status, .. } = changes;
